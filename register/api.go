@@ -1,0 +1,178 @@
+package register
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// API is the typed client of the gateway API, the only door to the register. It is safe for concurrent use.
+type API struct {
+	base  string
+	token string
+	wire  *http.Client
+	calls *Client
+}
+
+// NewAPI returns a client of the gateway at base (such as http://127.0.0.1:14242) that authenticates with token.
+func NewAPI(base, token string) *API {
+	a := &API{
+		base:  strings.TrimRight(base, "/"),
+		token: token,
+		wire:  &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()},
+	}
+	a.calls = &Client{Server: a.base + "/", Client: a.wire, RequestEditors: []RequestEditorFn{a.authenticate}}
+	return a
+}
+
+func (a *API) authenticate(_ context.Context, request *http.Request) error {
+	request.Header.Set("Authorization", "Bearer "+a.token)
+	return nil
+}
+
+// By names on whose behalf a call is made and, for a mutation, the key that makes it happen once.
+type By struct {
+	// Actor is a Matrix ID or identity name; empty means the token's own identity.
+	Actor string
+	// Key is the Idempotency-Key: one per intent, the same on every retry.
+	Key string
+}
+
+// Base is the URL the gateway is reached at.
+func (a *API) Base() string { return a.base }
+
+// Send carries out a mutation and decodes the answer into answer, which may be nil. A 204 leaves answer alone.
+// The error is an *Error: it says whether to retry with the same key and the same bytes.
+func (a *API) Send(ctx context.Context, by By, mutation Mutation, answer any) error {
+	request, err := http.NewRequestWithContext(ctx, mutation.Method, a.base+mutation.Path, bytes.NewReader(mutation.Body))
+	if err != nil {
+		return fmt.Errorf("building the request %s %s: %w", mutation.Method, mutation.Path, err)
+	}
+	if len(mutation.Body) > 0 {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	request.Header.Set("Idempotency-Key", by.Key)
+	if by.Actor != "" {
+		request.Header.Set("Mosaic-Actor", by.Actor)
+	}
+	_ = a.authenticate(ctx, request)
+	response, err := a.wire.Do(request)
+	return decode(response, err, answer)
+}
+
+// Dispatches lists dispatches, newest first.
+func (a *API) Dispatches(ctx context.Context, by By, params ListDispatchesParams) (DispatchList, error) {
+	params.MosaicActor = by.Actor
+	response, err := a.calls.ListDispatches(ctx, &params)
+	return answer[DispatchList](response, err)
+}
+
+// Dispatch reads one dispatch, with every routing attempt.
+func (a *API) Dispatch(ctx context.Context, by By, id string) (Dispatch, error) {
+	response, err := a.calls.GetDispatch(ctx, id, &GetDispatchParams{MosaicActor: by.Actor})
+	return answer[Dispatch](response, err)
+}
+
+// Budgets reads every window, of one provider if it is named.
+func (a *API) Budgets(ctx context.Context, by By, provider string) (BudgetStatus, error) {
+	response, err := a.calls.ListBudgets(ctx, &ListBudgetsParams{Provider: provider, MosaicActor: by.Actor})
+	return answer[BudgetStatus](response, err)
+}
+
+// Seats lists the board's seats.
+func (a *API) Seats(ctx context.Context, by By) (SeatList, error) {
+	response, err := a.calls.ListSeats(ctx, &ListSeatsParams{MosaicActor: by.Actor})
+	return answer[SeatList](response, err)
+}
+
+// Proposals lists proposals, newest first; state may be empty.
+func (a *API) Proposals(ctx context.Context, by By, state ProposalState, limit int) (ProposalList, error) {
+	response, err := a.calls.ListProposals(ctx, &ListProposalsParams{State: state, Limit: limit, MosaicActor: by.Actor})
+	return answer[ProposalList](response, err)
+}
+
+// Proposal reads one proposal with its votes.
+func (a *API) Proposal(ctx context.Context, by By, id string) (Proposal, error) {
+	response, err := a.calls.GetProposal(ctx, id, &GetProposalParams{MosaicActor: by.Actor})
+	return answer[Proposal](response, err)
+}
+
+// Rooms lists the room bindings.
+func (a *API) Rooms(ctx context.Context, by By) (RoomList, error) {
+	response, err := a.calls.ListRooms(ctx, &ListRoomsParams{MosaicActor: by.Actor})
+	return answer[RoomList](response, err)
+}
+
+// Identities lists everyone the register knows.
+func (a *API) Identities(ctx context.Context, by By) (IdentityList, error) {
+	response, err := a.calls.ListIdentities(ctx, &ListIdentitiesParams{MosaicActor: by.Actor})
+	return answer[IdentityList](response, err)
+}
+
+// WhoAmI reads the identity a call acts for; a stranger gets code actor_unknown.
+func (a *API) WhoAmI(ctx context.Context, by By) (Identity, error) {
+	response, err := a.calls.WhoAmI(ctx, &WhoAmIParams{MosaicActor: by.Actor})
+	return answer[Identity](response, err)
+}
+
+// Ready reports which parts of the gateway are ready; an error means it could not be asked.
+func (a *API) Ready(ctx context.Context) (Health, error) {
+	response, err := a.calls.Ready(ctx)
+	if err == nil && response.StatusCode == http.StatusServiceUnavailable {
+		defer response.Body.Close()
+		var health Health
+		if json.NewDecoder(response.Body).Decode(&health) == nil && health.Status != "" {
+			return health, nil
+		}
+	}
+	return answer[Health](response, err)
+}
+
+func answer[T any](response *http.Response, err error) (T, error) {
+	var out T
+	err = decode(response, err, &out)
+	return out, err
+}
+
+// decode turns an HTTP exchange into an answer or an *Error.
+func decode(response *http.Response, err error, into any) error {
+	if err != nil {
+		return unreachable(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 16<<20))
+	if err != nil {
+		return unreachable(err)
+	}
+	if response.StatusCode/100 != 2 {
+		return problem(response, body)
+	}
+	if into == nil || response.StatusCode == http.StatusNoContent {
+		return nil
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return &Error{Status: response.StatusCode, Code: ProblemCodeInternal, Detail: "The gateway's answer could not be read: " + err.Error() + "."}
+	}
+	return nil
+}
+
+func unreachable(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &Error{Code: ProblemCodeUnavailable, Detail: "The gateway cannot be reached.", cause: err, retry: true}
+}
+
+// retryAfter reads a Retry-After header in seconds; zero if there is none.
+func retryAfter(header http.Header) time.Duration {
+	if seconds, err := time.ParseDuration(header.Get("Retry-After") + "s"); err == nil && seconds > 0 {
+		return seconds
+	}
+	return 0
+}

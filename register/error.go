@@ -1,0 +1,139 @@
+package register
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Error is what the gateway answered instead of a result, or that it could not be reached (Status 0).
+type Error struct {
+	Status     int
+	Code       ProblemCode
+	Detail     string // one sentence a person can act on
+	Field      string
+	Example    string
+	NextStep   string
+	RequestID  string
+	RetryAfter time.Duration
+
+	retry bool
+	cause error
+}
+
+// Error is the sentence, the example and the next step.
+func (e *Error) Error() string {
+	text := e.Detail
+	if e.Example != "" {
+		text += " Example: " + e.Example
+	}
+	if e.NextStep != "" {
+		text += " " + e.NextStep
+	}
+	return text
+}
+
+func (e *Error) Unwrap() error { return e.cause }
+
+// Retry says whether the command was not consumed: send the same bytes with the same key again.
+func (e *Error) Retry() bool { return e.retry }
+
+// Retryable says whether err left the command unconsumed, so that the same request is sent again later.
+func Retryable(err error) bool {
+	var failure *Error
+	return errors.As(err, &failure) && failure.Retry()
+}
+
+// CodeOf is the stable code of a gateway error, or empty.
+func CodeOf(err error) ProblemCode {
+	var failure *Error
+	if errors.As(err, &failure) {
+		return failure.Code
+	}
+	return ""
+}
+
+// consumes lists the answers that end a command; every other failure is retried with the same key.
+func consumes(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return false
+	}
+	return status >= 400 && status < 500
+}
+
+// nestProblem is the error shape of Mosaic's NestJS gateway; message is a string or a list of them.
+type nestProblem struct {
+	StatusCode int             `json:"statusCode"`
+	Message    json.RawMessage `json:"message"`
+	Error      string          `json:"error"`
+}
+
+// problem reads an RFC 9457 body, a NestJS body, or neither, into one clear sentence.
+func problem(response *http.Response, body []byte) *Error {
+	failure := &Error{
+		Status:     response.StatusCode,
+		RetryAfter: retryAfter(response.Header),
+		RequestID:  response.Header.Get("X-Request-ID"),
+		retry:      !consumes(response.StatusCode),
+	}
+	var details Problem
+	if json.Unmarshal(body, &details) == nil && details.Code != "" {
+		failure.Code, failure.Detail, failure.Field = details.Code, details.Detail, details.Field
+		failure.Example, failure.NextStep = details.Example, details.NextStep
+		return failure
+	}
+	failure.Code = codeOf(response.StatusCode)
+	failure.Detail = sentence(nestMessage(body, response.StatusCode))
+	return failure
+}
+
+func nestMessage(body []byte, status int) string {
+	var nest nestProblem
+	if json.Unmarshal(body, &nest) == nil {
+		var one string
+		if json.Unmarshal(nest.Message, &one) == nil && one != "" {
+			return one
+		}
+		var many []string
+		if json.Unmarshal(nest.Message, &many) == nil && len(many) > 0 {
+			return strings.Join(many, "; ")
+		}
+		if nest.Error != "" {
+			return nest.Error
+		}
+	}
+	return fmt.Sprintf("The gateway answered %d %s", status, http.StatusText(status))
+}
+
+func sentence(text string) string {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return "The gateway gave no reason."
+	}
+	text = strings.ToUpper(text[:1]) + text[1:]
+	if !strings.ContainsAny(text[len(text)-1:], ".!?") {
+		text += "."
+	}
+	return text
+}
+
+func codeOf(status int) ProblemCode {
+	switch status {
+	case http.StatusUnauthorized:
+		return ProblemCodeUnauthorized
+	case http.StatusForbidden:
+		return ProblemCodeForbidden
+	case http.StatusNotFound:
+		return ProblemCodeNotFound
+	case http.StatusTooManyRequests:
+		return ProblemCodeRateLimited
+	}
+	if status >= 500 {
+		return ProblemCodeUnavailable
+	}
+	return ProblemCodeInvalid
+}

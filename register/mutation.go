@@ -1,0 +1,99 @@
+package register
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// Mutation is a finished request that changes the register: stored before the first attempt, sent byte for byte on every one.
+type Mutation struct {
+	Method string          `json:"method"`
+	Path   string          `json:"path"`
+	Body   json.RawMessage `json:"body,omitempty"`
+}
+
+// mutation keeps what the generated client built; its arguments are ours, so it cannot fail on them.
+func mutation(request *http.Request, err error) Mutation {
+	if err != nil {
+		panic(fmt.Sprintf("building a gateway request from typed arguments: %v", err))
+	}
+	out := Mutation{Method: request.Method, Path: request.URL.RequestURI()}
+	if request.Body != nil {
+		body, err := io.ReadAll(request.Body)
+		if err != nil {
+			panic(fmt.Sprintf("reading a request body from memory: %v", err))
+		}
+		out.Body = body
+	}
+	return out
+}
+
+// nowhere stands in for the server: only the path of the built request is kept.
+const nowhere = "http://gateway.invalid/"
+
+// CreateDispatch asks for work; the answer is a Dispatch.
+func CreateDispatch(body DispatchRequest) Mutation {
+	return mutation(NewCreateDispatchRequest(nowhere, &CreateDispatchParams{}, body))
+}
+
+// CancelDispatch cancels an open dispatch; the answer is a Dispatch.
+func CancelDispatch(id, reason string) Mutation {
+	return mutation(NewCancelDispatchRequest(nowhere, id, &CancelDispatchParams{}, CancelDispatchJSONRequestBody{Reason: reason}))
+}
+
+// ClaimDispatch claims ready work; the answer is a Claim, or none (204), which leaves the Claim zero.
+func ClaimDispatch(body ClaimRequest) Mutation {
+	return mutation(NewClaimDispatchRequest(nowhere, &ClaimDispatchParams{}, body))
+}
+
+// HeartbeatDispatch keeps a claim alive; the answer is a Heartbeat.
+func HeartbeatDispatch(id string, body HeartbeatRequest) Mutation {
+	return mutation(NewHeartbeatDispatchRequest(nowhere, id, &HeartbeatDispatchParams{}, body))
+}
+
+// CompleteDispatch ends a run; the answer is a Dispatch.
+func CompleteDispatch(id string, body CompleteRequest) Mutation {
+	return mutation(NewCompleteDispatchRequest(nowhere, id, &CompleteDispatchParams{}, body))
+}
+
+// SetBudget sets or amends a window; the answer is a BudgetChange.
+func SetBudget(body BudgetSetRequest) Mutation {
+	return mutation(NewSetBudgetRequest(nowhere, &SetBudgetParams{}, body))
+}
+
+// ResetBudget corrects a window's reset; the answer is a BudgetChange.
+func ResetBudget(body BudgetResetRequest) Mutation {
+	return mutation(NewResetBudgetRequest(nowhere, &ResetBudgetParams{}, body))
+}
+
+// PutSeat seats an identity on the board; the answer is a Seat.
+func PutSeat(seat string, body SeatRequest) Mutation {
+	return mutation(NewPutSeatRequest(nowhere, seat, &PutSeatParams{}, body))
+}
+
+// OpenProposal puts a question to the board; the answer is a Proposal.
+func OpenProposal(body ProposalRequest) Mutation {
+	return mutation(NewOpenProposalRequest(nowhere, &OpenProposalParams{}, body))
+}
+
+// CastVote casts or changes a seat's vote; the answer is a Proposal.
+func CastVote(proposal, seat string, body VoteRequest) Mutation {
+	return mutation(NewCastVoteRequest(nowhere, proposal, seat, &CastVoteParams{}, body))
+}
+
+// WithdrawVote withdraws a seat's vote, only if it came from event unless event is empty; the answer is a Proposal.
+func WithdrawVote(proposal, seat, event string) Mutation {
+	return mutation(NewWithdrawVoteRequest(nowhere, proposal, seat, &WithdrawVoteParams{EventID: event}))
+}
+
+// BindRoom binds a room to its purposes; the answer is a RoomBinding.
+func BindRoom(body RoomBinding) Mutation {
+	return mutation(NewBindRoomRequest(nowhere, &BindRoomParams{}, body))
+}
+
+// PutIdentity creates or replaces an identity; the answer is an Identity.
+func PutIdentity(name string, body IdentityRequest) Mutation {
+	return mutation(NewPutIdentityRequest(nowhere, name, &PutIdentityParams{}, body))
+}

@@ -66,58 +66,61 @@ func (a *API) Send(ctx context.Context, by By, mutation Mutation, answer any) er
 	return decode(response, err, answer)
 }
 
-// Dispatches lists dispatches, newest first.
-func (a *API) Dispatches(ctx context.Context, by By, params ListDispatchesParams) (DispatchList, error) {
-	params.MosaicActor = by.Actor
+// Dispatches lists dispatches, newest first: at most limit (0 is 20), older than before ("D-12") if it is set, only in states if any.
+func (a *API) Dispatches(ctx context.Context, by By, before string, limit int, states ...DispatchState) (DispatchList, error) {
+	params := ListDispatchesParams{Before: optional(before), Limit: optional(limit), MosaicActor: optional(by.Actor)}
+	if len(states) > 0 {
+		params.State = &states
+	}
 	response, err := a.calls.ListDispatches(ctx, &params)
 	return answer[DispatchList](response, err)
 }
 
 // Dispatch reads one dispatch, with every routing attempt.
 func (a *API) Dispatch(ctx context.Context, by By, id string) (Dispatch, error) {
-	response, err := a.calls.GetDispatch(ctx, id, &GetDispatchParams{MosaicActor: by.Actor})
+	response, err := a.calls.GetDispatch(ctx, id, &GetDispatchParams{MosaicActor: optional(by.Actor)})
 	return answer[Dispatch](response, err)
 }
 
 // Budgets reads every window, of one provider if it is named.
 func (a *API) Budgets(ctx context.Context, by By, provider string) (BudgetStatus, error) {
-	response, err := a.calls.ListBudgets(ctx, &ListBudgetsParams{Provider: provider, MosaicActor: by.Actor})
+	response, err := a.calls.ListBudgets(ctx, &ListBudgetsParams{Provider: optional(provider), MosaicActor: optional(by.Actor)})
 	return answer[BudgetStatus](response, err)
 }
 
 // Seats lists the board's seats.
 func (a *API) Seats(ctx context.Context, by By) (SeatList, error) {
-	response, err := a.calls.ListSeats(ctx, &ListSeatsParams{MosaicActor: by.Actor})
+	response, err := a.calls.ListSeats(ctx, &ListSeatsParams{MosaicActor: optional(by.Actor)})
 	return answer[SeatList](response, err)
 }
 
 // Proposals lists proposals, newest first; state may be empty.
 func (a *API) Proposals(ctx context.Context, by By, state ProposalState, limit int) (ProposalList, error) {
-	response, err := a.calls.ListProposals(ctx, &ListProposalsParams{State: state, Limit: limit, MosaicActor: by.Actor})
+	response, err := a.calls.ListProposals(ctx, &ListProposalsParams{State: optional(state), Limit: optional(limit), MosaicActor: optional(by.Actor)})
 	return answer[ProposalList](response, err)
 }
 
 // Proposal reads one proposal with its votes.
 func (a *API) Proposal(ctx context.Context, by By, id string) (Proposal, error) {
-	response, err := a.calls.GetProposal(ctx, id, &GetProposalParams{MosaicActor: by.Actor})
+	response, err := a.calls.GetProposal(ctx, id, &GetProposalParams{MosaicActor: optional(by.Actor)})
 	return answer[Proposal](response, err)
 }
 
 // Rooms lists the room bindings.
 func (a *API) Rooms(ctx context.Context, by By) (RoomList, error) {
-	response, err := a.calls.ListRooms(ctx, &ListRoomsParams{MosaicActor: by.Actor})
+	response, err := a.calls.ListRooms(ctx, &ListRoomsParams{MosaicActor: optional(by.Actor)})
 	return answer[RoomList](response, err)
 }
 
 // Identities lists everyone the register knows.
 func (a *API) Identities(ctx context.Context, by By) (IdentityList, error) {
-	response, err := a.calls.ListIdentities(ctx, &ListIdentitiesParams{MosaicActor: by.Actor})
+	response, err := a.calls.ListIdentities(ctx, &ListIdentitiesParams{MosaicActor: optional(by.Actor)})
 	return answer[IdentityList](response, err)
 }
 
 // WhoAmI reads the identity a call acts for; a stranger gets code actor_unknown.
 func (a *API) WhoAmI(ctx context.Context, by By) (Identity, error) {
-	response, err := a.calls.WhoAmI(ctx, &WhoAmIParams{MosaicActor: by.Actor})
+	response, err := a.calls.WhoAmI(ctx, &WhoAmIParams{MosaicActor: optional(by.Actor)})
 	return answer[Identity](response, err)
 }
 
@@ -132,6 +135,15 @@ func (a *API) Ready(ctx context.Context) (Health, error) {
 		}
 	}
 	return answer[Health](response, err)
+}
+
+// optional is a pointer to value, or nil where value says nothing.
+func optional[T comparable](value T) *T {
+	var nothing T
+	if value == nothing {
+		return nil
+	}
+	return &value
 }
 
 func answer[T any](response *http.Response, err error) (T, error) {

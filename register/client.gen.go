@@ -1123,10 +1123,10 @@ type SeatName = string
 
 // ListBudgetsParams defines parameters for ListBudgets.
 type ListBudgetsParams struct {
-	Provider string `form:"provider,omitempty" json:"provider,omitempty,omitzero"`
+	Provider *string `form:"provider,omitempty" json:"provider,omitempty"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // SetBudgetParams defines parameters for SetBudget.
@@ -1135,7 +1135,7 @@ type SetBudgetParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // ResetBudgetParams defines parameters for ResetBudget.
@@ -1144,7 +1144,7 @@ type ResetBudgetParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // ClaimDispatchParams defines parameters for ClaimDispatch.
@@ -1153,20 +1153,20 @@ type ClaimDispatchParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // ListDispatchesParams defines parameters for ListDispatches.
 type ListDispatchesParams struct {
 	// State Only these states; several are separated by commas. Without it, all.
-	State []DispatchState `form:"state,omitempty" json:"state,omitempty,omitzero"`
+	State *[]DispatchState `form:"state,omitempty" json:"state,omitempty"`
 
 	// Before Only dispatches older than this one (`D-12`), to read on.
-	Before string `form:"before,omitempty" json:"before,omitempty,omitzero"`
-	Limit  int    `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+	Before *string `form:"before,omitempty" json:"before,omitempty"`
+	Limit  *int    `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // CreateDispatchParams defines parameters for CreateDispatch.
@@ -1175,13 +1175,13 @@ type CreateDispatchParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // GetDispatchParams defines parameters for GetDispatch.
 type GetDispatchParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // CancelDispatchJSONBody defines parameters for CancelDispatch.
@@ -1195,7 +1195,7 @@ type CancelDispatchParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // CompleteDispatchParams defines parameters for CompleteDispatch.
@@ -1204,7 +1204,7 @@ type CompleteDispatchParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // HeartbeatDispatchParams defines parameters for HeartbeatDispatch.
@@ -1213,20 +1213,20 @@ type HeartbeatDispatchParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // StreamEventsParams defines parameters for StreamEvents.
 type StreamEventsParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor  `json:"Mosaic-Actor,omitempty,omitzero"`
-	LastEventID string `json:"Last-Event-ID,omitempty,omitzero"`
+	MosaicActor *Actor  `json:"Mosaic-Actor,omitempty"`
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
 // ListIdentitiesParams defines parameters for ListIdentities.
 type ListIdentitiesParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // PutIdentityParams defines parameters for PutIdentity.
@@ -1235,16 +1235,16 @@ type PutIdentityParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // ListProposalsParams defines parameters for ListProposals.
 type ListProposalsParams struct {
-	State ProposalState `form:"state,omitempty" json:"state,omitempty,omitzero"`
-	Limit int           `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+	State *ProposalState `form:"state,omitempty" json:"state,omitempty"`
+	Limit *int           `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // OpenProposalParams defines parameters for OpenProposal.
@@ -1253,24 +1253,24 @@ type OpenProposalParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // GetProposalParams defines parameters for GetProposal.
 type GetProposalParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // WithdrawVoteParams defines parameters for WithdrawVote.
 type WithdrawVoteParams struct {
-	EventID string `form:"event_id,omitempty" json:"event_id,omitempty,omitzero"`
+	EventID *string `form:"event_id,omitempty" json:"event_id,omitempty"`
 
 	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // CastVoteParams defines parameters for CastVote.
@@ -1279,13 +1279,13 @@ type CastVoteParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // ListRoomsParams defines parameters for ListRooms.
 type ListRoomsParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // BindRoomParams defines parameters for BindRoom.
@@ -1294,13 +1294,13 @@ type BindRoomParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // ListSeatsParams defines parameters for ListSeats.
 type ListSeatsParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // PutSeatParams defines parameters for PutSeat.
@@ -1309,13 +1309,13 @@ type PutSeatParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // WhoAmIParams defines parameters for WhoAmI.
 type WhoAmIParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor Actor `json:"Mosaic-Actor,omitempty,omitzero"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // SetBudgetJSONRequestBody defines body for SetBudget for application/json ContentType.
@@ -2301,12 +2301,16 @@ func NewListBudgetsRequest(server string, params *ListBudgetsParams) (*http.Requ
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
-		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "provider", params.Provider, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-			return nil, err
-		} else {
-			for _, qp := range strings.Split(queryFrag, "&") {
-				rawQueryFragments = append(rawQueryFragments, qp)
+		if params.Provider != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "provider", *params.Provider, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
 			}
+
 		}
 
 		if encoded := queryValues.Encode(); encoded != "" {
@@ -2322,14 +2326,16 @@ func NewListBudgetsRequest(server string, params *ListBudgetsParams) (*http.Requ
 
 	if params != nil {
 
-		var headerParam0 string
+		if params.MosaicActor != nil {
+			var headerParam0 string
 
-		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam0)
 
 	}
 
@@ -2384,14 +2390,16 @@ func NewSetBudgetRequestWithBody(server string, params *SetBudgetParams, content
 
 		req.Header.Set("Idempotency-Key", headerParam0)
 
-		var headerParam1 string
+		if params.MosaicActor != nil {
+			var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam1)
 
 	}
 
@@ -2446,14 +2454,16 @@ func NewResetBudgetRequestWithBody(server string, params *ResetBudgetParams, con
 
 		req.Header.Set("Idempotency-Key", headerParam0)
 
-		var headerParam1 string
+		if params.MosaicActor != nil {
+			var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam1)
 
 	}
 
@@ -2508,14 +2518,16 @@ func NewClaimDispatchRequestWithBody(server string, params *ClaimDispatchParams,
 
 		req.Header.Set("Idempotency-Key", headerParam0)
 
-		var headerParam1 string
+		if params.MosaicActor != nil {
+			var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam1)
 
 	}
 
@@ -2552,7 +2564,7 @@ func NewListDispatchesRequest(server string, params *ListDispatchesParams) (*htt
 
 		if params.State != nil {
 
-			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "state", params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -2562,20 +2574,28 @@ func NewListDispatchesRequest(server string, params *ListDispatchesParams) (*htt
 
 		}
 
-		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "before", params.Before, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-			return nil, err
-		} else {
-			for _, qp := range strings.Split(queryFrag, "&") {
-				rawQueryFragments = append(rawQueryFragments, qp)
+		if params.Before != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "before", *params.Before, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
 			}
+
 		}
 
-		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
-			return nil, err
-		} else {
-			for _, qp := range strings.Split(queryFrag, "&") {
-				rawQueryFragments = append(rawQueryFragments, qp)
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
 			}
+
 		}
 
 		if encoded := queryValues.Encode(); encoded != "" {
@@ -2591,14 +2611,16 @@ func NewListDispatchesRequest(server string, params *ListDispatchesParams) (*htt
 
 	if params != nil {
 
-		var headerParam0 string
+		if params.MosaicActor != nil {
+			var headerParam0 string
 
-		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam0)
 
 	}
 
@@ -2653,14 +2675,16 @@ func NewCreateDispatchRequestWithBody(server string, params *CreateDispatchParam
 
 		req.Header.Set("Idempotency-Key", headerParam0)
 
-		var headerParam1 string
+		if params.MosaicActor != nil {
+			var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam1)
 
 	}
 
@@ -2700,14 +2724,16 @@ func NewGetDispatchRequest(server string, dispatch DispatchID, params *GetDispat
 
 	if params != nil {
 
-		var headerParam0 string
+		if params.MosaicActor != nil {
+			var headerParam0 string
 
-		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam0)
 
 	}
 
@@ -2769,14 +2795,16 @@ func NewCancelDispatchRequestWithBody(server string, dispatch DispatchID, params
 
 		req.Header.Set("Idempotency-Key", headerParam0)
 
-		var headerParam1 string
+		if params.MosaicActor != nil {
+			var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam1)
 
 	}
 
@@ -2838,14 +2866,16 @@ func NewCompleteDispatchRequestWithBody(server string, dispatch DispatchID, para
 
 		req.Header.Set("Idempotency-Key", headerParam0)
 
-		var headerParam1 string
+		if params.MosaicActor != nil {
+			var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam1)
 
 	}
 
@@ -2907,14 +2937,16 @@ func NewHeartbeatDispatchRequestWithBody(server string, dispatch DispatchID, par
 
 		req.Header.Set("Idempotency-Key", headerParam0)
 
-		var headerParam1 string
+		if params.MosaicActor != nil {
+			var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam1)
 
 	}
 
@@ -2947,23 +2979,27 @@ func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Re
 
 	if params != nil {
 
-		var headerParam0 string
+		if params.MosaicActor != nil {
+			var headerParam0 string
 
-		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
 		}
 
-		req.Header.Set("Mosaic-Actor", headerParam0)
+		if params.LastEventID != nil {
+			var headerParam1 string
 
-		var headerParam1 string
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", *params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			req.Header.Set("Last-Event-ID", headerParam1)
 		}
-
-		req.Header.Set("Last-Event-ID", headerParam1)
 
 	}
 
@@ -2996,14 +3032,16 @@ func NewListIdentitiesRequest(server string, params *ListIdentitiesParams) (*htt
 
 	if params != nil {
 
-		var headerParam0 string
+		if params.MosaicActor != nil {
+			var headerParam0 string
 
-		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam0)
 
 	}
 
@@ -3065,14 +3103,16 @@ func NewPutIdentityRequestWithBody(server string, name string, params *PutIdenti
 
 		req.Header.Set("Idempotency-Key", headerParam0)
 
-		var headerParam1 string
+		if params.MosaicActor != nil {
+			var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam1)
 
 	}
 
@@ -3107,20 +3147,28 @@ func NewListProposalsRequest(server string, params *ListProposalsParams) (*http.
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
-		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-			return nil, err
-		} else {
-			for _, qp := range strings.Split(queryFrag, "&") {
-				rawQueryFragments = append(rawQueryFragments, qp)
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
 			}
+
 		}
 
-		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
-			return nil, err
-		} else {
-			for _, qp := range strings.Split(queryFrag, "&") {
-				rawQueryFragments = append(rawQueryFragments, qp)
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
 			}
+
 		}
 
 		if encoded := queryValues.Encode(); encoded != "" {
@@ -3136,14 +3184,16 @@ func NewListProposalsRequest(server string, params *ListProposalsParams) (*http.
 
 	if params != nil {
 
-		var headerParam0 string
+		if params.MosaicActor != nil {
+			var headerParam0 string
 
-		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam0)
 
 	}
 
@@ -3198,14 +3248,16 @@ func NewOpenProposalRequestWithBody(server string, params *OpenProposalParams, c
 
 		req.Header.Set("Idempotency-Key", headerParam0)
 
-		var headerParam1 string
+		if params.MosaicActor != nil {
+			var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam1)
 
 	}
 
@@ -3245,14 +3297,16 @@ func NewGetProposalRequest(server string, proposal ProposalID, params *GetPropos
 
 	if params != nil {
 
-		var headerParam0 string
+		if params.MosaicActor != nil {
+			var headerParam0 string
 
-		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam0)
 
 	}
 
@@ -3301,12 +3355,16 @@ func NewWithdrawVoteRequest(server string, proposal ProposalID, seat SeatName, p
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
-		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "event_id", params.EventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-			return nil, err
-		} else {
-			for _, qp := range strings.Split(queryFrag, "&") {
-				rawQueryFragments = append(rawQueryFragments, qp)
+		if params.EventID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "event_id", *params.EventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
 			}
+
 		}
 
 		if encoded := queryValues.Encode(); encoded != "" {
@@ -3331,14 +3389,16 @@ func NewWithdrawVoteRequest(server string, proposal ProposalID, seat SeatName, p
 
 		req.Header.Set("Idempotency-Key", headerParam0)
 
-		var headerParam1 string
+		if params.MosaicActor != nil {
+			var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam1)
 
 	}
 
@@ -3407,14 +3467,16 @@ func NewCastVoteRequestWithBody(server string, proposal ProposalID, seat SeatNam
 
 		req.Header.Set("Idempotency-Key", headerParam0)
 
-		var headerParam1 string
+		if params.MosaicActor != nil {
+			var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam1)
 
 	}
 
@@ -3447,14 +3509,16 @@ func NewListRoomsRequest(server string, params *ListRoomsParams) (*http.Request,
 
 	if params != nil {
 
-		var headerParam0 string
+		if params.MosaicActor != nil {
+			var headerParam0 string
 
-		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam0)
 
 	}
 
@@ -3509,14 +3573,16 @@ func NewBindRoomRequestWithBody(server string, params *BindRoomParams, contentTy
 
 		req.Header.Set("Idempotency-Key", headerParam0)
 
-		var headerParam1 string
+		if params.MosaicActor != nil {
+			var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam1)
 
 	}
 
@@ -3549,14 +3615,16 @@ func NewListSeatsRequest(server string, params *ListSeatsParams) (*http.Request,
 
 	if params != nil {
 
-		var headerParam0 string
+		if params.MosaicActor != nil {
+			var headerParam0 string
 
-		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam0)
 
 	}
 
@@ -3618,14 +3686,16 @@ func NewPutSeatRequestWithBody(server string, seat SeatName, params *PutSeatPara
 
 		req.Header.Set("Idempotency-Key", headerParam0)
 
-		var headerParam1 string
+		if params.MosaicActor != nil {
+			var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam1)
 
 	}
 
@@ -3658,14 +3728,16 @@ func NewWhoAmIRequest(server string, params *WhoAmIParams) (*http.Request, error
 
 	if params != nil {
 
-		var headerParam0 string
+		if params.MosaicActor != nil {
+			var headerParam0 string
 
-		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-		if err != nil {
-			return nil, err
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
 		}
-
-		req.Header.Set("Mosaic-Actor", headerParam0)
 
 	}
 

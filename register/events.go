@@ -22,7 +22,7 @@ func (a *API) Events(ctx context.Context, after int64, handle func(Event) error)
 	watchdog := time.AfterFunc(silence, func() { cancel(fmt.Errorf("no word from the gateway for %s", silence)) })
 	defer watchdog.Stop()
 
-	request, err := NewStreamEventsRequest(a.base+"/", &StreamEventsParams{LastEventID: strconv.FormatInt(after, 10)})
+	request, err := NewStreamEventsRequest(a.base+"/", &StreamEventsParams{LastEventID: new(strconv.FormatInt(after, 10))})
 	if err != nil {
 		return fmt.Errorf("building the event stream request: %w", err)
 	}

@@ -85,7 +85,7 @@ func CastVote(proposal, seat string, body VoteRequest) Mutation {
 
 // WithdrawVote withdraws a seat's vote, only if it came from event unless event is empty; the answer is a Proposal.
 func WithdrawVote(proposal, seat, event string) Mutation {
-	return mutation(NewWithdrawVoteRequest(nowhere, proposal, seat, &WithdrawVoteParams{EventID: event}))
+	return mutation(NewWithdrawVoteRequest(nowhere, proposal, seat, &WithdrawVoteParams{EventID: optional(event)}))
 }
 
 // BindRoom binds a room to its purposes; the answer is a RoomBinding.

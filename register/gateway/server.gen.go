@@ -145,7 +145,7 @@ func (siw *ServerInterfaceWrapper) ListBudgets(w http.ResponseWriter, r *http.Re
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -209,7 +209,7 @@ func (siw *ServerInterfaceWrapper) SetBudget(w http.ResponseWriter, r *http.Requ
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -273,7 +273,7 @@ func (siw *ServerInterfaceWrapper) ResetBudget(w http.ResponseWriter, r *http.Re
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -337,7 +337,7 @@ func (siw *ServerInterfaceWrapper) ClaimDispatch(w http.ResponseWriter, r *http.
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -417,7 +417,7 @@ func (siw *ServerInterfaceWrapper) ListDispatches(w http.ResponseWriter, r *http
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -481,7 +481,7 @@ func (siw *ServerInterfaceWrapper) CreateDispatch(w http.ResponseWriter, r *http
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -531,7 +531,7 @@ func (siw *ServerInterfaceWrapper) GetDispatch(w http.ResponseWriter, r *http.Re
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -604,7 +604,7 @@ func (siw *ServerInterfaceWrapper) CancelDispatch(w http.ResponseWriter, r *http
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -677,7 +677,7 @@ func (siw *ServerInterfaceWrapper) CompleteDispatch(w http.ResponseWriter, r *ht
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -750,7 +750,7 @@ func (siw *ServerInterfaceWrapper) HeartbeatDispatch(w http.ResponseWriter, r *h
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -791,7 +791,7 @@ func (siw *ServerInterfaceWrapper) StreamEvents(w http.ResponseWriter, r *http.R
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -810,7 +810,7 @@ func (siw *ServerInterfaceWrapper) StreamEvents(w http.ResponseWriter, r *http.R
 			return
 		}
 
-		params.LastEventID = LastEventID
+		params.LastEventID = &LastEventID
 
 	}
 
@@ -851,7 +851,7 @@ func (siw *ServerInterfaceWrapper) ListIdentities(w http.ResponseWriter, r *http
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -924,7 +924,7 @@ func (siw *ServerInterfaceWrapper) PutIdentity(w http.ResponseWriter, r *http.Re
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -991,7 +991,7 @@ func (siw *ServerInterfaceWrapper) ListProposals(w http.ResponseWriter, r *http.
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -1055,7 +1055,7 @@ func (siw *ServerInterfaceWrapper) OpenProposal(w http.ResponseWriter, r *http.R
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -1105,7 +1105,7 @@ func (siw *ServerInterfaceWrapper) GetProposal(w http.ResponseWriter, r *http.Re
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -1200,7 +1200,7 @@ func (siw *ServerInterfaceWrapper) WithdrawVote(w http.ResponseWriter, r *http.R
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -1282,7 +1282,7 @@ func (siw *ServerInterfaceWrapper) CastVote(w http.ResponseWriter, r *http.Reque
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -1323,7 +1323,7 @@ func (siw *ServerInterfaceWrapper) ListRooms(w http.ResponseWriter, r *http.Requ
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -1387,7 +1387,7 @@ func (siw *ServerInterfaceWrapper) BindRoom(w http.ResponseWriter, r *http.Reque
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -1428,7 +1428,7 @@ func (siw *ServerInterfaceWrapper) ListSeats(w http.ResponseWriter, r *http.Requ
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -1501,7 +1501,7 @@ func (siw *ServerInterfaceWrapper) PutSeat(w http.ResponseWriter, r *http.Reques
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 
@@ -1542,7 +1542,7 @@ func (siw *ServerInterfaceWrapper) WhoAmI(w http.ResponseWriter, r *http.Request
 			return
 		}
 
-		params.MosaicActor = MosaicActor
+		params.MosaicActor = &MosaicActor
 
 	}
 

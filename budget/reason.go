@@ -1,0 +1,99 @@
+package budget
+
+import (
+	"fmt"
+	"time"
+)
+
+// Reason is the attempt in one sentence with its numbers.
+func (a *Attempt) Reason() string {
+	need := Format(a.Need.Micros, a.Need.Unit)
+	switch a.Verdict {
+	case Admitted:
+		return fmt.Sprintf("Needs %s; even spread allows %s now.", need, Short(max(0, a.Room), a.Need.Unit))
+	case OverPace:
+		return fmt.Sprintf("Needs %s; even spread allows %s more now, and this from %s.", need, Short(max(0, a.Room), a.Need.Unit), instant(a.Start))
+	case OverCap:
+		if a.never {
+			return fmt.Sprintf("Needs %s; the whole window %s is smaller.", need, a.Window)
+		}
+		return fmt.Sprintf("Needs %s; %s is left until the reset at %s.", need, Short(max(0, a.Room), a.Need.Unit), instant(a.Reset))
+	case LineAhead:
+		return fmt.Sprintf("Needs %s; %s ahead with %s.", need, waits(a.Ahead), Format(a.AheadMicros, a.Need.Unit))
+	case SavesNothing:
+		return fmt.Sprintf("Costs as much as %s here.", a.requested.Model)
+	case NotAllowed:
+		return fmt.Sprintf("The dispatch asks for %s exactly.", a.requested.Model)
+	case UnitMismatch:
+		return fmt.Sprintf("The estimate is in %s; the window %s counts %s.", a.estimated, a.Window, a.Need.Unit)
+	case Lapsed:
+		return fmt.Sprintf("The window %s lapsed at %s and was not set again.", a.Window, instant(a.Reset))
+	}
+	return fmt.Sprintf("No budget window is set for %s.", a.Tier.Provider)
+}
+
+// Reason is the decision in one sentence with its numbers.
+func (d *Decision) Reason() string {
+	switch {
+	case d.Outcome == Refuse:
+		return d.refusal()
+	case d.Outcome == Queue:
+		return fmt.Sprintf("Waits for %s until %s. %s", d.Tier.Model, instant(d.Start), d.Attempts[d.chosen].Reason())
+	case !d.Metered:
+		return fmt.Sprintf("Admitted on %s without a hold: meter unknown, no live budget window for %s.", d.Tier.Model, d.Tier.Provider)
+	case d.Lowered:
+		return fmt.Sprintf("Lowered from %s to %s. %s", d.Requested.Model, d.Tier.Model, d.Attempts[0].Reason())
+	case d.request.Lifted:
+		return fmt.Sprintf("Admitted on %s; an override lifted the pace. Needs %s.", d.Tier.Model, d.need())
+	}
+	return fmt.Sprintf("Admitted on %s. %s", d.Tier.Model, d.Attempts[d.chosen].Reason())
+}
+
+func (d *Decision) refusal() string {
+	if d.chosen >= 0 {
+		attempt := d.Attempts[d.chosen]
+		return fmt.Sprintf("Cannot start by %s; the earliest start is %s on %s. %s", instant(d.request.Deadline), instant(attempt.Start), attempt.Tier.Model, attempt.Reason())
+	}
+	if len(d.Attempts) == 0 {
+		return fmt.Sprintf("Its deadline %s has passed.", instant(d.request.Deadline))
+	}
+	for _, attempt := range d.Attempts {
+		if attempt.Verdict == OverCap || attempt.Verdict == UnitMismatch {
+			return "Can never fit. " + attempt.Reason()
+		}
+	}
+	return "Can never fit. " + d.Attempts[0].Reason()
+}
+
+// Mismatched is the attempt that shows that the estimate fits no window's unit, or nil.
+func (d *Decision) Mismatched() *Attempt {
+	if d.Outcome != Refuse {
+		return nil
+	}
+	var mismatched *Attempt
+	for i := range d.Attempts {
+		switch d.Attempts[i].Verdict {
+		case UnitMismatch:
+			if mismatched == nil {
+				mismatched = &d.Attempts[i]
+			}
+		case OverCap, OverPace, LineAhead:
+			return nil
+		}
+	}
+	return mismatched
+}
+
+func (d *Decision) need() string {
+	need := d.Attempts[d.chosen].Need
+	return Format(need.Micros, need.Unit)
+}
+
+func waits(count int) string {
+	if count == 1 {
+		return "1 dispatch waits"
+	}
+	return fmt.Sprintf("%d dispatches wait", count)
+}
+
+func instant(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") }

@@ -1,0 +1,54 @@
+package local_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
+)
+
+func TestTheBotCannotReadTheFleet(t *testing.T) {
+	t.Parallel()
+	db := localtest.Database(t)
+	require.NoError(t, do(t, db.Gateway, "CREATE TABLE fleet.dispatches AS SELECT 1 AS id"))
+	require.ErrorContains(t, do(t, db.Bot, "SELECT * FROM fleet.dispatches"), "permission denied for schema fleet")
+	require.ErrorContains(t, do(t, db.Bot, "CREATE TABLE fleet.more ()"), "permission denied for schema fleet")
+	require.ErrorContains(t, do(t, db.Bot, "CREATE SCHEMA another"), "permission denied for database")
+	require.ErrorContains(t, do(t, db.Bot, "CREATE TABLE public.stray ()"), "permission denied for schema public")
+	require.ErrorContains(t, do(t, db.Bot, "SET ROLE "+local.GatewayRole), "permission denied to set role")
+}
+
+func TestTheGatewayCannotReadTheBotsSchema(t *testing.T) {
+	t.Parallel()
+	db := localtest.Database(t)
+	require.NoError(t, do(t, db.Bot, "CREATE TABLE bot.journal AS SELECT 1 AS id"))
+	require.ErrorContains(t, do(t, db.Gateway, "SELECT * FROM bot.journal"), "permission denied for schema bot")
+	require.ErrorContains(t, do(t, db.Gateway, "DROP SCHEMA bot CASCADE"), "must be owner of schema bot")
+}
+
+func TestEachRoleFindsItsOwnTables(t *testing.T) {
+	t.Parallel()
+	db := localtest.Database(t)
+	require.NoError(t, do(t, db.Gateway, "CREATE SCHEMA IF NOT EXISTS fleet"))
+	require.NoError(t, do(t, db.Gateway, "CREATE TABLE mine ()"))
+	require.NoError(t, do(t, db.Bot, "CREATE TABLE mine ()"))
+	require.Equal(t, "bot,fleet", ask[string](t, db.Superuser,
+		"SELECT string_agg(schemaname, ',' ORDER BY schemaname) FROM pg_tables WHERE tablename = 'mine'"))
+}
+
+func TestPreparingADatabaseAgainKeepsItsData(t *testing.T) {
+	t.Parallel()
+	dir := reachableFolder(t)
+	postgres := startPostgres(t, dir)
+	passwords := local.Passwords{Gateway: "it's one", Bot: "another"}
+	db, err := local.PrepareDatabase(t.Context(), postgres.URL("postgres"), "mosaic", passwords)
+	require.NoError(t, err)
+	require.NoError(t, do(t, db.Gateway, "CREATE TABLE kept AS SELECT 42 AS answer"))
+
+	passwords.Gateway = "changed"
+	again, err := local.PrepareDatabase(t.Context(), postgres.URL("postgres"), "mosaic", passwords)
+	require.NoError(t, err)
+	require.Equal(t, 42, ask[int](t, again.Gateway, "SELECT answer FROM kept"))
+}

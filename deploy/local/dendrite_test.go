@@ -1,0 +1,71 @@
+package local_test
+
+import (
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local"
+)
+
+// sharedBinaries lets tests use the homeserver the checkout has built already.
+func sharedBinaries(t *testing.T) string {
+	t.Helper()
+	module, err := local.FindUpwards(filepath.Join("deploy", "homeserver", "go.mod"))
+	require.NoError(t, err)
+	return filepath.Join(filepath.Dir(module), "..", "..", local.StateFolder, "bin")
+}
+
+func startDendrite(t *testing.T, dir string, options local.HomeserverOptions) *local.Dendrite {
+	t.Helper()
+	options.Binaries, options.Volatile = sharedBinaries(t), true
+	homeserver, err := local.StartDendrite(t.Context(), dir, options)
+	require.NoError(t, err)
+	t.Cleanup(homeserver.Stop)
+	return homeserver
+}
+
+func TestARestartedHomeserverKeepsItsUsersAndItsAddress(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "homeserver")
+	user := local.User{Name: "alice", Password: "correct horse", DisplayName: "Alice"}
+	started := time.Now()
+	first := startDendrite(t, dir, local.HomeserverOptions{})
+	t.Logf("cold start: %s", time.Since(started))
+	made, err := local.RegisterUser(t.Context(), first.URL(), first.SharedSecret(), user)
+	require.NoError(t, err)
+	require.Equal(t, "@alice:localhost", made)
+	first.Process().Kill9()
+
+	started = time.Now()
+	second := startDendrite(t, dir, local.HomeserverOptions{})
+	t.Logf("warm start: %s", time.Since(started))
+	require.Equal(t, first.URL(), second.URL())
+	again, err := local.RegisterUser(t.Context(), second.URL(), second.SharedSecret(), user)
+	require.NoError(t, err, "registering again is no error if the password is right")
+	require.Equal(t, made, again)
+
+	user.Password = "another password"
+	_, err = local.RegisterUser(t.Context(), second.URL(), second.SharedSecret(), user)
+	require.ErrorContains(t, err, "registered already, but with another password")
+}
+
+func TestNobodyRegistersWithoutTheSecret(t *testing.T) {
+	t.Parallel()
+	homeserver := startDendrite(t, filepath.Join(t.TempDir(), "homeserver"), local.HomeserverOptions{})
+	_, err := local.RegisterUser(t.Context(), homeserver.URL(), "guessed", local.User{Name: "eve", Password: "correct horse"})
+	require.Error(t, err)
+	response, err := http.Post(homeserver.URL()+"/_matrix/client/v3/register", "application/json", http.NoBody)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.NotEqual(t, http.StatusOK, response.StatusCode)
+}
+
+func TestOnlyHalfOfAnHTTPSPairIsRefused(t *testing.T) {
+	t.Parallel()
+	_, err := local.StartDendrite(t.Context(), t.TempDir(), local.HomeserverOptions{TLSCertificate: "cert.pem"})
+	require.ErrorContains(t, err, "give both or neither")
+}

@@ -1,0 +1,78 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// Parts are the two servers tests need, volatile and below one temporary folder that is removed when this process ends.
+type Parts struct {
+	dir      string
+	binaries string
+
+	postgres   func() (*Postgres, error)
+	homeserver func() (*Dendrite, error)
+}
+
+// NewParts prepares the folder; each server starts when first asked for and lives until Stop or the end of this process.
+// ctx bounds the starts, not the servers' lives.
+func NewParts(ctx context.Context, progress *Progress) (*Parts, error) {
+	dir, err := os.MkdirTemp("", "mosaic-matrix-")
+	if err != nil {
+		return nil, fmt.Errorf("making a temporary folder: %w", err)
+	}
+	if err := errors.Join(os.Chmod(dir, 0o711), SweepAtExit(dir)); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	p := &Parts{dir: dir, binaries: sharedBinaries(dir)}
+	p.postgres = sync.OnceValues(func() (*Postgres, error) {
+		return StartPostgres(ctx, filepath.Join(dir, "postgres"), PostgresOptions{Volatile: true, MaxConnections: 300, Progress: progress})
+	})
+	p.homeserver = sync.OnceValues(func() (*Dendrite, error) {
+		return StartDendrite(ctx, filepath.Join(dir, "homeserver"), HomeserverOptions{Volatile: true, Binaries: p.binaries, Progress: progress})
+	})
+	return p, nil
+}
+
+// sharedBinaries is the checkout's own folder for programs, so that the homeserver is built once for everybody.
+func sharedBinaries(otherwise string) string {
+	module, err := FindUpwards(filepath.Join("deploy", "homeserver", "go.mod"))
+	if err != nil {
+		return filepath.Join(otherwise, "bin")
+	}
+	return filepath.Join(filepath.Dir(module), "..", "..", StateFolder, "bin")
+}
+
+// Postgres starts the cluster if it does not run yet.
+func (p *Parts) Postgres() (*Postgres, error) { return p.postgres() }
+
+// Homeserver starts the homeserver if it does not run yet, building it if need be.
+func (p *Parts) Homeserver() (*Dendrite, error) { return p.homeserver() }
+
+// Start starts both at the same time.
+func (p *Parts) Start() (*Postgres, *Dendrite, error) {
+	var databaseErr error
+	var running sync.WaitGroup
+	running.Go(func() { _, databaseErr = p.postgres() })
+	server, err := p.homeserver()
+	running.Wait()
+	if err := errors.Join(databaseErr, err); err != nil {
+		return nil, nil, err
+	}
+	database, err := p.postgres()
+	return database, server, err
+}
+
+// Stop ends what runs and removes the folder. It must not be called while a server is starting.
+func (p *Parts) Stop(started ...*Process) {
+	var running sync.WaitGroup
+	for _, process := range started {
+		running.Go(process.Stop)
+	}
+	running.Wait()
+	_ = os.RemoveAll(p.dir)
+}

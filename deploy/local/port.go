@@ -1,0 +1,48 @@
+package local
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// rememberedPort returns the port kept in file if it is still free on host, else a free one, which it keeps there.
+func rememberedPort(file, host string) (int, error) {
+	if text, err := os.ReadFile(file); err == nil {
+		if port, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && isFree(host, port) {
+			return port, nil
+		}
+	}
+	port, err := FreePort(host)
+	if err != nil {
+		return 0, err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return 0, fmt.Errorf("keeping the port: %w", err)
+	}
+	if err := os.WriteFile(file, []byte(strconv.Itoa(port)+"\n"), 0o600); err != nil {
+		return 0, fmt.Errorf("keeping the port: %w", err)
+	}
+	return port, nil
+}
+
+// FreePort is a TCP port nobody listened on a moment ago.
+func FreePort(host string) (int, error) {
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return 0, fmt.Errorf("looking for a free port on %s: %w", host, err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
+
+func isFree(host string, port int) bool {
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err != nil {
+		return false
+	}
+	return listener.Close() == nil
+}

@@ -1,0 +1,90 @@
+// testbed runs a command with a Postgres and a homeserver of its own, on free ports, and takes both away when it ends:
+//
+//	go run ./deploy/local/testbed -- go test ./...
+//
+// The command finds them in MOSAIC_TEST_POSTGRES (superuser URL), MOSAIC_TEST_HOMESERVER (URL) and
+// MOSAIC_TEST_HOMESERVER_SECRET (registration secret). Its exit code is passed on.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local"
+)
+
+func main() {
+	command := os.Args[1:]
+	if len(command) > 0 && command[0] == "--" {
+		command = command[1:]
+	}
+	if len(command) == 0 {
+		fmt.Fprintln(os.Stderr, "usage: testbed -- COMMAND [ARGUMENT…]")
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, cancel := context.WithCancel(ctx)
+	go endWithParent(ctx, cancel)
+	code, err := run(ctx, command)
+	cancel()
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "testbed:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(ctx context.Context, command []string) (int, error) {
+	progress := local.NewProgress(os.Stderr)
+	parts, err := local.NewParts(ctx, progress)
+	if err != nil {
+		return 1, err
+	}
+	done := progress.Step("Starting a Postgres and a homeserver for the tests")
+	database, homeserver, err := parts.Start()
+	done(err)
+	if err != nil {
+		parts.Stop()
+		return 1, err
+	}
+	defer parts.Stop(database.Process(), homeserver.Process())
+	process, err := local.StartProcess(local.ProcessOptions{
+		Name: command[0], Path: command[0], Args: command[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Family: true,
+		Env: append(os.Environ(),
+			"MOSAIC_TEST_POSTGRES="+database.URL("postgres"),
+			"MOSAIC_TEST_HOMESERVER="+homeserver.URL(),
+			"MOSAIC_TEST_HOMESERVER_SECRET="+homeserver.SharedSecret()),
+	})
+	if err != nil {
+		return 1, err
+	}
+	select {
+	case <-process.Done():
+	case <-ctx.Done():
+		process.Stop()
+	}
+	return process.ExitCode(), nil
+}
+
+// endWithParent ends the testbed when `go run`, its usual parent, was killed: nothing else would tell it.
+func endWithParent(ctx context.Context, end func()) {
+	parent := os.Getppid()
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if os.Getppid() != parent {
+				end()
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,13 @@
+#!/bin/sh
+# Makes the two roles and their schemas, once, when the database is created. Run by the Postgres image's entry point; by hand:
+#   POSTGRES_USER=postgres POSTGRES_DB=mosaic GATEWAY_DATABASE_PASSWORD=… BOT_DATABASE_PASSWORD=… sh deploy/postgres-roles.sh
+set -eu
+psql --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" --dbname "${POSTGRES_DB:-mosaic}" \
+  --set gateway="$GATEWAY_DATABASE_PASSWORD" --set bot="$BOT_DATABASE_PASSWORD" --set database="${POSTGRES_DB:-mosaic}" <<'SQL'
+CREATE ROLE mosaic_gateway LOGIN PASSWORD :'gateway';
+CREATE ROLE mosaic_bot LOGIN PASSWORD :'bot';
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+REVOKE TEMPORARY ON DATABASE :"database" FROM PUBLIC;
+CREATE SCHEMA fleet AUTHORIZATION mosaic_gateway;
+CREATE SCHEMA bot AUTHORIZATION mosaic_bot;
+SQL

@@ -165,7 +165,7 @@ func (d *Decision) Apply(subscriptions []Subscription) {
 	for s := range subscriptions {
 		windows := subscriptions[s].Windows
 		for w := range windows {
-			windows[w].leave(d.request.ID)
+			windows[w].Leave(d.request.ID)
 			for _, hold := range d.Holds {
 				switch {
 				case hold.Window != windows[w].ID || d.Outcome == Refuse:

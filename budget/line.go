@@ -65,6 +65,7 @@ func (w *Window) join(waiting Waiting) {
 	w.Line = slices.Insert(w.Line, at, waiting)
 }
 
-func (w *Window) leave(id int64) {
+// Leave takes a dispatch out of the line.
+func (w *Window) Leave(id int64) {
 	w.Line = slices.DeleteFunc(w.Line, func(waiting Waiting) bool { return waiting.ID == id })
 }

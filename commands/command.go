@@ -27,7 +27,9 @@ type Asked struct {
 type Call struct {
 	// Command is the canonical name, such as "budget set".
 	Command string `json:"command"`
-	// Mutation is what changes the register; nil for a command that only reads.
+	// Mutation is what changes the register; nil for a command that only reads. Its bytes are final, with one exception: the path of
+	// a vote holds {seat} until Run reads whose seat the actor holds. The roster of a proposal never changes, so every attempt
+	// resolves to the same path.
 	Mutation *register.Mutation `json:"mutation,omitempty"`
 	// Arguments are those of a reading command, and what a reply to a mutation needs beside the answer.
 	Arguments json.RawMessage `json:"arguments,omitempty"`
@@ -46,7 +48,7 @@ const (
 
 // Reply is the answer to a command.
 type Reply struct {
-	// Markdown reads well on a phone, in HTML and as plain text.
+	// Markdown is CommonMark that reads well on a phone; Plain makes the plain-text body of it.
 	Markdown string
 	// Data is the typed result, for --json.
 	Data any
@@ -55,6 +57,7 @@ type Reply struct {
 
 // Notice is what an event of the fleet reads like in a room.
 type Notice struct {
+	// Markdown is CommonMark; Plain makes the plain-text body of it.
 	Markdown string
 	// Rings says that it must wake someone: it is sent as text that mentions people, else as a silent notice.
 	Rings bool

@@ -6,8 +6,11 @@ psql --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" --dbname "${P
   --set gateway="$GATEWAY_DATABASE_PASSWORD" --set bot="$BOT_DATABASE_PASSWORD" --set database="${POSTGRES_DB:-mosaic}" <<'SQL'
 CREATE ROLE mosaic_gateway LOGIN PASSWORD :'gateway';
 CREATE ROLE mosaic_bot LOGIN PASSWORD :'bot';
-REVOKE CREATE ON SCHEMA public FROM PUBLIC;
-REVOKE TEMPORARY ON DATABASE :"database" FROM PUBLIC;
+REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+GRANT CONNECT ON DATABASE :"database" TO mosaic_gateway, mosaic_bot;
 CREATE SCHEMA fleet AUTHORIZATION mosaic_gateway;
 CREATE SCHEMA bot AUTHORIZATION mosaic_bot;
+ALTER ROLE mosaic_gateway IN DATABASE :"database" SET search_path = fleet;
+ALTER ROLE mosaic_bot IN DATABASE :"database" SET search_path = bot;
 SQL

@@ -750,7 +750,7 @@ type Event struct {
 	Actor string    `json:"actor"`
 	At    time.Time `json:"at"`
 
-	// Cause Why it happened
+	// Cause Why it happened, one sentence.
 	Cause    string      `json:"cause,omitempty,omitzero"`
 	Dispatch Dispatch    `json:"dispatch,omitempty,omitzero"`
 	Host     string      `json:"host"`
@@ -1017,7 +1017,7 @@ type StepChange struct {
 	ModelFrom string `json:"model_from,omitempty,omitzero"`
 	ModelTo   string `json:"model_to,omitempty,omitzero"`
 
-	// Text Why
+	// Text Why, one sentence.
 	Text string `json:"text"`
 
 	// To The rung of the ladder a window stands on.

@@ -24,7 +24,7 @@ func aptInstall(ctx context.Context, packages ...string) error {
 	if err := refreshed(ctx); err != nil {
 		return err
 	}
-	return asRoot(ctx, nil, append([]string{"apt-get", "install", "-y", "-q", "--no-install-recommends"}, packages...)...)
+	return asRoot(ctx, nil, append([]string{"apt-get", "install", "-y", "-q", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=180"}, packages...)...)
 }
 
 var (

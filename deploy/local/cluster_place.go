@@ -75,25 +75,6 @@ func settleAway(dir string, account *Account) (string, error) {
 	return place, nil
 }
 
-// RemoveState removes a state folder with everything in it, and the cluster that lies elsewhere on its behalf.
-func RemoveState(dir string) error {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return fmt.Errorf("finding the state folder: %w", err)
-	}
-	if said, err := os.ReadFile(filepath.Join(dir, "postgres", "cluster-lies-in")); err == nil {
-		if place := strings.TrimSpace(string(said)); filepath.Dir(place) == clustersAway {
-			if err := os.RemoveAll(place); err != nil {
-				return fmt.Errorf("removing the cluster in %s: %w", place, err)
-			}
-		}
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("removing the state folder: %w", err)
-	}
-	return nil
-}
-
 func makeOwned(dir string, account *Account) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("making the cluster's folder: %w", err)

@@ -123,13 +123,10 @@ func ensureSchemas(ctx context.Context, db Database) error {
 	}
 	defer func() { _ = connection.Close(context.WithoutCancel(ctx)) }()
 	database := identifier(db.Name)
-	// The gateway may create: its migrations may say CREATE SCHEMA IF NOT EXISTS, which asks for the right even if the
-	// schema is there. The bot gets its schema ready-made and may create none.
 	statements := []string{
 		"REVOKE ALL ON DATABASE " + database + " FROM PUBLIC",
 		"REVOKE ALL ON SCHEMA public FROM PUBLIC",
-		"GRANT CONNECT, CREATE ON DATABASE " + database + " TO " + GatewayRole,
-		"GRANT CONNECT ON DATABASE " + database + " TO " + BotRole,
+		"GRANT CONNECT ON DATABASE " + database + " TO " + GatewayRole + ", " + BotRole,
 		"CREATE SCHEMA IF NOT EXISTS fleet AUTHORIZATION " + GatewayRole,
 		"CREATE SCHEMA IF NOT EXISTS bot AUTHORIZATION " + BotRole,
 		"ALTER ROLE " + GatewayRole + " IN DATABASE " + database + " SET search_path = fleet",

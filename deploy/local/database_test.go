@@ -9,33 +9,30 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
 )
 
-func TestTheBotCannotReadTheFleet(t *testing.T) {
+func TestNeitherRoleReadsTheOthersSchema(t *testing.T) {
 	t.Parallel()
-	db := localtest.Database(t)
+	requireWall(t, localtest.Database(t))
+}
+
+// requireWall tries what must and what must not work in a prepared database.
+func requireWall(t *testing.T, db localtest.DB) {
+	t.Helper()
 	require.NoError(t, do(t, db.Gateway, "CREATE TABLE fleet.dispatches AS SELECT 1 AS id"))
 	require.ErrorContains(t, do(t, db.Bot, "SELECT * FROM fleet.dispatches"), "permission denied for schema fleet")
 	require.ErrorContains(t, do(t, db.Bot, "CREATE TABLE fleet.more ()"), "permission denied for schema fleet")
 	require.ErrorContains(t, do(t, db.Bot, "CREATE SCHEMA another"), "permission denied for database")
 	require.ErrorContains(t, do(t, db.Bot, "CREATE TABLE public.stray ()"), "permission denied for schema public")
 	require.ErrorContains(t, do(t, db.Bot, "SET ROLE "+local.GatewayRole), "permission denied to set role")
-}
 
-func TestTheGatewayCannotReadTheBotsSchema(t *testing.T) {
-	t.Parallel()
-	db := localtest.Database(t)
 	require.NoError(t, do(t, db.Bot, "CREATE TABLE bot.journal AS SELECT 1 AS id"))
 	require.ErrorContains(t, do(t, db.Gateway, "SELECT * FROM bot.journal"), "permission denied for schema bot")
+	require.ErrorContains(t, do(t, db.Gateway, "CREATE SCHEMA another"), "permission denied for database")
 	require.ErrorContains(t, do(t, db.Gateway, "DROP SCHEMA bot CASCADE"), "must be owner of schema bot")
-}
 
-func TestEachRoleFindsItsOwnTables(t *testing.T) {
-	t.Parallel()
-	db := localtest.Database(t)
-	require.NoError(t, do(t, db.Gateway, "CREATE SCHEMA IF NOT EXISTS fleet"))
 	require.NoError(t, do(t, db.Gateway, "CREATE TABLE mine ()"))
 	require.NoError(t, do(t, db.Bot, "CREATE TABLE mine ()"))
 	require.Equal(t, "bot,fleet", ask[string](t, db.Superuser,
-		"SELECT string_agg(schemaname, ',' ORDER BY schemaname) FROM pg_tables WHERE tablename = 'mine'"))
+		"SELECT string_agg(schemaname, ',' ORDER BY schemaname) FROM pg_tables WHERE tablename = 'mine'"), "each role finds its own tables")
 }
 
 func TestPreparingADatabaseAgainKeepsItsData(t *testing.T) {

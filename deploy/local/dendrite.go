@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -39,17 +38,12 @@ func StartDendrite(ctx context.Context, dir string, options HomeserverOptions) (
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the homeserver's folder: %w", err)
+	if err := options.placeAt(dir); err != nil {
+		return nil, err
 	}
 	secret, err := homeserverSecret(dir)
 	if err != nil {
 		return nil, err
-	}
-	if options.Port == 0 {
-		if options.Port, err = rememberedPort(filepath.Join(dir, "port"), options.Host); err != nil {
-			return nil, err
-		}
 	}
 	if err := writeDendriteConfig(dir, options, secret); err != nil {
 		return nil, err
@@ -62,7 +56,7 @@ func StartDendrite(ctx context.Context, dir string, options HomeserverOptions) (
 	}); err != nil {
 		return nil, err
 	}
-	if err := d.process.waitUntil(ctx, 60*time.Second, func(ctx context.Context) error { return answersVersions(ctx, d.url) }); err != nil {
+	if err := d.process.WaitUntil(ctx, 60*time.Second, func(ctx context.Context) error { return answersVersions(ctx, d.url) }); err != nil {
 		d.process.Stop()
 		return nil, fmt.Errorf("starting the homeserver: %w", err)
 	}
@@ -92,5 +86,14 @@ func (d *Dendrite) ServerName() string   { return d.options.ServerName }
 func (d *Dendrite) SharedSecret() string { return d.secret }
 func (d *Dendrite) Software() string     { return "Dendrite " + d.version }
 func (d *Dendrite) SlidingSync() bool    { return false }
-func (d *Dendrite) Process() *Process    { return d.process }
-func (d *Dendrite) Stop()                { d.process.Stop() }
+
+// HTTPSPort is 0 unless it was given a certificate.
+func (d *Dendrite) HTTPSPort() int {
+	if d.options.TLSCertificate == "" {
+		return 0
+	}
+	return d.options.TLSPort
+}
+
+func (d *Dendrite) Process() *Process { return d.process }
+func (d *Dendrite) Stop()             { d.process.Stop() }

@@ -1,7 +1,17 @@
 package local_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -68,4 +78,43 @@ func TestOnlyHalfOfAnHTTPSPairIsRefused(t *testing.T) {
 	t.Parallel()
 	_, err := local.StartDendrite(t.Context(), t.TempDir(), local.HomeserverOptions{TLSCertificate: "cert.pem"})
 	require.ErrorContains(t, err, "give both or neither")
+}
+
+func TestACertificateMakesTheHomeserverSpeakHTTPS(t *testing.T) {
+	t.Parallel()
+	certificate, key, pool := selfSigned(t)
+	port, err := local.FreePort("127.0.0.1")
+	require.NoError(t, err)
+	homeserver := startDendrite(t, filepath.Join(t.TempDir(), "homeserver"), local.HomeserverOptions{
+		TLSCertificate: certificate, TLSKey: key, TLSHost: "127.0.0.1", TLSPort: port,
+	})
+	require.Equal(t, port, homeserver.HTTPSPort())
+	trusting := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
+	require.Eventually(t, func() bool {
+		response, err := trusting.Get(fmt.Sprintf("https://127.0.0.1:%d/_matrix/client/versions", port))
+		return err == nil && response.StatusCode == http.StatusOK && response.Body.Close() == nil
+	}, 5*time.Second, 50*time.Millisecond)
+	require.Contains(t, local.PhoneAdvice(homeserver), fmt.Sprintf("https on port %d", port))
+}
+
+func selfSigned(t *testing.T) (certificateFile, keyFile string, pool *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
+	}
+	raw, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	parsed, err := x509.ParseCertificate(raw)
+	require.NoError(t, err)
+	rawKey, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	certificateFile, keyFile, pool = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), x509.NewCertPool()
+	pool.AddCert(parsed)
+	require.NoError(t, os.WriteFile(certificateFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw}), 0o600))
+	require.NoError(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: rawKey}), 0o600))
+	return certificateFile, keyFile, pool
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -16,6 +18,8 @@ type Homeserver interface {
 	URL() string
 	// ServerName is the part of user IDs after the colon.
 	ServerName() string
+	// HTTPSPort is where it speaks https itself; 0 if it does not.
+	HTTPSPort() int
 	// SharedSecret lets its holder register users.
 	SharedSecret() string
 	// Software is the server's name and version, such as "Dendrite v0.15.2".
@@ -65,6 +69,47 @@ func (o *HomeserverOptions) fill() error {
 		o.TLSPort = 8448
 	}
 	return nil
+}
+
+// placeAt makes the server's folder and settles what lies in it or depends on where the server runs.
+func (o *HomeserverOptions) placeAt(dir string) (err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("making the homeserver's folder: %w", err)
+	}
+	// The server works in its own folder, so a path relative to ours would lead it astray.
+	for _, path := range []*string{&o.TLSCertificate, &o.TLSKey} {
+		if *path == "" {
+			continue
+		}
+		if *path, err = filepath.Abs(*path); err != nil {
+			return fmt.Errorf("finding the certificate: %w", err)
+		}
+		if _, err := os.Stat(*path); err != nil {
+			return fmt.Errorf("the certificate or its key is not there: %w", err)
+		}
+	}
+	if o.Port == 0 {
+		o.Port, err = rememberedPort(filepath.Join(dir, "port"), o.Host)
+	}
+	return err
+}
+
+// StartHomeserver starts the server software called kind, dendrite (the default when empty) or synapse, kept in dir.
+func StartHomeserver(ctx context.Context, kind, dir string, options HomeserverOptions) (Homeserver, error) {
+	var server Homeserver
+	var err error
+	switch kind {
+	case "", "dendrite":
+		server, err = StartDendrite(ctx, dir, options)
+	case "synapse":
+		server, err = StartSynapse(ctx, dir, options)
+	default:
+		err = fmt.Errorf("%q is no homeserver this can start; it can start dendrite and synapse", kind)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return server, nil
 }
 
 // reachable is the address this machine itself uses for a server that listens on host.

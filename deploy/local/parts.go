@@ -11,16 +11,15 @@ import (
 
 // Parts are the two servers tests need, volatile and below one temporary folder that is removed when this process ends.
 type Parts struct {
-	dir      string
-	binaries string
+	dir string
 
 	postgres   func() (*Postgres, error)
-	homeserver func() (*Dendrite, error)
+	homeserver func() (Homeserver, error)
 }
 
 // NewParts prepares the folder; each server starts when first asked for and lives until Stop or the end of this process.
-// ctx bounds the starts, not the servers' lives.
-func NewParts(ctx context.Context, progress *Progress) (*Parts, error) {
+// ctx bounds the starts, not the servers' lives. server is dendrite or synapse; empty is dendrite.
+func NewParts(ctx context.Context, server string, progress *Progress) (*Parts, error) {
 	dir, err := os.MkdirTemp("", "mosaic-matrix-")
 	if err != nil {
 		return nil, fmt.Errorf("making a temporary folder: %w", err)
@@ -28,12 +27,13 @@ func NewParts(ctx context.Context, progress *Progress) (*Parts, error) {
 	if err := errors.Join(os.Chmod(dir, 0o711), SweepAtExit(dir)); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	p := &Parts{dir: dir, binaries: sharedBinaries(dir)}
+	p := &Parts{dir: dir}
 	p.postgres = sync.OnceValues(func() (*Postgres, error) {
 		return StartPostgres(ctx, filepath.Join(dir, "postgres"), PostgresOptions{Volatile: true, MaxConnections: 300, Progress: progress})
 	})
-	p.homeserver = sync.OnceValues(func() (*Dendrite, error) {
-		return StartDendrite(ctx, filepath.Join(dir, "homeserver"), HomeserverOptions{Volatile: true, Binaries: p.binaries, Progress: progress})
+	p.homeserver = sync.OnceValues(func() (Homeserver, error) {
+		options := HomeserverOptions{Volatile: true, Binaries: sharedBinaries(dir), Progress: progress}
+		return StartHomeserver(ctx, server, filepath.Join(dir, "homeserver"), options)
 	})
 	return p, nil
 }
@@ -51,10 +51,10 @@ func sharedBinaries(otherwise string) string {
 func (p *Parts) Postgres() (*Postgres, error) { return p.postgres() }
 
 // Homeserver starts the homeserver if it does not run yet, building it if need be.
-func (p *Parts) Homeserver() (*Dendrite, error) { return p.homeserver() }
+func (p *Parts) Homeserver() (Homeserver, error) { return p.homeserver() }
 
 // Start starts both at the same time.
-func (p *Parts) Start() (*Postgres, *Dendrite, error) {
+func (p *Parts) Start() (*Postgres, Homeserver, error) {
 	var databaseErr error
 	var running sync.WaitGroup
 	running.Go(func() { _, databaseErr = p.postgres() })

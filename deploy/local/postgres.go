@@ -58,6 +58,9 @@ func StartPostgres(ctx context.Context, dir string, options PostgresOptions) (*P
 		return nil, err
 	}
 	p := &Postgres{cluster: filepath.Join(place, "data")}
+	if programs, err = programsFor(p.cluster, programs); err != nil {
+		return nil, err
+	}
 	if p.password, err = p.ensureCluster(ctx, programs, place, account, options); err != nil {
 		return nil, err
 	}
@@ -70,7 +73,7 @@ func StartPostgres(ctx context.Context, dir string, options PostgresOptions) (*P
 	if err := p.start(programs, filepath.Join(dir, "postgres.log"), account, options); err != nil {
 		return nil, err
 	}
-	if err := p.process.waitUntil(ctx, 60*time.Second, p.ping); err != nil {
+	if err := p.process.WaitUntil(ctx, 60*time.Second, p.ping); err != nil {
 		p.process.Stop()
 		return nil, fmt.Errorf("starting Postgres: %w", err)
 	}
@@ -105,9 +108,6 @@ func (p *Postgres) start(programs, log string, account *Account, options Postgre
 func (p *Postgres) ensureCluster(ctx context.Context, programs, place string, account *Account, options PostgresOptions) (string, error) {
 	passwordFile := filepath.Join(place, "password")
 	if _, err := os.Stat(filepath.Join(p.cluster, "PG_VERSION")); err == nil {
-		if err := sameMajor(p.cluster, programs); err != nil {
-			return "", err
-		}
 		password, err := os.ReadFile(passwordFile)
 		if err != nil {
 			return "", fmt.Errorf("reading the cluster's password: %w", err)
@@ -143,17 +143,25 @@ func (p *Postgres) ensureCluster(ctx context.Context, programs, place string, ac
 	return password, nil
 }
 
-func sameMajor(cluster, programs string) error {
+// programsFor returns the programs of the version that made the cluster, which is not always the newest one installed;
+// for a cluster yet to be made it returns newest.
+func programsFor(cluster, newest string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(cluster, "PG_VERSION"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return newest, nil
+	}
 	if err != nil {
-		return fmt.Errorf("reading the cluster's version: %w", err)
+		return "", fmt.Errorf("reading the cluster's version: %w", err)
 	}
-	made, _ := strconv.Atoi(strings.TrimSpace(string(text)))
-	if version, ok := postgresVersion(programs); ok && version != made {
-		return fmt.Errorf("the cluster in %s was made by PostgreSQL %d and this machine now has %d; "+
-			"install %d beside it, move the data with pg_upgrade, or remove the state folder to start anew", cluster, made, version, made)
+	made, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return "", fmt.Errorf("reading the cluster's version: %w", err)
 	}
-	return nil
+	if programs, ok := installedPostgres(func(version int) bool { return version == made }); ok {
+		return programs, nil
+	}
+	return "", fmt.Errorf("the cluster in %s was made by PostgreSQL %d, which is not installed any more; "+
+		"install it again, move the data with pg_upgrade, or remove the state folder to start anew", cluster, made)
 }
 
 func (p *Postgres) ping(ctx context.Context) error {

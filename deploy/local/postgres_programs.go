@@ -22,7 +22,7 @@ var ErrNoPostgres = errors.New("no PostgreSQL server here: a private one keeps t
 
 // findPostgres returns the folder that holds initdb and postgres, installing them where it may.
 func findPostgres(ctx context.Context, progress *Progress) (string, error) {
-	if folder, ok := installedPostgres(); ok {
+	if folder, ok := installedPostgres(recent); ok {
 		return folder, nil
 	}
 	if !canInstall() {
@@ -31,18 +31,21 @@ func findPostgres(ctx context.Context, progress *Progress) (string, error) {
 	if err := installPostgres(ctx, progress); err != nil {
 		return "", fmt.Errorf("%w (installing it failed: %w)", ErrNoPostgres, err)
 	}
-	if folder, ok := installedPostgres(); ok {
+	if folder, ok := installedPostgres(recent); ok {
 		return folder, nil
 	}
 	return "", ErrNoPostgres
 }
 
-func installedPostgres() (string, bool) {
+// recent accepts the versions a new cluster may be made with.
+func recent(version int) bool { return version >= oldestPostgres }
+
+func installedPostgres(suits func(version int) bool) (string, bool) {
 	candidates := slices.Concat(foldersOnPath(), newestFirst("/usr/lib/postgresql/*/bin"), newestFirst("/usr/pgsql-*/bin"),
 		newestFirst("/opt/homebrew/opt/postgresql@*/bin"), newestFirst("/usr/local/opt/postgresql@*/bin"),
 		[]string{"/opt/homebrew/bin", "/usr/local/pgsql/bin", "/usr/libexec/postgresql"})
 	for _, folder := range candidates {
-		if version, ok := postgresVersion(folder); ok && version >= oldestPostgres {
+		if version, ok := postgresVersion(folder); ok && suits(version) {
 			return folder, true
 		}
 	}

@@ -110,9 +110,6 @@ func TestTheServerListensOnLoopbackOnlyAndAsksForAPassword(t *testing.T) {
 
 func TestAFolderTheServersUserCannotReachIsNoHindrance(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Log("not root: the server runs as this user, who reaches the folder anyway")
-	}
 	closed := reachableFolder(t)
 	require.NoError(t, os.Chmod(closed, 0o700))
 	state := filepath.Join(closed, ".mosaic")
@@ -126,4 +123,15 @@ func TestAFolderTheServersUserCannotReachIsNoHindrance(t *testing.T) {
 	if err == nil {
 		require.NoDirExists(t, strings.TrimSpace(string(elsewhere)))
 	}
+}
+
+func TestAClusterOfAVersionThatIsGoneIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	dir := reachableFolder(t)
+	startPostgres(t, dir).Stop()
+	version := filepath.Join(dir, "cluster", "data", "PG_VERSION")
+	require.NoError(t, os.WriteFile(version, []byte("9\n"), 0o600))
+	_, err := local.StartPostgres(t.Context(), dir, local.PostgresOptions{Volatile: true})
+	require.ErrorContains(t, err, "was made by PostgreSQL 9, which is not installed any more")
+	require.DirExists(t, filepath.Join(dir, "cluster", "data", "base"))
 }

@@ -197,8 +197,9 @@ func (p *Process) Kill9() {
 	<-p.done
 }
 
-// waitUntil calls ready until it returns nil, the process ends, or ctx does. ready is called about every 25 ms.
-func (p *Process) waitUntil(ctx context.Context, limit time.Duration, ready func(context.Context) error) error {
+// WaitUntil calls ready about every 25 ms until it returns nil, the process ends, the limit is over or ctx ends; the error
+// says which, and how the process's log ends.
+func (p *Process) WaitUntil(ctx context.Context, limit time.Duration, ready func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	tick := time.NewTicker(25 * time.Millisecond)

@@ -57,10 +57,7 @@ func (r registrar) register(ctx context.Context, sharedSecret string, user User)
 	}
 	mac := hmac.New(sha1.New, []byte(sharedSecret))
 	_, _ = mac.Write([]byte(strings.Join([]string{nonce.Nonce, user.Name, user.Password, kind}, "\x00")))
-	var made struct {
-		UserID      string `json:"user_id"`
-		AccessToken string `json:"access_token"`
-	}
+	var made session
 	err := r.call(ctx, http.MethodPost, path, "", map[string]any{
 		"nonce": nonce.Nonce, "username": user.Name, "password": user.Password, "displayname": user.DisplayName,
 		"admin": user.Admin, "mac": hex.EncodeToString(mac.Sum(nil)),
@@ -74,20 +71,32 @@ func (r registrar) register(ctx context.Context, sharedSecret string, user User)
 }
 
 func (r registrar) checkPassword(ctx context.Context, user User) (string, error) {
-	var in struct {
-		UserID      string `json:"user_id"`
-		AccessToken string `json:"access_token"`
-	}
-	err := r.call(ctx, http.MethodPost, "/_matrix/client/v3/login", "", map[string]any{
-		"type": "m.login.password", "password": user.Password,
-		"identifier":                  map[string]any{"type": "m.id.user", "user": user.Name},
-		"initial_device_display_name": "password check",
-	}, &in)
+	in, err := r.login(ctx, user)
 	if err != nil {
 		return "", err
 	}
 	r.logOut(ctx, in.AccessToken)
 	return in.UserID, nil
+}
+
+func (r registrar) logIn(ctx context.Context, user User) (token string, err error) {
+	in, err := r.login(ctx, user)
+	return in.AccessToken, err
+}
+
+type session struct {
+	UserID      string `json:"user_id"`
+	AccessToken string `json:"access_token"`
+}
+
+func (r registrar) login(ctx context.Context, user User) (session, error) {
+	var in session
+	err := r.call(ctx, http.MethodPost, "/_matrix/client/v3/login", "", map[string]any{
+		"type": "m.login.password", "password": user.Password,
+		"identifier":                  map[string]any{"type": "m.id.user", "user": user.Name},
+		"initial_device_display_name": "mosaic-matrix local",
+	}, &in)
+	return in, err
 }
 
 func (r registrar) logOut(ctx context.Context, token string) {

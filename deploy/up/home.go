@@ -77,13 +77,11 @@ func (o Options) startServer(ctx context.Context, folder string, progress *local
 		ServerName: o.ServerName, Host: o.Host, TLSCertificate: o.TLSCertificate, TLSKey: o.TLSKey,
 		RateLimits: true, Exempt: []string{"@mosaic:" + o.serverName()}, Binaries: filepath.Join(o.Directory, "bin"), Progress: progress,
 	}
-	switch o.Server {
-	case "", "dendrite":
-		return local.StartDendrite(ctx, filepath.Join(folder, "dendrite"), options)
-	case "synapse":
-		return local.StartSynapse(ctx, filepath.Join(folder, "synapse"), options)
+	kind := o.Server
+	if kind == "" {
+		kind = "dendrite"
 	}
-	return nil, fmt.Errorf("%q is no homeserver this can start; it can start dendrite and synapse", o.Server)
+	return local.StartHomeserver(ctx, kind, filepath.Join(folder, kind), options)
 }
 
 func (o Options) serverName() string {

@@ -2,10 +2,12 @@ package client_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"maunium.net/go/mautrix/crypto"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
@@ -176,4 +178,43 @@ func TestAMissedWaitSaysWhatWasSeenInstead(t *testing.T) {
 	_, err = b.bob.WaitFor(ctx, client.Contains("never said"))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorContains(t, err, "the only message")
+}
+
+func TestAMessageWhoseKeysComeLateIsReadInItsPlace(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	room, err := b.alice.CreateRoom(b.ctx, client.Room{Name: "Early"})
+	require.NoError(t, err)
+	early, err := b.alice.Say(b.ctx, room, "said before bob came")
+	require.NoError(t, err)
+	require.NoError(t, b.alice.Invite(b.ctx, room, b.bob.UserID))
+	require.NoError(t, b.alice.WaitUntilJoined(b.ctx, room, b.bob.UserID))
+	late, err := b.alice.Say(b.ctx, room, "said after")
+	require.NoError(t, err)
+	_, err = b.bob.WaitFor(b.ctx, client.Is(late))
+	require.NoError(t, err)
+	require.True(t, at(t, b.bob, early).Undecrypted)
+
+	keys, err := crypto.ExportKeysIter("pass", b.alice.Olm.CryptoStore.GetGroupSessionsForRoom(b.ctx, room))
+	require.NoError(t, err)
+	_, _, err = b.bob.Olm.ImportKeys(b.ctx, "pass", keys)
+	require.NoError(t, err)
+
+	heard, err := b.bob.WaitFor(b.ctx, client.Is(early))
+	require.NoError(t, err)
+	require.Equal(t, "said before bob came", heard.Body)
+	events := b.bob.Seen()
+	place := func(event id.EventID) int {
+		return slices.IndexFunc(events, func(s client.Seen) bool { return s.EventID == event })
+	}
+	require.Less(t, place(early), place(late))
+}
+
+// at is how a person sees an event now.
+func at(t *testing.T, person *client.Client, event id.EventID) client.Seen {
+	t.Helper()
+	seen := person.Seen()
+	index := slices.IndexFunc(seen, func(s client.Seen) bool { return s.EventID == event })
+	require.GreaterOrEqual(t, index, 0)
+	return seen[index]
 }

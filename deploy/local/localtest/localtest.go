@@ -45,7 +45,7 @@ type Account struct {
 var parts = sync.OnceValues(func() (*local.Parts, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	time.AfterFunc(startLimit, cancel)
-	return local.NewParts(ctx, local.NewProgress(os.Stderr))
+	return local.NewParts(ctx, os.Getenv("MOSAIC_TEST_SERVER"), local.NewProgress(os.Stderr))
 })
 
 // Database makes a fresh database with the roles of gateway and bot and their empty schemas; it is dropped when the test

@@ -8,6 +8,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -17,19 +19,26 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local"
 )
 
+// interrupted is the exit code a shell gives for Ctrl-C.
+const interrupted = 130
+
 func main() {
-	command := os.Args[1:]
-	if len(command) > 0 && command[0] == "--" {
-		command = command[1:]
+	server := flag.String("server", "dendrite", "the homeserver: dendrite or synapse")
+	flag.Usage = func() {
+		fmt.Fprintln(os.Stderr, "usage: testbed [-server dendrite|synapse] -- COMMAND [ARGUMENT…]")
 	}
-	if len(command) == 0 {
-		fmt.Fprintln(os.Stderr, "usage: testbed -- COMMAND [ARGUMENT…]")
+	flag.Parse()
+	if flag.NArg() == 0 {
+		flag.Usage()
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	ctx, cancel := context.WithCancel(ctx)
 	go endWithParent(ctx, cancel)
-	code, err := run(ctx, command)
+	code, err := run(ctx, *server, flag.Args())
+	if errors.Is(err, context.Canceled) {
+		os.Exit(interrupted)
+	}
 	cancel()
 	stop()
 	if err != nil {
@@ -39,9 +48,9 @@ func main() {
 	os.Exit(code)
 }
 
-func run(ctx context.Context, command []string) (int, error) {
+func run(ctx context.Context, server string, command []string) (int, error) {
 	progress := local.NewProgress(os.Stderr)
-	parts, err := local.NewParts(ctx, progress)
+	parts, err := local.NewParts(ctx, server, progress)
 	if err != nil {
 		return 1, err
 	}

@@ -100,15 +100,22 @@ func (r running) requireNothingLeft(t *testing.T) {
 	for _, pid := range r.pids {
 		require.Eventually(t, func() bool { return !isRunning(pid) }, 20*time.Second, 50*time.Millisecond, "process %s", pid)
 	}
-	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	require.NoError(t, err)
-	for _, file := range all {
-		words, _ := os.ReadFile(file)
-		require.False(t, strings.Contains(string(words), r.folder+"/mosaic-matrix-") && isRunning(filepath.Base(filepath.Dir(file))),
-			"still running: %s", words)
-	}
-	_, err = http.Get(r.homeserver + "/_matrix/client/versions")
+	require.Eventually(t, func() bool { return len(r.processes()) == 0 }, 20*time.Second, 50*time.Millisecond, "processes of the folder")
+	_, err := http.Get(r.homeserver + "/_matrix/client/versions")
 	require.Error(t, err, "the homeserver is gone")
+}
+
+// processes are those that run and name the testbed's folder.
+func (r running) processes() []string {
+	var found []string
+	all, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range all {
+		words, err := os.ReadFile(file)
+		if err == nil && strings.Contains(string(words), r.folder+"/mosaic-matrix-") && isRunning(filepath.Base(filepath.Dir(file))) {
+			found = append(found, strings.ReplaceAll(string(words), "\x00", " "))
+		}
+	}
+	return found
 }
 
 func isRunning(pid string) bool {

@@ -1,0 +1,88 @@
+# `make` alone prints what there is. Everything else that is set up is set up by the Go code the targets start.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+
+GO_NEEDED := 26
+TAGS := -tags goolm
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+TOOL := go tool -modfile=.tools/go.mod
+TESTBED := go run $(TAGS) ./deploy/local/testbed
+GENERATED := find . -path ./.mosaic -prune -o \( -name '*.gen.go' -o -path './register/internal/fleet/query/*' \) -type f -print
+export CGO_ENABLED ?= 0
+
+# given turns a variable of the command line, never one of the environment, into a flag: $(call given,HOST,--host)
+given = $(if $(filter command,$(origin $1)),$2 '$($1)')
+
+.PHONY: help
+help: ## Print this
+	@echo 'usage: make TARGET'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+.PHONY: go
+go:
+	@command -v go >/dev/null || { echo 'mosaic-matrix needs Go 1.$(GO_NEEDED) or newer, and there is no go on PATH; get it from https://go.dev/dl' >&2; exit 1; }
+	@said=$$(go env GOVERSION 2>/dev/null); minor=$$(echo "$$said" | sed -n 's/^.*go1\.\([0-9]*\).*/\1/p'); \
+	if [ "$${minor:-0}" -lt $(GO_NEEDED) ]; then \
+		echo "mosaic-matrix needs Go 1.$(GO_NEEDED) or newer, and this is $$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null || echo "an older one"); get it from https://go.dev/dl" >&2; exit 1; \
+	fi
+
+.PHONY: build
+build: go ## Build the one static binary, bin/mosaic-matrix
+	@CGO_ENABLED=0 go build $(TAGS) -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/mosaic-matrix .
+
+.PHONY: demo
+demo: build ## Show the main job, start to finish, on real parts; leaves nothing running
+	@exec bin/mosaic-matrix demo
+
+.PHONY: up
+up: build ## Set up and stay, with a prompt. SERVER=synapse HOST=0.0.0.0 SERVER_NAME= TLS_CERT= TLS_KEY=, or HOMESERVER=https://… OPERATOR=@you:… BOARD=@a:…,@b:…
+	@exec bin/mosaic-matrix up $(call given,SERVER,--server) $(call given,HOST,--host) $(call given,SERVER_NAME,--server-name) \
+		$(call given,TLS_CERT,--tls-cert) $(call given,TLS_KEY,--tls-key) \
+		$(call given,HOMESERVER,--homeserver) $(call given,OPERATOR,--operator) $(call given,BOARD,--board) $(call given,STATE,--state)
+
+.PHONY: test
+test: build ## Run all tests on a Postgres and a homeserver of their own. PACKAGES=./bot/... ARGS='-run Name -v'
+	@$(TESTBED) -- go test $(TAGS) $(ARGS) $(or $(PACKAGES),./...)
+
+.PHONY: race
+race: build ## The same tests with the race detector (needs a C compiler; installed on Debian and Ubuntu)
+	@command -v gcc >/dev/null || command -v clang >/dev/null || $(MAKE) c-compiler
+	@$(TESTBED) -- env CGO_ENABLED=1 go test -race $(TAGS) $(ARGS) $(or $(PACKAGES),./...)
+
+.PHONY: c-compiler
+c-compiler:
+	@command -v apt-get >/dev/null || { echo 'the race detector needs a C compiler; install gcc or clang' >&2; exit 1; }
+	@echo 'Installing gcc, which the race detector needs'
+	@as_root=; [ "$$(id -u)" = 0 ] || as_root='sudo -n'; \
+	$$as_root apt-get update -q >/dev/null && $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends gcc libc6-dev >/dev/null \
+		|| { echo 'gcc could not be installed; install it by hand: apt-get install gcc libc6-dev' >&2; exit 1; }
+
+.PHONY: test-synapse
+test-synapse: build ## The tests that talk Matrix, on Synapse instead of Dendrite
+	@$(TESTBED) -server synapse -- go test $(TAGS) $(ARGS) $(or $(PACKAGES),./bot/... ./deploy/local/client/... ./deploy/e2e/...)
+
+.PHONY: bench
+bench: go ## Run every benchmark there is
+	@$(TESTBED) -- go test $(TAGS) -run '^$$' -bench $(or $(BENCH),.) -benchmem $(or $(PACKAGES),./...)
+
+.PHONY: lint
+lint: go ## go vet, staticcheck, gofumpt
+	@go vet $(TAGS) ./...
+	@$(TOOL) staticcheck $(TAGS) ./...
+	@said=$$($(TOOL) gofumpt -l $$(find . -path ./.mosaic -prune -o -name '*.go' ! -name '*.gen.go' -print)); \
+	[ -z "$$said" ] || { echo "not formatted (go tool -modfile=.tools/go.mod gofumpt -w FILE):" >&2; echo "$$said" >&2; exit 1; }
+
+.PHONY: generate
+generate: go ## Generate code from the contract and the queries
+	@go generate $(TAGS) ./...
+
+.PHONY: drift
+drift: go ## Fail if generated code is not what `make generate` makes
+	@before=$$($(GENERATED) | sort | xargs cksum); $(MAKE) generate; after=$$($(GENERATED) | sort | xargs cksum); \
+	[ "$$before" = "$$after" ] || { echo 'generated code was not up to date; it is now, so look at the difference and commit it:' >&2; git status --short >&2; exit 1; }
+
+.PHONY: clean
+clean: ## Remove what was built and all local state, passwords and data included
+	@find .mosaic -name cluster-lies-in -exec sh -c 'rm -rf -- "$$(cat "$$1")"' sh {} \; 2>/dev/null || true
+	@rm -rf .mosaic bin

@@ -1,0 +1,151 @@
+package bot
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/id"
+)
+
+// account is the bot's one login: its token and device are used for good, since a homeserver's memory of transaction IDs
+// belongs to the token and the keys belong to the device.
+type account struct {
+	UserID      id.UserID
+	DeviceID    id.DeviceID
+	AccessToken string
+	SyncToken   string
+	CreatedAt   time.Time
+}
+
+func loadAccount(ctx context.Context, database *dbutil.Database) (*account, error) {
+	var stored account
+	err := database.QueryRow(ctx, `SELECT user_id, device_id, access_token, sync_token, created_at FROM account`).
+		Scan(&stored.UserID, &stored.DeviceID, &stored.AccessToken, &stored.SyncToken, &stored.CreatedAt)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the stored login: %w", err)
+	}
+	return &stored, nil
+}
+
+func saveAccount(ctx context.Context, database *dbutil.Database, a *account) error {
+	_, err := database.Exec(ctx, `
+		INSERT INTO account (user_id, device_id, access_token, sync_token, created_at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (single) DO UPDATE SET access_token = excluded.access_token`,
+		a.UserID, a.DeviceID, a.AccessToken, a.SyncToken, a.CreatedAt)
+	if err != nil {
+		return fmt.Errorf("storing the login: %w", err)
+	}
+	return nil
+}
+
+// signIn returns a client that acts as the configured user: with the stored token if there is one, else with the given
+// token or password. It waits for a homeserver that cannot be reached, and fails on one that says no.
+func signIn(ctx context.Context, options Options, database *dbutil.Database) (*mautrix.Client, *account, error) {
+	stored, err := loadAccount(ctx, database)
+	if err != nil {
+		return nil, nil, err
+	}
+	if stored != nil && stored.UserID != id.UserID(options.UserID) {
+		return nil, nil, fmt.Errorf("this database belongs to %s, not to %s; give each bot a database of its own", stored.UserID, options.UserID)
+	}
+	client, err := mautrix.NewClient(options.Homeserver, id.UserID(options.UserID), "")
+	if err != nil {
+		return nil, nil, fmt.Errorf("the homeserver URL %q cannot be used: %w", options.Homeserver, err)
+	}
+	client.Client = &http.Client{Timeout: 90 * time.Second, Transport: http.DefaultTransport.(*http.Transport).Clone()}
+	client.Log = options.Log.Level(zerolog.WarnLevel)
+	for wait := time.Second; ; wait = min(2*wait, 15*time.Second) {
+		err := authenticate(ctx, client, options, &stored)
+		if err == nil {
+			break
+		}
+		if !unanswered(err) || ctx.Err() != nil {
+			return nil, nil, err
+		}
+		zerolog.Ctx(ctx).Warn().Err(err).Str("homeserver", options.Homeserver).Dur("wait", wait).Msg("Homeserver cannot be reached, waiting")
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
+	}
+	return client, stored, saveAccount(ctx, database, stored)
+}
+
+func authenticate(ctx context.Context, client *mautrix.Client, options Options, stored **account) error {
+	switch {
+	case *stored != nil:
+		client.AccessToken, client.DeviceID = (*stored).AccessToken, (*stored).DeviceID
+	case options.AccessToken != "":
+		client.AccessToken = options.AccessToken
+	default:
+		return passwordLogin(ctx, client, options, stored)
+	}
+	who, err := client.Whoami(ctx)
+	if errors.Is(err, mautrix.MUnknownToken) && *stored != nil && options.AccessToken != "" && options.AccessToken != (*stored).AccessToken {
+		client.AccessToken = options.AccessToken
+		who, err = client.Whoami(ctx)
+	}
+	if errors.Is(err, mautrix.MUnknownToken) && options.Password != "" {
+		return passwordLogin(ctx, client, options, stored)
+	}
+	if err != nil {
+		return fmt.Errorf("asking the homeserver whose token this is: %w", err)
+	}
+	return adopt(client, who.UserID, who.DeviceID, options, stored)
+}
+
+func passwordLogin(ctx context.Context, client *mautrix.Client, options Options, stored **account) error {
+	request := &mautrix.ReqLogin{
+		Type:                     mautrix.AuthTypePassword,
+		Identifier:               mautrix.UserIdentifier{Type: mautrix.IdentifierTypeUser, User: options.UserID},
+		Password:                 options.Password,
+		InitialDeviceDisplayName: options.DeviceName,
+	}
+	if *stored != nil {
+		request.DeviceID = (*stored).DeviceID
+	}
+	response, err := client.Login(ctx, request)
+	if err != nil {
+		return fmt.Errorf("logging in as %s: %w", options.UserID, err)
+	}
+	client.AccessToken = response.AccessToken
+	return adopt(client, response.UserID, response.DeviceID, options, stored)
+}
+
+func adopt(client *mautrix.Client, user id.UserID, device id.DeviceID, options Options, stored **account) error {
+	if user != id.UserID(options.UserID) {
+		return fmt.Errorf("the homeserver says that this login is %s, but %s is configured; correct the one that is wrong", user, options.UserID)
+	}
+	if device == "" {
+		return fmt.Errorf("the access token of %s has no device, so it cannot hold keys; use one from a login, or a password", user)
+	}
+	if *stored != nil && (*stored).DeviceID != device {
+		return fmt.Errorf("the token is of device %s, but the keys in this database are of device %s; use that device's token, or an empty database", device, (*stored).DeviceID)
+	}
+	client.UserID, client.DeviceID = user, device
+	if *stored == nil {
+		*stored = &account{UserID: user, DeviceID: device, CreatedAt: options.Now().UTC()}
+	}
+	(*stored).AccessToken = client.AccessToken
+	return nil
+}
+
+// unanswered says that a request may or may not have been carried out: no answer came, or one that promises nothing.
+func unanswered(err error) bool {
+	var failure mautrix.HTTPError
+	if !errors.As(err, &failure) {
+		return errors.Is(err, context.DeadlineExceeded)
+	}
+	return failure.Response == nil || failure.Response.StatusCode >= http.StatusInternalServerError
+}

@@ -1,0 +1,255 @@
+// Package bot is Matrix: it hears commands and reactions in encrypted rooms and speaks replies and notices there. What a
+// command means is decided in commands, what it does behind the gateway API; the bot loses none and repeats none.
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/format"
+	"maunium.net/go/mautrix/id"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+)
+
+// How many rooms are heard and spoken in at the same time.
+const (
+	hearWidth  = 8
+	speakWidth = 4
+)
+
+// retention is how long what is dealt with is kept, to know it again if it is repeated.
+const retention = 30 * 24 * time.Hour
+
+// Options are what a bot needs. Homeserver, UserID, DatabaseURL, PickleKey, RecoveryKeyFile, API and one of Password and
+// AccessToken are required.
+type Options struct {
+	Homeserver string // URL
+	UserID     string // such as @mosaic:example.org
+	DeviceName string // "mosaic-matrix" when empty
+	// Password or AccessToken are for the first login; later the stored token is used.
+	Password    string
+	AccessToken string
+	// DatabaseURL is of the role that owns schema bot.
+	DatabaseURL string
+	// PickleKey is the secret that encrypts the device's keys at rest.
+	PickleKey string
+	// RecoveryKeyFile is where the cross-signing recovery key is written once, mode 0600.
+	RecoveryKeyFile string
+	// API acts for the bot's own identity, with the bot scope.
+	API *register.API
+	// Zone is how wall-clock times are read and shown; nil is UTC.
+	Zone *time.Location
+	// Prefix is what a command begins with; "!mosaic" when empty.
+	Prefix string
+	// CreateRooms has the bot create and bind an encrypted room for each purpose that has none.
+	CreateRooms bool
+	// Listen is the address for /healthz, /readyz and /metrics; empty serves none.
+	Listen string
+	Log    zerolog.Logger
+	// Now is the clock; nil is the system's.
+	Now func() time.Time
+}
+
+func (o Options) complete() (Options, error) {
+	for name, value := range map[string]string{
+		"Homeserver": o.Homeserver, "UserID": o.UserID, "DatabaseURL": o.DatabaseURL, "PickleKey": o.PickleKey, "RecoveryKeyFile": o.RecoveryKeyFile,
+		"Password or AccessToken": o.Password + o.AccessToken,
+	} {
+		if value == "" {
+			return o, fmt.Errorf("the bot needs %s", name)
+		}
+	}
+	if o.API == nil {
+		return o, errors.New("the bot needs API")
+	}
+	if _, _, err := id.UserID(o.UserID).Parse(); err != nil {
+		return o, fmt.Errorf("%q is not a Matrix ID; an example is @mosaic:example.org", o.UserID)
+	}
+	if o.DeviceName == "" {
+		o.DeviceName = "mosaic-matrix"
+	}
+	if o.Prefix == "" {
+		o.Prefix = "!mosaic"
+	}
+	if o.Zone == nil {
+		o.Zone = time.UTC
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o, nil
+}
+
+// Bot is one Matrix user's one device. Two bots must not share a database.
+type Bot struct {
+	options     Options
+	api         *register.API
+	now         func() time.Time
+	database    *dbutil.Database
+	client      *mautrix.Client
+	account     *account
+	keys        *keys
+	journal     *journal
+	outbox      *outbox
+	directory   *directory
+	syncer      *syncer
+	sender      *sender
+	upkeep      *upkeep
+	metrics     *metrics
+	hearing     *lanes
+	speaking    *lanes
+	displayName string
+	listener    net.Listener
+
+	devicesAsked askedLately
+	roomsChanged chan struct{}
+}
+
+// New opens the bot's database, signs in, and makes its device show as verified. It waits for a homeserver that does not
+// answer, until ctx ends. The returned bot hears and speaks once Run is called.
+func New(ctx context.Context, options Options) (*Bot, error) {
+	options, err := options.complete()
+	if err != nil {
+		return nil, err
+	}
+	ctx = options.Log.WithContext(ctx)
+	database, err := openDatabase(ctx, options.DatabaseURL, options.Log)
+	if err != nil {
+		return nil, err
+	}
+	b := &Bot{
+		options: options, api: options.API, now: options.Now, database: database,
+		journal:   &journal{database: database, now: options.Now},
+		outbox:    &outbox{database: database, now: options.Now},
+		directory: &directory{api: options.API, now: options.Now},
+		metrics:   newMetrics(), roomsChanged: make(chan struct{}, 1),
+	}
+	if err := b.open(ctx); err != nil {
+		database.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *Bot) open(ctx context.Context) (err error) {
+	if b.client, b.account, err = signIn(ctx, b.options, b.database); err != nil {
+		return err
+	}
+	if b.keys, err = newKeys(ctx, b.client, b.database, b.options.PickleKey, b.options.Log); err != nil {
+		return err
+	}
+	for wait := time.Second; ; wait = min(2*wait, 15*time.Second) {
+		if err = b.keys.publish(ctx, 0); err == nil {
+			err = b.keys.verifyOwnDevice(ctx, b.options.RecoveryKeyFile, b.options.Password)
+		}
+		if err == nil {
+			break
+		}
+		if !unanswered(err) || ctx.Err() != nil {
+			return err
+		}
+		zerolog.Ctx(ctx).Warn().Err(err).Dur("wait", wait).Msg("The own device could not be set up yet, trying again")
+		pause(ctx, wait)
+	}
+	if profile, err := b.client.GetOwnDisplayName(ctx); err == nil {
+		b.displayName = profile.DisplayName
+	}
+	if b.options.Listen != "" {
+		if b.listener, err = net.Listen("tcp", b.options.Listen); err != nil {
+			return fmt.Errorf("listening on %s for health: %w", b.options.Listen, err)
+		}
+	}
+	b.syncer = newSyncer(b, b.account.SyncToken)
+	b.sender = &sender{bot: b}
+	b.upkeep = newUpkeep(b.keys)
+	b.metrics.registry.MustRegister(newGauges(b))
+	return nil
+}
+
+// Run hears and speaks until ctx ends, then returns nil. Neither the homeserver, the gateway nor the database being away
+// ends it.
+func (b *Bot) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(b.options.Log.WithContext(ctx))
+	defer cancel()
+	defer b.database.Close()
+	b.hearing = newLanes(ctx, hearWidth, b.hear)
+	b.speaking = newLanes(ctx, speakWidth, b.sender.speak)
+
+	var parts sync.WaitGroup
+	var served error
+	parts.Go(func() { b.syncer.run(ctx) })
+	parts.Go(func() { b.upkeep.run(ctx) })
+	parts.Go(func() { b.sweep(ctx) })
+	kept := make(chan struct{})
+	parts.Go(func() { b.roomKeeper(ctx, kept) })
+	parts.Go(func() {
+		select {
+		case <-kept:
+			b.follow(ctx)
+		case <-ctx.Done():
+		}
+	})
+	if b.listener != nil {
+		parts.Go(func() {
+			if served = b.serve(ctx, b.listener); served != nil {
+				cancel()
+			}
+		})
+	}
+	zerolog.Ctx(ctx).Info().Stringer("user_id", b.client.UserID).Stringer("device_id", b.client.DeviceID).Msg("Bot is at work")
+	parts.Wait()
+	b.hearing.wait()
+	b.speaking.wait()
+	b.keys.machine.Destroy()
+	return served
+}
+
+// sweep takes up what lies in journal and outbox, now and every minute, and deletes what has served its time.
+func (b *Bot) sweep(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := b.sweepOnce(ctx)
+		wait := time.Minute
+		if err != nil {
+			wait = time.Second
+			if ctx.Err() == nil {
+				zerolog.Ctx(ctx).Warn().Err(err).Msg("Sweeping journal and outbox failed")
+			}
+		}
+		pause(ctx, wait)
+	}
+}
+
+func (b *Bot) sweepOnce(ctx context.Context) error {
+	hear, err := b.journal.rooms(ctx)
+	if err != nil {
+		return fmt.Errorf("reading which rooms have something to hear: %w", err)
+	}
+	speak, err := b.outbox.rooms(ctx)
+	if err != nil {
+		return fmt.Errorf("reading which rooms have something to say: %w", err)
+	}
+	b.hearing.wake(hear...)
+	b.speaking.wake(speak...)
+	before := b.now().Add(-retention)
+	if err := b.journal.forget(ctx, before); err != nil {
+		return fmt.Errorf("forgetting old events: %w", err)
+	}
+	if err := b.outbox.forget(ctx, before); err != nil {
+		return fmt.Errorf("forgetting old messages: %w", err)
+	}
+	return nil
+}
+
+// plain is text with nothing in it taken for markup.
+func plain(text string) string {
+	return strings.ReplaceAll(format.EscapeMarkdown(text), "#", "\\#")
+}

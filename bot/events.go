@@ -1,0 +1,133 @@
+package bot
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+)
+
+// follow reads the fleet's event log and queues what each event has to say. An event's messages and the position behind it
+// commit together, and their transaction IDs come from the event, so that a replay says nothing twice.
+func (b *Bot) follow(ctx context.Context) {
+	wait := 250 * time.Millisecond
+	for ctx.Err() == nil {
+		after, err := b.position(ctx)
+		began := b.now()
+		if err == nil {
+			err = b.api.Events(ctx, after, func(event register.Event) error {
+				wait = 250 * time.Millisecond
+				return b.hearEvent(ctx, event)
+			})
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if b.now().Sub(began) > 10*time.Second {
+			wait = 250 * time.Millisecond
+		}
+		zerolog.Ctx(ctx).Warn().Err(err).Dur("wait", wait).Msg("Event stream broke off, reading on")
+		pause(ctx, wait)
+		wait = min(2*wait, 10*time.Second)
+	}
+}
+
+func (b *Bot) position(ctx context.Context) (int64, error) {
+	var after int64
+	err := b.database.QueryRow(ctx, `SELECT seq FROM position`).Scan(&after)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("reading the position in the event log: %w", err)
+	}
+	return after, nil
+}
+
+func (b *Bot) hearEvent(ctx context.Context, event register.Event) error {
+	switch event.Type {
+	case register.EventTypeIdentitySet, register.EventTypeRoomBound, register.EventTypeSeatSet:
+		b.directory.outdate()
+		select {
+		case b.roomsChanged <- struct{}{}:
+		default:
+		}
+	}
+	plan, err := b.plan(ctx, event)
+	if err != nil {
+		return err
+	}
+	fault("event.read")
+	var rooms []id.RoomID
+	err = transaction(ctx, b.database, func(ctx context.Context) error {
+		for _, step := range plan {
+			room, err := step(ctx)
+			if err != nil {
+				return err
+			}
+			rooms = append(rooms, room)
+		}
+		_, err := b.database.Exec(ctx, `INSERT INTO position (seq) VALUES ($1) ON CONFLICT (single) DO UPDATE SET seq = excluded.seq`, event.Seq)
+		if err != nil {
+			return fmt.Errorf("storing the position in the event log: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	fault("event.queued")
+	b.metrics.events.Inc()
+	b.speaking.wake(rooms...)
+	return nil
+}
+
+// step queues one part of what an event says, in the event's transaction, and returns the room that has something to say.
+type step func(ctx context.Context) (id.RoomID, error)
+
+// causedBy is the transaction ID of one part of what an event says in a room.
+func causedBy(event register.Event, room id.RoomID, part string) string {
+	return txnID("event", strconv.FormatInt(event.Seq, 10), room.String(), part)
+}
+
+// plan asks what an event needs asked, and returns what is then to be queued.
+func (b *Bot) plan(ctx context.Context, event register.Event) ([]step, error) {
+	// What happened before the bot's first start is history, but an open question is still a question.
+	if event.At.Before(b.account.CreatedAt.Add(-clockSkew)) {
+		if event.Type != register.EventTypeProposalOpened {
+			return nil, nil
+		}
+		current, err := b.api.Proposal(ctx, register.By{}, event.Proposal.ID)
+		if err != nil {
+			return nil, fmt.Errorf("asking for %s: %w", event.Proposal.ID, err)
+		}
+		if current.State != register.ProposalStateOpen {
+			return nil, nil
+		}
+		event.Proposal = current
+	}
+	switch event.Type {
+	case register.EventTypeDispatchReady, register.EventTypeDispatchQueued, register.EventTypeDispatchRunning, register.EventTypeDispatchProgress,
+		register.EventTypeDispatchDone, register.EventTypeDispatchFailed, register.EventTypeDispatchCancelled:
+		return b.planDispatch(ctx, event)
+	case register.EventTypeDispatchRefused, register.EventTypeBudgetStep:
+		return b.planBudget(ctx, event)
+	case register.EventTypeProposalOpened:
+		return b.planProposal(ctx, event)
+	case register.EventTypeProposalVoted:
+		return b.planTally(ctx, event)
+	case register.EventTypeProposalClosed:
+		return b.planResult(ctx, event)
+	}
+	return nil, nil
+}
+
+// clockSkew is how far the gateway's clock may be behind the bot's.
+const clockSkew = 5 * time.Second

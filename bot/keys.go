@@ -1,0 +1,144 @@
+package bot
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/rs/zerolog"
+	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/crypto"
+	"maunium.net/go/mautrix/crypto/sql_store_upgrade"
+	"maunium.net/go/mautrix/id"
+	"maunium.net/go/mautrix/sqlstatestore"
+)
+
+// trustFloor is the least trust a device needs to command the bot or to be given the keys of what it says.
+const trustFloor = id.TrustStateCrossSignedTOFU
+
+// keys holds the device's end-to-end encryption. The machine and its store cache what they write, so a transaction that
+// rolled back leaves them ahead of the database: the sync holds the lock alone and rebuilds both; everyone else shares it.
+type keys struct {
+	sync.RWMutex
+	client   *mautrix.Client
+	database *dbutil.Database
+	pickle   []byte
+	log      zerolog.Logger
+	machine  *crypto.OlmMachine
+	rooms    *sqlstatestore.SQLStateStore
+
+	// received is told of every room key, inside the transaction that stores it.
+	received func(room id.RoomID, session id.SessionID)
+}
+
+func newKeys(ctx context.Context, client *mautrix.Client, database *dbutil.Database, pickle string, log zerolog.Logger) (*keys, error) {
+	k := &keys{
+		client:   client,
+		database: database,
+		pickle:   []byte(pickle),
+		log:      log.Level(max(log.GetLevel(), zerolog.WarnLevel)),
+		rooms:    sqlstatestore.NewSQLStateStore(database, nil, false),
+		received: func(id.RoomID, id.SessionID) {},
+	}
+	if err := k.rooms.Upgrade(ctx); err != nil {
+		return nil, fmt.Errorf("migrating the room state store: %w", err)
+	}
+	if err := database.Child(sql_store_upgrade.VersionTableName, sql_store_upgrade.Table, nil).Upgrade(ctx); err != nil {
+		return nil, fmt.Errorf("migrating the key store: %w", err)
+	}
+	client.StateStore = k.rooms
+	if err := k.rebuild(ctx); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// rebuild reads the machine anew from what is committed. The caller holds the lock alone.
+func (k *keys) rebuild(ctx context.Context) error {
+	store := crypto.NewSQLCryptoStore(k.database, nil, k.client.UserID.String(), k.client.DeviceID, k.pickle)
+	machine := crypto.NewOlmMachine(k.client, &k.log, store, k.rooms)
+	machine.DisableDecryptKeyFetching = true // decryption must not wait for the network; trust is looked up beside it
+	machine.SendKeysMinTrust = trustFloor
+	machine.ShareKeysMinTrust = trustFloor
+	machine.SessionReceived = func(_ context.Context, room id.RoomID, session id.SessionID, _ uint32) { k.received(room, session) }
+	if err := machine.Load(ctx); err != nil {
+		return fmt.Errorf("reading the device's keys (is the pickle key the one they were stored with?): %w", err)
+	}
+	if k.machine != nil {
+		k.machine.Destroy()
+	}
+	k.machine = machine
+	return nil
+}
+
+// publish uploads the device's keys if the homeserver lacks them and keeps enough one-time keys there.
+func (k *keys) publish(ctx context.Context, oneTimeKeys int) error {
+	k.RLock()
+	defer k.RUnlock()
+	enough := int(k.machine.GetAccount().Internal.MaxNumberOfOneTimeKeys() / 2)
+	if k.machine.GetAccount().Shared && oneTimeKeys >= enough {
+		return nil
+	}
+	if err := k.machine.ShareKeys(ctx, oneTimeKeys); err != nil {
+		return fmt.Errorf("uploading one-time keys: %w", err)
+	}
+	return nil
+}
+
+// refreshDevices asks anew for the devices of everyone whose list is marked as changed. When the trust of a device changed,
+// the outbound sessions of the rooms shared with it are renewed, so that the very next message is readable there.
+func (k *keys) refreshDevices(ctx context.Context) error {
+	k.RLock()
+	defer k.RUnlock()
+	changed, err := k.machine.CryptoStore.GetOutdatedTrackedUsers(ctx)
+	if err != nil {
+		return fmt.Errorf("reading whose devices changed: %w", err)
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	return k.fetchDevices(ctx, changed)
+}
+
+func (k *keys) fetchDevices(ctx context.Context, users []id.UserID) error {
+	before := make(map[id.UserID]map[id.DeviceID]id.TrustState, len(users))
+	for _, user := range users {
+		before[user] = k.trustOf(ctx, user)
+	}
+	if _, err := k.machine.FetchKeys(ctx, users, true); err != nil {
+		return fmt.Errorf("asking for devices: %w", err)
+	}
+	for _, user := range users {
+		after := k.trustOf(ctx, user)
+		for device, trust := range after {
+			if known, had := before[user][device]; had && known != trust {
+				k.machine.OnDevicesChanged(ctx, user)
+				break
+			}
+		}
+	}
+	return nil
+}
+
+func (k *keys) trustOf(ctx context.Context, user id.UserID) map[id.DeviceID]id.TrustState {
+	trust := map[id.DeviceID]id.TrustState{}
+	devices, err := k.machine.CryptoStore.GetDevices(ctx, user)
+	if err != nil {
+		return trust
+	}
+	for device, keys := range devices {
+		if state, err := k.machine.ResolveTrustContext(ctx, keys); err == nil {
+			trust[device] = state
+		}
+	}
+	return trust
+}
+
+// verified says whether the bot's own device is signed by its cross-signing keys.
+func (k *keys) verified(ctx context.Context) (bool, error) {
+	k.RLock()
+	defer k.RUnlock()
+	_, verified, err := k.machine.GetOwnVerificationStatus(ctx)
+	return verified, err
+}

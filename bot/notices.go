@@ -1,0 +1,164 @@
+package bot
+
+import (
+	"context"
+	"fmt"
+
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/commands"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+)
+
+// place is where a dispatch is spoken of: the thread it was asked for in, or a room at large.
+type place struct {
+	room   id.RoomID
+	root   id.EventID // empty: no thread
+	asked  id.EventID
+	sender id.UserID
+}
+
+// origin is the place a dispatch or proposal was asked for from Matrix, if it was. Anyone who may call the gateway can name
+// an origin, so only an event the bot heard itself counts.
+func (b *Bot) origin(ctx context.Context, from register.Origin) (place, bool, error) {
+	if from.Transport != register.OriginTransportMatrix || from.Event == "" {
+		return place{}, false, nil
+	}
+	asked, err := b.journal.find(ctx, id.EventID(from.Event))
+	if err != nil {
+		return place{}, false, fmt.Errorf("reading where a dispatch was asked for: %w", err)
+	}
+	if asked == nil || asked.Room != id.RoomID(from.Room) {
+		return place{}, false, nil
+	}
+	root := asked.ID
+	if from.Thread != "" {
+		root = id.EventID(from.Thread)
+	}
+	return place{room: asked.Room, root: root, asked: asked.ID, sender: asked.Sender}, true, nil
+}
+
+func dispatchRef(dispatch string) string { return "dispatch:" + dispatch }
+
+// planDispatch speaks of a dispatch in the thread it was asked for in, or in the rooms bound for the fleet.
+func (b *Bot) planDispatch(ctx context.Context, e register.Event) ([]step, error) {
+	notice, ok := commands.NoticeFor(e, b.options.Zone)
+	if !ok {
+		return nil, nil
+	}
+	identities, rooms, err := b.directory.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	at, fromMatrix, err := b.origin(ctx, e.Dispatch.Origin)
+	if err != nil {
+		return nil, err
+	}
+	var ring []id.UserID
+	if notice.Rings {
+		ring = b.askers(e.Dispatch, at, identities)
+	}
+	if fromMatrix {
+		if e.Type == register.EventTypeDispatchQueued {
+			return nil, nil // the reply to the command says so
+		}
+		return []step{b.dispatchStep(e, at, notice, ring)}, nil
+	}
+	var steps []step
+	for _, room := range boundFor(rooms, register.RoomPurposeFleet) {
+		steps = append(steps, b.dispatchStep(e, place{room: room}, notice, ring))
+	}
+	return steps, nil
+}
+
+// askers are those who asked for a dispatch.
+func (b *Bot) askers(dispatch register.Dispatch, at place, identities []register.Identity) []id.UserID {
+	if at.sender != "" {
+		return []id.UserID{at.sender}
+	}
+	for _, identity := range identities {
+		if identity.Name == dispatch.CreatedBy && identity.MatrixID != "" && id.UserID(identity.MatrixID) != b.client.UserID {
+			return []id.UserID{id.UserID(identity.MatrixID)}
+		}
+	}
+	return nil
+}
+
+func (b *Bot) dispatchStep(e register.Event, at place, notice commands.Notice, ring []id.UserID) step {
+	return func(ctx context.Context) (id.RoomID, error) {
+		if e.Type == register.EventTypeDispatchReady && at.asked != "" {
+			woken, err := b.wakeSign(ctx, e, at)
+			if err != nil || !woken {
+				return at.room, err
+			}
+		}
+		running, err := b.outbox.latest(ctx, at.room, dispatchRef(e.Dispatch.ID))
+		if err != nil {
+			return "", fmt.Errorf("reading what was said of a dispatch: %w", err)
+		}
+		content := words(clip(notice.Markdown), ring)
+		message := outgoing{Txn: causedBy(e, at.room, "notice"), Room: at.room, Rank: rankOf(ring), Type: event.EventMessage.Type, Content: content}
+		switch {
+		case e.Type == register.EventTypeDispatchProgress && running != nil:
+			message.Rank, message.About, message.Content = edit, running.ID, replacing(content)
+		case at.root != "":
+			message.Content = inThread(content, at.root, at.asked)
+		case running != nil:
+			message.About, message.Content = running.ID, inThread(content, "", "")
+		}
+		if e.Type == register.EventTypeDispatchRunning || e.Type == register.EventTypeDispatchProgress && running == nil {
+			message.Ref = dispatchRef(e.Dispatch.ID)
+			message.About = 0
+		}
+		_, err = b.outbox.add(ctx, message)
+		return at.room, err
+	}
+}
+
+// wakeSign swaps the sign of a command whose dispatch waited, or was refused and then lifted. A dispatch that was ready at
+// once has none of these, and its reply has said all there is.
+func (b *Bot) wakeSign(ctx context.Context, e register.Event, at place) (bool, error) {
+	shown, err := b.outbox.latest(ctx, at.room, signRef(at.asked))
+	if err != nil {
+		return false, fmt.Errorf("reading the sign of a command: %w", err)
+	}
+	if shown == nil || keyOf(shown) != signWaiting && keyOf(shown) != signRefused {
+		return false, nil
+	}
+	return true, b.sign(ctx, at.room, at.asked, signDone, causedBy(e, at.room, "sign"))
+}
+
+func rankOf(ring []id.UserID) rank {
+	if len(ring) > 0 {
+		return wakeUp
+	}
+	return notice
+}
+
+// planBudget speaks of a step of the ladder, or rings the operators for a refusal, in the rooms bound for the budget.
+func (b *Bot) planBudget(ctx context.Context, e register.Event) ([]step, error) {
+	notice, ok := commands.NoticeFor(e, b.options.Zone)
+	if !ok {
+		return nil, nil
+	}
+	identities, rooms, err := b.directory.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var ring []id.UserID
+	if notice.Rings {
+		ring = withRole(identities, register.FleetRoleOperator)
+	}
+	var steps []step
+	for _, room := range boundFor(rooms, register.RoomPurposeBudget) {
+		steps = append(steps, func(ctx context.Context) (id.RoomID, error) {
+			_, err := b.outbox.add(ctx, outgoing{
+				Txn: causedBy(e, room, "notice"), Room: room, Rank: rankOf(ring), Type: event.EventMessage.Type,
+				Content: words(clip(notice.Markdown), ring),
+			})
+			return room, err
+		})
+	}
+	return steps, nil
+}

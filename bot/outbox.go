@@ -1,0 +1,290 @@
+package bot
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+)
+
+// outboxKey holds the transaction ID of an event in its clear content, beside the ciphertext in encrypted rooms, so that
+// the bot knows its own event again when the answer to its sending was lost.
+const outboxKey = "dev.mosaicstack.outbox"
+
+// rank is the order in which a room's messages go out when not all can.
+type rank int16
+
+const (
+	wakeUp rank = 1 + iota
+	reply
+	notice
+	edit
+)
+
+// Edits of one message are at least editSpacing apart, and editSlowSpacing once there were editsQuick of them.
+const (
+	editSpacing     = time.Second
+	editSlowSpacing = 30 * time.Second
+	editsQuick      = 100
+)
+
+// outgoing is one event to be sent, once.
+type outgoing struct {
+	ID      int64
+	Txn     string
+	Room    id.RoomID
+	Rank    rank
+	Type    string
+	Content map[string]any
+	// About is the outbox row whose event this one edits, reacts to, answers or redacts; it goes first.
+	About int64
+	// Ref names what the row is for, so that a later event finds it again.
+	Ref string
+
+	State      string
+	Attempts   int
+	Ciphertext string
+	Attempted  time.Time
+	AboutEvent id.EventID
+	AboutState string
+}
+
+// txnID derives a transaction ID from what caused the message, so that causing it again cannot send it again.
+func txnID(cause ...string) string {
+	hash := sha256.New()
+	for _, part := range cause {
+		fmt.Fprintf(hash, "%d:%s", len(part), part)
+	}
+	return "mosaic-" + base64.RawURLEncoding.EncodeToString(hash.Sum(nil)[:18])
+}
+
+// outbox keeps what is to be said until it is known to be said.
+type outbox struct {
+	database *dbutil.Database
+	now      func() time.Time
+}
+
+// add queues a message, in the caller's transaction. It returns the row's ID; a message queued before keeps its row.
+func (o *outbox) add(ctx context.Context, message outgoing) (int64, error) {
+	content, err := json.Marshal(message.Content)
+	if err != nil {
+		return 0, fmt.Errorf("encoding a message: %w", err)
+	}
+	notBefore := o.now().UTC()
+	if message.Rank == edit {
+		if notBefore, err = o.spaced(ctx, message, notBefore); err != nil {
+			return 0, err
+		}
+	}
+	var row int64
+	err = o.database.QueryRow(ctx, `
+		INSERT INTO outbox (txn_id, room_id, rank, type, content, about, ref, not_before, created_at)
+		VALUES ($1, $2, $3, $4, $5, nullif($6::bigint, 0), $7, $8, $9)
+		ON CONFLICT (txn_id) DO UPDATE SET txn_id = excluded.txn_id RETURNING id`,
+		message.Txn, message.Room, message.Rank, message.Type, string(content), message.About, message.Ref, notBefore, o.now().UTC()).Scan(&row)
+	if err != nil {
+		return 0, fmt.Errorf("queueing a message: %w", err)
+	}
+	return row, nil
+}
+
+// spaced drops the edits that message supersedes and says when it may go out.
+func (o *outbox) spaced(ctx context.Context, message outgoing, now time.Time) (time.Time, error) {
+	_, err := o.database.Exec(ctx, `UPDATE outbox SET state = 'dropped', reason = 'superseded'
+		WHERE about = $1 AND rank = $2 AND state = 'queued' AND attempts = 0 AND txn_id <> $3`, message.About, edit, message.Txn)
+	if err != nil {
+		return now, fmt.Errorf("dropping superseded edits: %w", err)
+	}
+	var last sql.NullTime
+	var count int
+	err = o.database.QueryRow(ctx, `SELECT max(coalesce(sent_at, attempted_at)), count(*) FROM outbox
+		WHERE (about = $1 AND rank = $2 OR id = $1) AND state IN ('sent', 'sending')`, message.About, edit).Scan(&last, &count)
+	if err != nil {
+		return now, fmt.Errorf("reading the last edit: %w", err)
+	}
+	spacing := editSpacing
+	if count > editsQuick {
+		spacing = editSlowSpacing
+	}
+	if earliest := last.Time.Add(spacing); last.Valid && earliest.After(now) {
+		return earliest.UTC(), nil
+	}
+	return now, nil
+}
+
+const selectOutgoing = `
+	SELECT o.id, o.txn_id, o.room_id, o.rank, o.type, o.content, coalesce(o.about, 0), o.ref, o.state, o.attempts,
+	       coalesce(o.ciphertext, ''), o.attempted_at, coalesce(a.event_id, ''), coalesce(a.state, '')
+	FROM outbox o LEFT JOIN outbox a ON a.id = o.about `
+
+func scanOutgoing(row dbutil.Scannable) (*outgoing, error) {
+	var message outgoing
+	var content string
+	var attempted sql.NullTime
+	err := row.Scan(&message.ID, &message.Txn, &message.Room, &message.Rank, &message.Type, &content, &message.About, &message.Ref, &message.State,
+		&message.Attempts, &message.Ciphertext, &attempted, &message.AboutEvent, &message.AboutState)
+	if err != nil {
+		return nil, err
+	}
+	message.Attempted = attempted.Time
+	if err := json.Unmarshal([]byte(content), &message.Content); err != nil {
+		return nil, fmt.Errorf("reading queued message %d: %w", message.ID, err)
+	}
+	return &message, nil
+}
+
+// next returns what goes out next in a room: what was begun first, then by rank and age. Nothing goes before what it is
+// about. With nothing due, it returns when something will be; zero is never.
+func (o *outbox) next(ctx context.Context, room id.RoomID) (*outgoing, time.Duration, error) {
+	now := o.now().UTC()
+	message, err := scanOutgoing(o.database.QueryRow(ctx, selectOutgoing+`
+		WHERE o.room_id = $1 AND o.state IN ('queued', 'sending') AND o.not_before <= $2
+		  AND (o.about IS NULL OR a.state IN ('sent', 'dropped', 'failed'))
+		ORDER BY o.state = 'sending' DESC, o.rank, o.id LIMIT 1`, room, now))
+	if err == nil {
+		return message, 0, nil
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return nil, 0, fmt.Errorf("reading what to say next: %w", err)
+	}
+	var earliest sql.NullTime
+	err = o.database.QueryRow(ctx, `SELECT min(not_before) FROM outbox WHERE room_id = $1 AND state = 'queued' AND not_before > $2`, room, now).Scan(&earliest)
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading when to say more: %w", err)
+	}
+	if !earliest.Valid {
+		return nil, 0, nil
+	}
+	return nil, max(earliest.Time.Sub(now), time.Millisecond), nil
+}
+
+// begin notes an attempt before it is made, with the ciphertext it and every later one sends.
+func (o *outbox) begin(ctx context.Context, message *outgoing, ciphertext string) error {
+	at := o.now().UTC()
+	_, err := o.database.Exec(ctx, `UPDATE outbox SET state = 'sending', attempts = attempts + 1, attempted_at = $2, ciphertext = nullif($3, '') WHERE id = $1`,
+		message.ID, at, ciphertext)
+	if err != nil {
+		return fmt.Errorf("noting an attempt to send: %w", err)
+	}
+	message.State, message.Attempted, message.Ciphertext = stateSending, at, ciphertext
+	return nil
+}
+
+const (
+	stateSending = "sending"
+	stateSent    = "sent"
+)
+
+// unsure notes that an attempt got no answer; what matters is that its time has passed.
+func (o *outbox) unsure(ctx context.Context, message *outgoing, reason string) error {
+	_, err := o.database.Exec(ctx, `UPDATE outbox SET attempted_at = $2, reason = $3 WHERE id = $1 AND state = 'sending'`, message.ID, o.now().UTC(), reason)
+	return err
+}
+
+// sent records the event a message became.
+func (o *outbox) sent(ctx context.Context, message *outgoing, event id.EventID) error {
+	_, err := o.database.Exec(ctx, `UPDATE outbox SET state = 'sent', event_id = $2, sent_at = $3, reason = NULL WHERE id = $1`, message.ID, event, o.now().UTC())
+	if err != nil {
+		return fmt.Errorf("recording that a message was sent: %w", err)
+	}
+	return nil
+}
+
+func (o *outbox) isSent(ctx context.Context, row int64) (bool, error) {
+	var sent bool
+	if err := o.database.QueryRow(ctx, `SELECT state = 'sent' FROM outbox WHERE id = $1`, row).Scan(&sent); err != nil {
+		return false, fmt.Errorf("reading whether a message was sent: %w", err)
+	}
+	return sent, nil
+}
+
+// later puts back a message that the homeserver certainly did not take.
+func (o *outbox) later(ctx context.Context, message *outgoing, wait time.Duration, reason string) error {
+	_, err := o.database.Exec(ctx, `UPDATE outbox SET state = 'queued', not_before = $2, reason = $3 WHERE id = $1 AND state <> 'sent'`,
+		message.ID, o.now().Add(wait).UTC(), reason)
+	return err
+}
+
+// giveUp ends a message that can never be sent (failed) or need not be (dropped).
+func (o *outbox) giveUp(ctx context.Context, row int64, state, reason string) error {
+	_, err := o.database.Exec(ctx, `UPDATE outbox SET state = $2, reason = $3 WHERE id = $1 AND state <> 'sent'`, row, state, reason)
+	return err
+}
+
+// rooms lists the rooms that have something to say.
+func (o *outbox) rooms(ctx context.Context) ([]id.RoomID, error) {
+	rows, err := o.database.Query(ctx, `SELECT DISTINCT room_id FROM outbox WHERE state IN ('queued', 'sending')`)
+	return dbutil.NewRowIterWithError(rows, dbutil.ScanSingleColumn[id.RoomID], err).AsList()
+}
+
+// latest finds the newest row of a ref in a room, whatever became of it but dropped; nil if there is none.
+func (o *outbox) latest(ctx context.Context, room id.RoomID, ref string) (*outgoing, error) {
+	found, err := scanOutgoing(o.database.QueryRow(ctx, selectOutgoing+`
+		WHERE o.ref = $1 AND o.room_id = $2 AND o.state <> 'dropped' ORDER BY o.id DESC LIMIT 1`, ref, room))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return found, err
+}
+
+// withdraw takes back a message: one not begun is dropped, any other is redacted once it is there.
+func (o *outbox) withdraw(ctx context.Context, message *outgoing) error {
+	result, err := o.database.Exec(ctx, `UPDATE outbox SET state = 'dropped', reason = 'withdrawn' WHERE id = $1 AND state = 'queued' AND attempts = 0`, message.ID)
+	if err != nil {
+		return fmt.Errorf("withdrawing a message: %w", err)
+	}
+	if count, err := result.RowsAffected(); err != nil || count > 0 {
+		return err
+	}
+	_, err = o.add(ctx, outgoing{
+		Txn: txnID("redact", message.Txn), Room: message.Room, Rank: reply, Type: event.EventRedaction.Type, Content: map[string]any{}, About: message.ID,
+	})
+	return err
+}
+
+// backlog counts what is not sent yet and what never will be.
+func (o *outbox) backlog(ctx context.Context) (open, failed int, err error) {
+	err = o.database.QueryRow(ctx, `
+		SELECT count(*) FILTER (WHERE state IN ('queued', 'sending')), count(*) FILTER (WHERE state = 'failed')
+		FROM outbox WHERE state NOT IN ('sent', 'dropped')`).Scan(&open, &failed)
+	return open, failed, err
+}
+
+// forget deletes what ended before a time and nothing refers to.
+func (o *outbox) forget(ctx context.Context, before time.Time) error {
+	_, err := o.database.Exec(ctx, `
+		DELETE FROM outbox o WHERE created_at < $1 AND state IN ('sent', 'dropped')
+		  AND NOT EXISTS (SELECT 1 FROM outbox other WHERE other.about = o.id)
+		  AND NOT EXISTS (SELECT 1 FROM proposal_message m WHERE m.outbox = o.id)`, before.UTC())
+	return err
+}
+
+// recognise finds the bot's own event in the outbox when the sync brings it, so that an attempt whose answer was lost is
+// not repeated.
+func (b *Bot) recognise(ctx context.Context, room id.RoomID, evt *event.Event, done *commitment) error {
+	txn, _ := evt.Content.Raw[outboxKey].(string)
+	if txn == "" {
+		txn = evt.Unsigned.TransactionID
+	}
+	if txn == "" || !storable(txn) {
+		return nil
+	}
+	result, err := b.database.Exec(ctx, `UPDATE outbox SET state = 'sent', event_id = $3, sent_at = $4, reason = NULL
+		WHERE txn_id = $1 AND room_id = $2 AND state <> 'sent'`, txn, room, evt.ID, b.now().UTC())
+	if err != nil {
+		return fmt.Errorf("recognising an own event: %w", err)
+	}
+	if count, err := result.RowsAffected(); err != nil || count == 0 {
+		return err
+	}
+	done.speak = append(done.speak, room)
+	return nil
+}

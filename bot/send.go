@@ -1,0 +1,314 @@
+package bot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/crypto"
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+)
+
+// settling is how long an attempt without an answer may still be at work in the homeserver.
+const settling = time.Second
+
+// sender speaks: it sends each room's outbox in order and knows for each message whether it was sent.
+type sender struct {
+	bot *Bot
+
+	mutex sync.Mutex
+	until time.Time // the homeserver asked for silence until then
+}
+
+// speak sends what is due in a room and says when more will be.
+func (s *sender) speak(ctx context.Context, room id.RoomID) time.Duration {
+	ctx = zerolog.Ctx(ctx).With().Stringer("room_id", room).Logger().WithContext(ctx)
+	for ctx.Err() == nil {
+		if wait := s.silence(); wait > 0 {
+			return wait
+		}
+		message, wait, err := s.bot.outbox.next(ctx, room)
+		if err != nil {
+			zerolog.Ctx(ctx).Warn().Err(err).Msg("Outbox cannot be read")
+			return time.Second
+		}
+		if message == nil {
+			return wait
+		}
+		if wait := s.deliver(ctx, message); wait > 0 {
+			return wait
+		}
+	}
+	return 0
+}
+
+func (s *sender) silence() time.Duration {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.until.Sub(s.bot.now())
+}
+
+// deliver brings one message a step on; a wait says that the room's next step is later.
+func (s *sender) deliver(ctx context.Context, message *outgoing) time.Duration {
+	log := zerolog.Ctx(ctx).With().Int64("outbox_id", message.ID).Str("txn_id", message.Txn).Logger()
+	if message.About != 0 && message.AboutState != stateSent {
+		s.report(log, s.bot.outbox.giveUp(ctx, message.ID, stateDropped, "what it is about was not sent"))
+		return 0
+	}
+	if message.State == stateSending {
+		if wait := time.Until(message.Attempted.Add(settling)); wait > 0 {
+			return wait
+		}
+		found, err := s.find(ctx, message)
+		if err != nil {
+			log.Warn().Err(err).Msg("It cannot be told yet whether a message was sent")
+			return time.Second
+		}
+		if found {
+			return 0
+		}
+	}
+	if message.AboutEvent != "" {
+		resolve(message.Content, message.AboutEvent)
+	}
+	body, kind, err := s.encode(ctx, message)
+	if err != nil {
+		return s.undelivered(ctx, log, message, err)
+	}
+	fault("send.encrypted")
+	sent, err := s.put(ctx, message, kind, body)
+	if err != nil {
+		return s.undelivered(ctx, log, message, err)
+	}
+	fault("send.answered")
+	record, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := s.bot.outbox.sent(record, message, sent); err != nil {
+		log.Warn().Err(err).Msg("Sent, but not recorded yet; the sync will tell")
+		return 500 * time.Millisecond
+	}
+	s.bot.metrics.sent.Inc()
+	return 0
+}
+
+// find looks for the event of an attempt that got no answer. What the sync has passed it has recognised; the rest is looked at.
+func (s *sender) find(ctx context.Context, message *outgoing) (bool, error) {
+	recent, err := s.bot.syncer.look(ctx, message.Room)
+	if err != nil {
+		return false, err
+	}
+	for _, evt := range recent {
+		if evt.Sender != s.bot.client.UserID {
+			continue
+		}
+		if err := s.bot.recognise(ctx, message.Room, evt, &commitment{}); err != nil {
+			return false, err
+		}
+	}
+	return s.bot.outbox.isSent(ctx, message.ID)
+}
+
+func (s *sender) report(log zerolog.Logger, err error) {
+	if err != nil {
+		log.Warn().Err(err).Msg("Outbox cannot be written")
+	}
+}
+
+var errNotEncrypted = errors.New("the room is not encrypted, and the bot does not speak in clear; encrypt the room")
+
+// encode returns the bytes to send, the same on every attempt, having noted the attempt.
+func (s *sender) encode(ctx context.Context, message *outgoing) (json.RawMessage, event.Type, error) {
+	if message.Type != event.EventMessage.Type { // reactions and redactions are in clear by protocol
+		message.Content[outboxKey] = message.Txn
+		body, err := json.Marshal(message.Content)
+		if err != nil {
+			return nil, event.Type{}, fmt.Errorf("encoding a message: %w", err)
+		}
+		return body, event.NewEventType(message.Type), s.bot.outbox.begin(ctx, message, "")
+	}
+	if message.Ciphertext != "" {
+		return json.RawMessage(message.Ciphertext), event.EventEncrypted, s.bot.outbox.begin(ctx, message, message.Ciphertext)
+	}
+	if err := s.bot.mustBeEncrypted(ctx, message.Room); err != nil {
+		return nil, event.Type{}, err
+	}
+	if err := s.bot.keys.refreshDevices(ctx); err != nil {
+		return nil, event.Type{}, err
+	}
+	body, err := s.encrypt(ctx, message)
+	return body, event.EventEncrypted, err
+}
+
+// mustBeEncrypted asks the homeserver before it believes that a room is not encrypted.
+func (b *Bot) mustBeEncrypted(ctx context.Context, room id.RoomID) error {
+	encrypted, err := b.keys.rooms.IsEncrypted(ctx, room)
+	if err != nil {
+		return fmt.Errorf("reading whether the room is encrypted: %w", err)
+	}
+	if encrypted {
+		return nil
+	}
+	if _, err := b.client.State(ctx, room); err != nil {
+		return fmt.Errorf("asking whether the room is encrypted: %w", err)
+	}
+	if encrypted, err = b.keys.rooms.IsEncrypted(ctx, room); err != nil {
+		return fmt.Errorf("reading whether the room is encrypted: %w", err)
+	}
+	if !encrypted {
+		return errNotEncrypted
+	}
+	return nil
+}
+
+// encrypt advances the ratchet and stores the ciphertext in one transaction, so that no message index is used twice.
+func (s *sender) encrypt(ctx context.Context, message *outgoing) (json.RawMessage, error) {
+	plain, err := json.Marshal(message.Content)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a message: %w", err)
+	}
+	s.bot.keys.RLock()
+	defer s.bot.keys.RUnlock()
+	machine := s.bot.keys.machine
+	for shared := false; ; shared = true {
+		var body json.RawMessage
+		err := transaction(ctx, s.bot.database, func(ctx context.Context) error {
+			encrypted, err := machine.EncryptMegolmEvent(ctx, message.Room, event.EventMessage, json.RawMessage(plain))
+			if err != nil {
+				return err
+			}
+			if body, err = withOutboxID(encrypted, message.Txn); err != nil {
+				return err
+			}
+			return s.bot.outbox.begin(ctx, message, string(body))
+		})
+		if err == nil || shared || !crypto.IsShareError(err) {
+			return body, err
+		}
+		members, err := s.bot.keys.rooms.GetRoomJoinedOrInvitedMembers(ctx, message.Room)
+		if err != nil {
+			return nil, fmt.Errorf("reading who is in the room: %w", err)
+		}
+		if err := machine.ShareGroupSession(ctx, message.Room, members); err != nil {
+			return nil, fmt.Errorf("sharing the room's keys: %w", err)
+		}
+	}
+}
+
+func withOutboxID(encrypted *event.EncryptedEventContent, txn string) (json.RawMessage, error) {
+	raw, err := json.Marshal(encrypted)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a ciphertext: %w", err)
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &fields); err != nil {
+		return nil, fmt.Errorf("reading back a ciphertext: %w", err)
+	}
+	fields[outboxKey] = json.RawMessage(strconv.Quote(txn))
+	return json.Marshal(fields)
+}
+
+// resolve fills in the event that a message is about, which was not known when it was queued.
+func resolve(content map[string]any, about id.EventID) {
+	relation, ok := content["m.relates_to"].(map[string]any)
+	if !ok {
+		return
+	}
+	relation["event_id"] = about
+	if answered, ok := relation["m.in_reply_to"].(map[string]any); ok {
+		answered["event_id"] = about
+	}
+}
+
+func (s *sender) put(ctx context.Context, message *outgoing, kind event.Type, body json.RawMessage) (id.EventID, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if message.Type == event.EventRedaction.Type {
+		response, err := s.bot.client.RedactEvent(ctx, message.Room, message.AboutEvent, mautrix.ReqRedact{
+			TxnID: message.Txn, Extra: map[string]any{outboxKey: message.Txn},
+		})
+		if err != nil {
+			return "", err
+		}
+		return response.EventID, nil
+	}
+	response, err := s.bot.client.SendMessageEvent(ctx, message.Room, kind, body, mautrix.ReqSendEvent{TransactionID: message.Txn, DontEncrypt: true})
+	if err != nil {
+		return "", err
+	}
+	return response.EventID, nil
+}
+
+// undelivered sorts a failure: not taken (later), never to be taken (failed), or unknown (the sync will tell).
+func (s *sender) undelivered(ctx context.Context, log zerolog.Logger, message *outgoing, failure error) time.Duration {
+	if ctx.Err() != nil {
+		return 0
+	}
+	log.Warn().Err(failure).Int("attempts", message.Attempts+1).Msg("Message not delivered yet")
+	var answer mautrix.HTTPError
+	answered := errors.As(failure, &answer) && answer.Response != nil
+	switch {
+	case errors.Is(failure, errNotEncrypted):
+		s.bot.metrics.refusedPlaintext.Inc()
+		s.report(log, s.bot.outbox.giveUp(ctx, message.ID, "failed", failure.Error()))
+		return 0
+	case answered && answer.Response.StatusCode == http.StatusTooManyRequests:
+		wait := retryAfter(answer)
+		s.mutex.Lock()
+		s.until = s.bot.now().Add(wait)
+		s.mutex.Unlock()
+		s.bot.metrics.limited.Inc()
+		s.report(log, s.bot.outbox.later(ctx, message, 0, failure.Error()))
+		return wait
+	case message.State != stateSending:
+		return s.postpone(ctx, log, message, failure) // it failed before anything of it was sent
+	case unanswered(failure):
+		s.report(log, s.bot.outbox.unsure(ctx, message, failure.Error()))
+		return backoff(message.Attempts)
+	case answered && slices.Contains([]int{http.StatusUnauthorized, http.StatusRequestTimeout}, answer.Response.StatusCode):
+		return s.postpone(ctx, log, message, failure)
+	case answered:
+		s.report(log, s.bot.outbox.giveUp(ctx, message.ID, "failed", failure.Error()))
+		return 0
+	}
+	s.report(log, s.bot.outbox.unsure(ctx, message, failure.Error()))
+	return backoff(message.Attempts)
+}
+
+func (s *sender) postpone(ctx context.Context, log zerolog.Logger, message *outgoing, failure error) time.Duration {
+	wait := backoff(message.Attempts)
+	s.report(log, s.bot.outbox.later(ctx, message, wait, failure.Error()))
+	return wait
+}
+
+func backoff(attempts int) time.Duration {
+	return min(500*time.Millisecond<<min(attempts, 10), 15*time.Second)
+}
+
+// retryAfter reads how long to be silent: the body's milliseconds, the header's seconds, or a second.
+func retryAfter(answer mautrix.HTTPError) time.Duration {
+	wait := time.Duration(0)
+	if answer.RespError != nil {
+		if millis, ok := answer.RespError.ExtraData["retry_after_ms"].(float64); ok {
+			wait = time.Duration(millis) * time.Millisecond
+		}
+	}
+	header := answer.Response.Header.Get("Retry-After")
+	if seconds, err := strconv.Atoi(header); err == nil {
+		wait = max(wait, time.Duration(seconds)*time.Second)
+	} else if at, err := http.ParseTime(header); err == nil {
+		wait = max(wait, time.Until(at))
+	}
+	if wait <= 0 {
+		return time.Second
+	}
+	return min(wait, 5*time.Minute)
+}

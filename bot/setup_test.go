@@ -1,0 +1,309 @@
+package bot
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
+	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix/id"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/client"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+)
+
+// botProcess makes this test binary a bot, so that tests can kill one.
+const botProcess = "MOSAIC_BOT_TEST_PROCESS"
+
+func TestMain(m *testing.M) {
+	if raw := os.Getenv(botProcess); raw != "" {
+		os.Exit(runProcess(raw))
+	}
+	os.Exit(m.Run())
+}
+
+type processOptions struct {
+	Homeserver, UserID, Password, DatabaseURL, PickleKey, RecoveryKeyFile, GatewayURL, GatewayToken string
+	CreateRooms                                                                                     bool
+}
+
+func runProcess(raw string) int {
+	var asked processOptions
+	if err := json.Unmarshal([]byte(raw), &asked); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	b, err := New(ctx, Options{
+		Homeserver: asked.Homeserver, UserID: asked.UserID, Password: asked.Password, DatabaseURL: asked.DatabaseURL,
+		PickleKey: asked.PickleKey, RecoveryKeyFile: asked.RecoveryKeyFile, CreateRooms: asked.CreateRooms,
+		API: register.NewAPI(asked.GatewayURL, asked.GatewayToken), Log: testLog("process"),
+	})
+	if err == nil {
+		err = b.Run(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func testLog(who string) zerolog.Logger {
+	level := zerolog.ErrorLevel
+	if os.Getenv("MOSAIC_TEST_TRACE") != "" {
+		level = zerolog.DebugLevel
+	}
+	return zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.StampMilli}).Level(level).With().Timestamp().Str("who", who).Logger()
+}
+
+// bench is a bot between a real homeserver and a real gateway, each behind a proxy that can be told to fail.
+type bench struct {
+	fleet      *fleet
+	homeserver *proxy
+	gateway    *proxy
+	options    Options
+	ada        *client.Client // an operator
+	room       id.RoomID      // an encrypted room with ada and the bot, once it runs
+}
+
+func setup(t *testing.T) *bench {
+	t.Helper()
+	db := localtest.Database(t)
+	account := localtest.Register(t, "Mosaic")
+	b := &bench{fleet: startFleet(t, db)}
+	b.homeserver = newProxy(t, localtest.Homeserver(t).URL)
+	b.gateway = newProxy(t, b.fleet.url())
+	b.options = Options{
+		Homeserver: b.homeserver.url, UserID: account.UserID, Password: account.Password, DatabaseURL: db.Bot,
+		PickleKey: "pickle", RecoveryKeyFile: filepath.Join(t.TempDir(), "recovery-key"),
+	}
+	b.ada = localtest.Person(t, "Ada")
+	b.fleet.identify(t, "ada", b.ada.UserID.String(), register.FleetRoleOperator)
+	return b
+}
+
+// start runs the bot in this process until the test ends.
+func (b *bench) start(t *testing.T) *Bot {
+	t.Helper()
+	options := b.options
+	options.API = register.NewAPI(b.gateway.url, b.fleet.token())
+	options.Log = testLog("bot")
+	ctx, cancel := context.WithCancel(context.Background())
+	running, err := New(ctx, options)
+	require.NoError(t, err)
+	ended := make(chan error, 1)
+	go func() { ended <- running.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-ended)
+	})
+	return running
+}
+
+// process runs the bot in a process of its own, killed when the test ends.
+func (b *bench) process(t *testing.T, environment ...string) *exec.Cmd {
+	t.Helper()
+	o := b.options
+	raw, err := json.Marshal(processOptions{
+		Homeserver: o.Homeserver, UserID: o.UserID, Password: o.Password, DatabaseURL: o.DatabaseURL, PickleKey: o.PickleKey,
+		RecoveryKeyFile: o.RecoveryKeyFile, CreateRooms: o.CreateRooms, GatewayURL: b.gateway.url, GatewayToken: b.fleet.token(),
+	})
+	require.NoError(t, err)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	command := exec.Command(self, "-test.run=^$")
+	command.Env = append(append(os.Environ(), botProcess+"="+string(raw)), environment...)
+	command.Stderr = os.Stderr
+	require.NoError(t, command.Start())
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_, _ = command.Process.Wait()
+	})
+	return command
+}
+
+// talk has ada make the room and the bot join it.
+func (b *bench) talk(t *testing.T) {
+	t.Helper()
+	room, err := b.ada.CreateRoom(t.Context(), client.Room{Name: "ops", Invite: []id.UserID{id.UserID(b.options.UserID), b.third(t)}})
+	require.NoError(t, err)
+	b.room = room
+	require.NoError(t, b.ada.WaitUntilJoined(soon(t), room, id.UserID(b.options.UserID)))
+}
+
+// third makes a room one of three, so that it is no direct chat.
+func (b *bench) third(t *testing.T) id.UserID {
+	t.Helper()
+	return id.UserID(localtest.Register(t, "Third").UserID)
+}
+
+func (b *bench) say(t *testing.T, text string) id.EventID {
+	t.Helper()
+	event, err := b.ada.Say(t.Context(), b.room, text)
+	require.NoError(t, err)
+	return event
+}
+
+// replies are what the bot said in the thread of an event, edits aside.
+func (b *bench) replies(root id.EventID) []client.Seen {
+	var out []client.Seen
+	for _, seen := range b.ada.Seen() {
+		if seen.Sender == id.UserID(b.options.UserID) && seen.ThreadRoot == root && seen.EditOf == "" {
+			out = append(out, seen)
+		}
+	}
+	return out
+}
+
+// signs are the keys of the bot's reactions to an event that were not redacted, in order.
+func (b *bench) signs(on id.EventID) []string {
+	gone := map[id.EventID]bool{}
+	for _, seen := range b.ada.Seen() {
+		gone[seen.Redacts] = true
+	}
+	var out []string
+	for _, seen := range b.ada.Seen() {
+		if seen.Sender == id.UserID(b.options.UserID) && seen.ReactionTo == on && !gone[seen.EventID] {
+			out = append(out, seen.Reaction)
+		}
+	}
+	return out
+}
+
+// fromBot are the events of a type that the bot sent in a room.
+func (b *bench) fromBot() client.Predicate { return client.From(id.UserID(b.options.UserID)) }
+
+func soon(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// answered waits for the bot's reply in the thread of an event.
+func (b *bench) answered(t *testing.T, root id.EventID, text string) client.Seen {
+	t.Helper()
+	seen, err := b.ada.WaitFor(soon(t), b.fromBot(), client.InThread(root), client.Contains(text))
+	require.NoError(t, err)
+	return seen
+}
+
+func (b *bench) database(t *testing.T) *dbutil.Database {
+	t.Helper()
+	database, err := openDatabase(t.Context(), b.options.DatabaseURL, zerolog.Nop())
+	require.NoError(t, err)
+	t.Cleanup(func() { database.Close() })
+	return database
+}
+
+// count runs a query that counts.
+func (b *bench) count(t *testing.T, query string, arguments ...any) int {
+	t.Helper()
+	var n int
+	require.NoError(t, b.database(t).QueryRow(t.Context(), query, arguments...).Scan(&n))
+	return n
+}
+
+// proxy stands before a server and can be told to do something else with a request.
+type proxy struct {
+	url   string
+	mutex sync.Mutex
+	// instead handles a request and says so; or it leaves it to the server.
+	instead func(w http.ResponseWriter, r *http.Request) bool
+	forward http.Handler
+}
+
+func newProxy(t *testing.T, target string) *proxy {
+	t.Helper()
+	to, err := url.Parse(target)
+	require.NoError(t, err)
+	reverse := httputil.NewSingleHostReverseProxy(to)
+	reverse.FlushInterval = -1
+	reverse.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
+	p := &proxy{forward: reverse}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.mutex.Lock()
+		instead := p.instead
+		p.mutex.Unlock()
+		if instead == nil || !instead(w, r) {
+			reverse.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+	p.url = server.URL
+	return p
+}
+
+func (p *proxy) set(instead func(w http.ResponseWriter, r *http.Request) bool) {
+	p.mutex.Lock()
+	p.instead = instead
+	p.mutex.Unlock()
+}
+
+// cut drops the connection without an answer.
+func cut() { panic(http.ErrAbortHandler) }
+
+// sends says whether a request sends a message event.
+func sends(r *http.Request) bool {
+	return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/send/")
+}
+
+const (
+	patience = 30 * time.Second
+	tick     = 50 * time.Millisecond
+)
+
+// repeatSyncs has the homeserver answer each sync twice with the same bytes, as if the first answer's token had been lost.
+func repeatSyncs(p *proxy, repeated *int) func(w http.ResponseWriter, r *http.Request) bool {
+	var mutex sync.Mutex
+	answers := map[string]*httptest.ResponseRecorder{}
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/sync") || r.URL.Query().Get("since") == "" {
+			return false
+		}
+		mutex.Lock()
+		defer mutex.Unlock()
+		since := r.URL.Query().Get("since")
+		answer, again := answers[since]
+		if !again {
+			answer = httptest.NewRecorder()
+			p.forward.ServeHTTP(answer, r)
+			var decoded map[string]any
+			if answer.Code != http.StatusOK || json.Unmarshal(answer.Body.Bytes(), &decoded) != nil {
+				w.WriteHeader(http.StatusBadGateway)
+				return true
+			}
+			answers[since] = answer
+			// The first time the token stays what it was, so that the bot asks again from there.
+			decoded["next_batch"] = since
+			w.Header().Set("Content-Type", "application/json")
+			_ = json.NewEncoder(w).Encode(decoded)
+			return true
+		}
+		*repeated++
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(answer.Body.Bytes())
+		return true
+	}
+}

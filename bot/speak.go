@@ -1,0 +1,71 @@
+package bot
+
+import (
+	"encoding/json"
+	"strings"
+
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/format"
+	"maunium.net/go/mautrix/id"
+)
+
+// words renders Markdown as a message with HTML and plain bodies. Only the people in ring are mentioned, and with anyone
+// to ring it is text, which push rules act on; else it is a notice, which they keep silent.
+func words(markdown string, ring []id.UserID) map[string]any {
+	if len(ring) > 0 {
+		markdown += "\n\n" + mentions(ring)
+	}
+	content := format.RenderMarkdown(markdown, true, false)
+	content.MsgType = event.MsgNotice
+	content.Mentions = &event.Mentions{UserIDs: ring}
+	if len(ring) > 0 {
+		content.MsgType = event.MsgText
+	}
+	return fields(content)
+}
+
+func mentions(people []id.UserID) string {
+	links := make([]string, len(people))
+	for i, person := range people {
+		links[i] = format.MarkdownMentionWithName("@"+person.Localpart(), person)
+	}
+	return strings.Join(links, " ")
+}
+
+// fields is content as the JSON object it is sent as.
+func fields(content any) map[string]any {
+	raw, err := json.Marshal(content)
+	if err != nil {
+		panic(err) // our own types of strings
+	}
+	var out map[string]any
+	if err := json.Unmarshal(raw, &out); err != nil {
+		panic(err)
+	}
+	return out
+}
+
+// inThread puts a message into the thread of root, as an answer to it for clients without threads. An empty root is the
+// event of the outbox row the message is about.
+func inThread(content map[string]any, root, answered id.EventID) map[string]any {
+	content["m.relates_to"] = map[string]any{
+		"rel_type": string(event.RelThread), "event_id": root,
+		"is_falling_back": true, "m.in_reply_to": map[string]any{"event_id": answered},
+	}
+	return content
+}
+
+// replacing is content as an edit of the message of the outbox row it is about. An edit mentions nobody anew.
+func replacing(content map[string]any) map[string]any {
+	plain, _ := content["body"].(string)
+	return map[string]any{
+		"msgtype": content["msgtype"], "body": "* " + plain, "m.mentions": map[string]any{},
+		"m.new_content": content,
+		"m.relates_to":  map[string]any{"rel_type": string(event.RelReplace), "event_id": ""},
+	}
+}
+
+// reaction annotates an event; an empty target is the event of the outbox row the reaction is about.
+func reaction(target id.EventID, key string) map[string]any {
+	return map[string]any{"m.relates_to": map[string]any{"rel_type": string(event.RelAnnotation), "event_id": target, "key": key}}
+}

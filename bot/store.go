@@ -1,0 +1,85 @@
+package bot
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/rs/zerolog"
+	"go.mau.fi/util/dbutil"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+var upgrades = dbutil.BuildUpgradeTable().WithFSPath(migrations, "migrations").Finish()
+
+// schema is the one the bot's role owns; it has no right on any other.
+const schema = "bot"
+
+// openDatabase connects to the bot's schema and brings it to this version. Everything the bot keeps, its keys included,
+// goes through this one handle, so that a single transaction can hold it.
+func openDatabase(ctx context.Context, url string, log zerolog.Logger) (*dbutil.Database, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("the bot's database URL cannot be read; an example is postgres://mosaic_bot:secret@127.0.0.1:5432/mosaic: %w", err)
+	}
+	config.RuntimeParams["search_path"] = schema
+	config.RuntimeParams["lock_timeout"] = "10s"
+	config.RuntimeParams["statement_timeout"] = "60s"
+	config.RuntimeParams["application_name"] = "mosaic-matrix bot"
+	raw := stdlib.OpenDB(*config)
+	raw.SetMaxOpenConns(16)
+	raw.SetMaxIdleConns(8)
+	database, err := dbutil.NewWithDB(raw, "pgx")
+	if err != nil {
+		return nil, fmt.Errorf("opening the bot's database: %w", err)
+	}
+	database.Owner = "mosaic-matrix bot"
+	database.VersionTable = "bot_version"
+	database.UpgradeTable = upgrades
+	database.Log = dbutil.ZeroLogger(log.Level(zerolog.WarnLevel))
+	if err := createSchema(ctx, database); err != nil {
+		database.Close()
+		return nil, err
+	}
+	if err := database.Upgrade(ctx); err != nil {
+		database.Close()
+		return nil, fmt.Errorf("migrating the bot's schema: %w", err)
+	}
+	return database, nil
+}
+
+func createSchema(ctx context.Context, database *dbutil.Database) error {
+	var there bool
+	if err := database.QueryRow(ctx, `SELECT to_regnamespace($1) IS NOT NULL`, schema).Scan(&there); err != nil {
+		return fmt.Errorf("reaching the bot's database: %w", err)
+	}
+	if there {
+		return nil
+	}
+	if _, err := database.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS `+schema); err != nil {
+		return fmt.Errorf("the bot's role may not create schema %q; as a superuser run CREATE SCHEMA %s AUTHORIZATION its role: %w", schema, schema, err)
+	}
+	return nil
+}
+
+// storable says whether Postgres can hold text; a NUL in one event must not stop the sync.
+func storable(text string) bool { return !strings.ContainsRune(text, 0) }
+
+// transaction runs do in one transaction that everything given its context takes part in. A panic rolls it back and
+// becomes an error, since an open transaction would hold its locks for ever.
+func transaction(ctx context.Context, database *dbutil.Database, do func(ctx context.Context) error) error {
+	return database.DoTxn(ctx, nil, func(ctx context.Context) (err error) {
+		defer func() {
+			if panicked := recover(); panicked != nil {
+				err = fmt.Errorf("panic in a transaction: %v\n%s", panicked, debug.Stack())
+			}
+		}()
+		return do(ctx)
+	})
+}

@@ -1,0 +1,192 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+)
+
+func boardProposeCommand() *command {
+	return &command{
+		name:    "board propose",
+		aliases: []string{"propose"},
+		summary: "Put a question to the board; with --for D-12 its pass lifts the pace for that refused dispatch.",
+		about:   "The first line of a title of several lines is the title; the rest is the body, unless --body gives one.",
+		roles:   proposers,
+		examples: []string{
+			`board propose "Run the release audit now" --for D-12`,
+			`board propose "Move the fleet to codex" --body "Half the cost for a third of the speed." --quorum 3 --pass two-thirds --closes 48h`,
+		},
+		grammar: func() grammar { return new(proposeGrammar) },
+		run: func(ctx context.Context, s *session, call Call) (Reply, error) {
+			p, err := send[register.Proposal](ctx, s, call)
+			if err != nil {
+				return Reply{}, err
+			}
+			return Reply{Data: p, Mood: MoodDone, Markdown: proposedText(p, s.zone)}, nil
+		},
+	}
+}
+
+type proposeGrammar struct {
+	Title  string `arg:"" kind:"text" placeholder:"title" help:"The question, in one line."`
+	Body   string `placeholder:"TEXT" kind:"text" help:"What the board should know."`
+	For    string `placeholder:"D-12" help:"The refused dispatch whose pace the board is to lift."`
+	Quorum string `placeholder:"N" help:"Seats that must vote; without it more than half."`
+	Pass   string `placeholder:"RULE" help:"majority, two-thirds or unanimous; majority unless given."`
+	Closes string `placeholder:"T" kind:"time" help:"When voting ends, such as 24h, which it is unless given, or fri 17:00."`
+}
+
+func (g *proposeGrammar) request(r *reader) request {
+	title, more, _ := strings.Cut(strings.TrimSpace(g.Title), "\n")
+	if g.Body == "" {
+		g.Body = strings.TrimSpace(more)
+	}
+	body := register.ProposalRequest{
+		Title:    r.required("The title", strings.TrimSpace(title), 200),
+		Body:     r.text("--body", g.Body, 16384),
+		Pass:     register.PassRule(r.choice("--pass", g.Pass, "majority", "two-thirds", "unanimous")),
+		ClosesAt: r.instant("--closes", fromNow(g.Closes)),
+		Origin:   r.origin,
+	}
+	if g.For != "" {
+		body.Action = register.Action{Kind: register.ActionKindOverride, Dispatch: r.dispatch("--for", g.For)}
+	}
+	if g.Quorum != "" {
+		body.Quorum = r.number("--quorum", g.Quorum, 1, 1000, "3")
+	}
+	return request{mutation: new(register.OpenProposal(body))}
+}
+
+// fromNow lets a bare length, such as 24h, mean that long from now.
+func fromNow(typed string) string {
+	if relativeTime.MatchString("+" + strings.ToLower(typed)) {
+		return "+" + typed
+	}
+	return typed
+}
+
+func proposedText(p register.Proposal, zone *time.Location) string {
+	lines := []string{fmt.Sprintf("**%s is open: %s**", p.ID, escape(p.Title)), actionLine(p)}
+	lines = append(lines, fmt.Sprintf("%s; closes %s", passLine(p), ahead(p.ClosesAt, p.OpenedAt, zone)))
+	return paragraph(append(lines, "Vote: "+say(fmt.Sprintf("vote %s approve", p.ID))+", or react in the board's room")...)
+}
+
+// actionLine says in plain words what passing it does.
+func actionLine(p register.Proposal) string {
+	if p.ActionText == "" {
+		return "If it passes: nothing is carried out by itself"
+	}
+	return "If it passes: " + escape(p.ActionText)
+}
+
+// passLine says what it takes: "2 of 3 seats must approve (majority), 2 must vote".
+func passLine(p register.Proposal) string {
+	return fmt.Sprintf("%d of %s must approve (%s), %d must vote", p.Tally.Needed, count(p.Tally.Seats, "seat", "seats"), p.Pass, p.Quorum)
+}
+
+func boardListCommand() *command {
+	return &command{
+		name:     "board list",
+		aliases:  []string{"proposals", "board status"},
+		summary:  "The newest proposals, of one state if you name it.",
+		examples: []string{"board list", "board list open"},
+		grammar:  func() grammar { return new(boardListGrammar) },
+		run: func(ctx context.Context, s *session, call Call) (Reply, error) {
+			state, err := argumentsOf[register.ProposalState](call)
+			if err != nil {
+				return Reply{}, err
+			}
+			list, err := s.api.Proposals(ctx, s.by, state, 20)
+			if err != nil {
+				return Reply{}, err
+			}
+			return Reply{Data: list, Mood: MoodDone, Markdown: proposalsText(list, state, s.now(), s.zone)}, nil
+		},
+	}
+}
+
+type boardListGrammar struct {
+	State string `arg:"" optional:"" help:"open, passed, rejected or expired."`
+}
+
+func (g *boardListGrammar) request(r *reader) request {
+	return request{arguments: r.choice("The state", g.State, "open", "passed", "rejected", "expired")}
+}
+
+func proposalsText(list register.ProposalList, state register.ProposalState, now time.Time, zone *time.Location) string {
+	if len(list.Proposals) == 0 {
+		if state != "" {
+			return "**No proposal is " + string(state) + ".**"
+		}
+		return "**No proposal yet.** Ask the board: " + say(`board propose "…"`)
+	}
+	items := make([]string, len(list.Proposals))
+	for i, p := range list.Proposals {
+		items[i] = fmt.Sprintf("**%s** %s · %s · %s", p.ID, p.State, escape(p.Title), tallyShort(p.Tally))
+		if p.State == register.ProposalStateOpen {
+			items[i] += " · closes " + ahead(p.ClosesAt, now, zone)
+		}
+	}
+	return bullets("**"+count(len(items), "proposal", "proposals")+"**", items...)
+}
+
+func boardShowCommand() *command {
+	return &command{
+		name:     "board show",
+		summary:  "One proposal: its action, votes and outcome.",
+		examples: []string{"board show P-7"},
+		grammar:  func() grammar { return new(proposalArgument) },
+		run: func(ctx context.Context, s *session, call Call) (Reply, error) {
+			id, err := argumentsOf[string](call)
+			if err != nil {
+				return Reply{}, err
+			}
+			p, err := s.api.Proposal(ctx, s.by, id)
+			if err != nil {
+				return Reply{}, err
+			}
+			return Reply{Data: p, Mood: MoodDone, Markdown: ProposalMessage(p, s.zone)}, nil
+		},
+	}
+}
+
+type proposalArgument struct {
+	Proposal string `arg:"" placeholder:"P-7" help:"The proposal."`
+}
+
+func (g *proposalArgument) request(r *reader) request {
+	return request{arguments: r.proposal("", g.Proposal)}
+}
+
+func boardSeatsCommand() *command {
+	return &command{
+		name:     "board seats",
+		aliases:  []string{"seats"},
+		summary:  "The board's seats and who holds them.",
+		examples: []string{"board seats"},
+		grammar:  func() grammar { return new(nothing) },
+		run: func(ctx context.Context, s *session, _ Call) (Reply, error) {
+			list, err := s.api.Seats(ctx, s.by)
+			if err != nil {
+				return Reply{}, err
+			}
+			if len(list.Seats) == 0 {
+				return Reply{Data: list, Mood: MoodDone, Markdown: "**The board has no seats yet.** An admin seats it."}, nil
+			}
+			items := make([]string, len(list.Seats))
+			for i, seat := range list.Seats {
+				items[i] = fmt.Sprintf("**%s** %s · looks at %s", escape(seat.Seat), escape(seat.Identity), escape(seat.Lens))
+			}
+			return Reply{Data: list, Mood: MoodDone, Markdown: bullets("**"+count(len(items), "seat", "seats")+"**", items...)}, nil
+		},
+	}
+}
+
+// nothing is the grammar of a command without flags and arguments.
+type nothing struct{}
+
+func (*nothing) request(*reader) request { return request{} }

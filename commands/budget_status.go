@@ -1,0 +1,118 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+)
+
+func budgetStatusCommand() *command {
+	return &command{
+		name:     "budget status",
+		summary:  "Every window: used, allowed by now, pace, step and time to reset.",
+		about:    "Pace is what was used against what an even spread allows by now: under 100 % there is room, over 100 % it is ahead.",
+		examples: []string{"budget status", "budget status claude"},
+		grammar:  func() grammar { return new(budgetStatusGrammar) },
+		run: func(ctx context.Context, s *session, call Call) (Reply, error) {
+			provider, err := argumentsOf[string](call)
+			if err != nil {
+				return Reply{}, err
+			}
+			status, err := s.api.Budgets(ctx, s.by, provider)
+			if err != nil {
+				return Reply{}, err
+			}
+			return Reply{Data: status, Mood: MoodDone, Markdown: budgetText(status, provider, s.zone)}, nil
+		},
+	}
+}
+
+type budgetStatusGrammar struct {
+	Provider string `arg:"" optional:"" help:"Only this provider, such as claude."`
+}
+
+func (g *budgetStatusGrammar) request(r *reader) request {
+	return request{arguments: r.provider("The provider", g.Provider)}
+}
+
+func budgetText(status register.BudgetStatus, provider string, zone *time.Location) string {
+	if len(status.Windows) == 0 {
+		of := ""
+		if provider != "" {
+			of = " for " + escape(provider)
+		}
+		return paragraph("**No budget window is set"+of+".** Its work is admitted without a meter.",
+			"Set one: "+say("budget set --provider claude --limit 500 --unit credits --reset-at +5h"))
+	}
+	items := make([]string, len(status.Windows))
+	for i, w := range status.Windows {
+		items[i] = windowLine(w, status.Now, zone)
+	}
+	return bullets("**"+headline(status.Windows)+"**", items...)
+}
+
+// headline says what matters most about the windows.
+func headline(windows []register.Window) string {
+	worst := windows[0]
+	for _, w := range windows[1:] {
+		if budget.ParseStep(string(w.Step)) > budget.ParseStep(string(worst.Step)) {
+			worst = w
+		}
+	}
+	text := "Budget: " + windowOf(worst) + " stands on " + string(worst.Step)
+	if worst.Step == register.StepNormal {
+		text = "Budget: every window is on normal"
+		if len(windows) == 1 {
+			text = "Budget: " + windowOf(worst) + " is on normal"
+		}
+	}
+	return text
+}
+
+// windowLine is a window in one line.
+func windowLine(w register.Window, now time.Time, zone *time.Location) string {
+	if w.Lapsed {
+		return fmt.Sprintf("**%s** lapsed %s, its use is unknown; set it again: %s", windowOf(w), instant(w.ResetAt, now, zone),
+			say(fmt.Sprintf("budget set --provider %s --limit %s --unit %s --reset-at +5h", w.Provider, budget.Format(w.LimitMicros, ""), w.Unit)))
+	}
+	parts := []string{
+		fmt.Sprintf("**%s** %s %s of %s", windowOf(w), bar(w.UsedMicros, w.LimitMicros), bare(w.UsedMicros), amount(w.LimitMicros, w.Unit)),
+		"allowed now " + bare(w.AllowanceMicros),
+		"pace " + pace(w),
+		string(w.Step),
+		"resets " + away(w.ResetAt, now),
+		string(w.Source),
+	}
+	if w.Waiting > 0 {
+		parts = append(parts, fmt.Sprintf("%d waiting", w.Waiting))
+	}
+	return strings.Join(parts, " · ")
+}
+
+// bar shows a share in ten cells; whatever is more than nothing shows.
+func bar(part, whole int64) string {
+	const cells = 10
+	filled := 0
+	if whole > 0 && part > 0 {
+		filled = min(cells, max(1, int(float64(part)/float64(whole)*cells)))
+	}
+	return strings.Repeat("▰", filled) + strings.Repeat("▱", cells-filled)
+}
+
+// pace is what was used against what an even spread allows by now.
+func pace(w register.Window) string {
+	switch {
+	case w.UsedMicros == 0:
+		return "0 %"
+	case w.AllowanceMicros == 0:
+		return "ahead"
+	}
+	if percent := float64(w.UsedMicros) / float64(w.AllowanceMicros) * 100; percent < 1000 {
+		return fmt.Sprintf("%.0f %%", percent)
+	}
+	return "over 10 times"
+}

@@ -1,0 +1,138 @@
+package commands
+
+import (
+	"fmt"
+	"time"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+)
+
+// NoticeFor words an event of the fleet; instants are told in zone, distances from when it happened. False is for events nobody needs
+// to be told of. What an opened proposal says is ProposalMessage.
+func NoticeFor(event register.Event, zone *time.Location) (Notice, bool) {
+	if zone == nil {
+		zone = time.UTC
+	}
+	switch event.Type {
+	case register.EventTypeDispatchRunning, register.EventTypeDispatchProgress, register.EventTypeDispatchReady:
+		return Notice{Markdown: underWay(event, zone)}, true
+	case register.EventTypeDispatchQueued:
+		return Notice{Markdown: waits(event, zone)}, true
+	case register.EventTypeDispatchCancelled:
+		return Notice{Markdown: paragraph("**"+event.Dispatch.ID+" cancelled**", escape(event.Dispatch.Reason), spent(event.Dispatch))}, true
+	case register.EventTypeDispatchDone, register.EventTypeDispatchFailed:
+		return Notice{Markdown: ended(event.Dispatch), Rings: true}, true
+	case register.EventTypeDispatchRefused:
+		return Notice{Markdown: turnedDown(event, zone), Rings: true}, true
+	case register.EventTypeBudgetStep:
+		return Notice{Markdown: stepped(event, zone), Rings: event.Step.To == register.StepRefuse}, true
+	case register.EventTypeProposalOpened:
+		return Notice{Markdown: ProposalMessage(event.Proposal, zone), Rings: true}, true
+	case register.EventTypeProposalClosed:
+		p := event.Proposal
+		return Notice{Markdown: paragraph(fmt.Sprintf("**%s %s: %s**", p.ID, p.State, escape(p.Title)), result(p))}, true
+	}
+	return Notice{}, false
+}
+
+func underWay(event register.Event, zone *time.Location) string {
+	d := event.Dispatch
+	if event.Type == register.EventTypeDispatchReady {
+		return paragraph("**"+d.ID+" "+decided(d, "")+"**, a worker for "+escape(d.Role)+" takes it next", because(d, zone))
+	}
+	return paragraph("**"+d.ID+" running**"+on(d)+by(d), progressLine(d), spent(d))
+}
+
+func waits(event register.Event, zone *time.Location) string {
+	d := event.Dispatch
+	start := ""
+	if !d.PromisedStart.IsZero() {
+		start = "Promised start: **" + ahead(d.PromisedStart, event.At, zone) + "**"
+	}
+	return paragraph("**"+d.ID+" queued** · "+escape(d.Role)+": "+escape(cut(oneLine(d.Brief), 60)), start, escape(d.Reason))
+}
+
+// ended is how a run came out: what it spent, how long it took and the last lines of its result.
+func ended(d register.Dispatch) string {
+	head := "**" + d.ID + " " + string(d.State) + "**" + on(d)
+	if !d.StartedAt.IsZero() && !d.FinishedAt.IsZero() {
+		head += " after " + length(d.FinishedAt.Sub(d.StartedAt))
+	}
+	cause := ""
+	if d.State == register.DispatchStateFailed {
+		cause = escape(d.Reason)
+		if code := d.Result.ExitCode; code != nil && *code != 0 {
+			head += fmt.Sprintf(", exit code %d", *code)
+		}
+	}
+	reference := ""
+	if d.Result.Reference != "" {
+		reference = "Whole result: " + escape(cut(d.Result.Reference, 300))
+	}
+	text := paragraph(head, spent(d), cause, reference)
+	if d.Result.Summary != "" {
+		text += "\n\n" + quote(d.Result.Summary, 8)
+	}
+	return text
+}
+
+func turnedDown(event register.Event, zone *time.Location) string {
+	d := event.Dispatch
+	deadline := ""
+	if !d.Deadline.IsZero() {
+		deadline = "Latest start was to be " + instant(d.Deadline, event.At, zone)
+	}
+	return paragraph("**"+d.ID+" refused** · "+escape(d.Role)+": "+escape(cut(oneLine(d.Brief), 60)), escape(d.Reason), deadline, "Asked by "+escape(d.CreatedBy), wayOut(d))
+}
+
+// stepped says that a window moved on the ladder: from where to where, what that means for work, when it eases and what can be done.
+func stepped(event register.Event, zone *time.Location) string {
+	step, w := event.Step, event.Step.Window
+	lines := []string{
+		fmt.Sprintf("**%s: %s → %s**", windowOf(w), step.From, step.To),
+		fmt.Sprintf("%s %s of %s used · allowed now %s", bar(w.UsedMicros, w.LimitMicros), bare(w.UsedMicros), amount(w.LimitMicros, w.Unit), bare(w.AllowanceMicros)),
+		escape(step.Text),
+		meaning(step),
+	}
+	if step.ModelFrom != "" && step.ModelTo != "" && step.ModelFrom != step.ModelTo {
+		lines = append(lines, fmt.Sprintf("%s: %s → %s", orWork(step.Dispatch), escape(step.ModelFrom), escape(step.ModelTo)))
+	}
+	if w.Waiting > 0 {
+		lines = append(lines, count(w.Waiting, "dispatch waits", "dispatches wait")+": "+say("list queued"))
+	}
+	if !step.EasesAt.IsZero() {
+		lines = append(lines, "Eases "+ahead(step.EasesAt, event.At, zone)+" if nothing more is spent")
+	}
+	return paragraph(append(lines, remedy(step, event.At, zone))...)
+}
+
+func orWork(dispatch string) string {
+	if dispatch == "" {
+		return "Work"
+	}
+	return dispatch
+}
+
+// meaning is what a step does to work.
+func meaning(step register.StepChange) string {
+	switch step.To {
+	case register.StepNormal:
+		return "Work runs on the model it asks for again."
+	case register.StepDowngrade:
+		return "New work goes to a cheaper model where one saves, unless it asks for its model exactly."
+	case register.StepQueue:
+		return "New work waits in line until the pace allows it; each dispatch is promised a start."
+	}
+	return "The cap is reached: new work waits for the reset, and what cannot wait is refused."
+}
+
+// remedy is what can be done now.
+func remedy(step register.StepChange, now time.Time, zone *time.Location) string {
+	switch step.To {
+	case register.StepDowngrade, register.StepQueue:
+		return "Now: look with " + say("budget status "+step.Window.Provider) + ", or cancel what can wait."
+	case register.StepRefuse:
+		return "Now: it resets " + ahead(step.Window.ResetAt, now, zone) + "; if the subscription allows more, raise the limit with " + say("budget set") + "."
+	}
+	return ""
+}

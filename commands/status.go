@@ -1,0 +1,91 @@
+package commands
+
+import (
+	"context"
+	"time"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+)
+
+func statusCommand() *command {
+	return &command{
+		name:     "status",
+		summary:  "The fleet at a glance: running, ready, queued with promised start, each window's step.",
+		examples: []string{"status"},
+		grammar:  func() grammar { return new(nothing) },
+		run: func(ctx context.Context, s *session, _ Call) (Reply, error) {
+			status, err := s.status(ctx)
+			if err != nil {
+				return Reply{}, err
+			}
+			return Reply{Data: status, Mood: MoodDone, Markdown: statusText(status, s.zone)}, nil
+		},
+	}
+}
+
+// Status is the typed result of the status command: the newest open dispatches and every window.
+type Status struct {
+	Running []register.Dispatch `json:"running"`
+	Ready   []register.Dispatch `json:"ready"`
+	Queued  []register.Dispatch `json:"queued"`
+	Windows []register.Window   `json:"windows"`
+	// More says that there are more open dispatches than these.
+	More bool      `json:"more"`
+	Now  time.Time `json:"now"`
+}
+
+func (s *session) status(ctx context.Context) (Status, error) {
+	open, err := s.api.Dispatches(ctx, s.by, "", 200, register.DispatchStateRunning, register.DispatchStateReady, register.DispatchStateQueued)
+	if err != nil {
+		return Status{}, err
+	}
+	budgets, err := s.api.Budgets(ctx, s.by, "")
+	if err != nil {
+		return Status{}, err
+	}
+	status := Status{
+		Running: []register.Dispatch{}, Ready: []register.Dispatch{}, Queued: []register.Dispatch{},
+		Windows: budgets.Windows, More: open.Next != "", Now: open.Now,
+	}
+	for _, d := range open.Dispatches {
+		switch d.State {
+		case register.DispatchStateRunning:
+			status.Running = append(status.Running, d)
+		case register.DispatchStateReady:
+			status.Ready = append(status.Ready, d)
+		case register.DispatchStateQueued:
+			status.Queued = append(status.Queued, d)
+		}
+	}
+	return status, nil
+}
+
+// shownOfEach is how many dispatches of a state the glance names.
+const shownOfEach = 5
+
+func statusText(status Status, zone *time.Location) string {
+	open := len(status.Running) + len(status.Ready) + len(status.Queued)
+	headline := "**Fleet: idle**"
+	if open > 0 {
+		headline = "**Fleet: " + listing([]string{
+			count(len(status.Running), "running", "running"), count(len(status.Ready), "ready", "ready"), count(len(status.Queued), "queued", "queued"),
+		}, "and") + "**"
+	}
+	var items []string
+	for _, state := range [][]register.Dispatch{status.Running, status.Ready, status.Queued} {
+		for i, d := range state {
+			if i == shownOfEach {
+				items = append(items, count(len(state)-shownOfEach, "more", "more")+" "+string(d.State)+": "+say("list "+string(d.State)))
+				break
+			}
+			items = append(items, dispatchLine(d, status.Now, zone))
+		}
+	}
+	for _, w := range status.Windows {
+		items = append(items, windowLine(w, status.Now, zone))
+	}
+	if len(status.Windows) == 0 {
+		items = append(items, "No budget window is set: "+say("budget set --provider claude --limit 500 --unit credits --reset-at +5h"))
+	}
+	return bullets(headline, items...)
+}

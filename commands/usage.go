@@ -1,0 +1,59 @@
+package commands
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// UsageError says why a command was not understood. Nothing was sent.
+type UsageError struct {
+	// Problem is one sentence, in plain text: what was read and what is accepted.
+	Problem string
+	// Suggestion is the command or flag that was probably meant; it may be empty.
+	Suggestion string
+	// Usage is the one usage line that applies, without prefix.
+	Usage string
+	// Example is a whole command that works, without prefix.
+	Example string
+}
+
+// Error is the problem, the suggestion, the usage and the example as plain text, a line each.
+func (e *UsageError) Error() string {
+	lines := []string{e.sentence()}
+	if e.Usage != "" {
+		lines = append(lines, "Usage: "+e.Usage)
+	}
+	if e.Example != "" {
+		lines = append(lines, "Example: "+e.Example)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Markdown is the same for a room; nothing a person typed becomes markup.
+func (e *UsageError) Markdown() string {
+	lines := []string{escape(e.sentence())}
+	if e.Usage != "" {
+		lines = append(lines, "Usage: "+say(e.Usage))
+	}
+	if e.Example != "" {
+		lines = append(lines, "Example: "+say(e.Example))
+	}
+	return paragraph(lines...)
+}
+
+func (e *UsageError) sentence() string {
+	if e.Suggestion == "" {
+		return e.Problem
+	}
+	return fmt.Sprintf("%s Did you mean %s?", e.Problem, e.Suggestion)
+}
+
+// prefix is what replies put before a command they propose; Addressed takes it off wherever it is typed.
+const prefix = "!mosaic "
+
+// say shows a command as it is typed in a room.
+func say(command string) string { return "`" + prefix + command + "`" }
+
+// read shows what a person typed, short and without control characters.
+func read(text string) string { return strconv.Quote(cut(oneLine(text), 60)) }

@@ -1,0 +1,144 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+)
+
+// anySeat stands in a prepared vote's path until Run reads which seat the actor holds.
+const anySeat = "{seat}"
+
+func voteCommand() *command {
+	return &command{
+		name:     "vote",
+		aliases:  []string{"board vote"},
+		summary:  "Cast or change the vote of your seat.",
+		about:    "Abstain counts for the quorum only. A conditional vote needs its reason. With two seats, --seat says which one votes.",
+		roles:    voters,
+		examples: []string{"vote P-7 approve", `vote P-7 reject "the audit can wait until the reset"`},
+		grammar:  func() grammar { return new(voteGrammar) },
+		run:      runVote,
+	}
+}
+
+type voteGrammar struct {
+	Proposal string `arg:"" placeholder:"P-7" help:"The proposal."`
+	Verdict  string `arg:"" placeholder:"approve|reject|conditional|abstain" help:"approve, reject, conditional or abstain."`
+	Reason   string `arg:"" optional:"" kind:"text" placeholder:"why" help:"Why."`
+	Seat     string `placeholder:"SEAT" help:"Which of your seats votes, if you hold more than one."`
+}
+
+// verdicts are the words a vote may be given in.
+var verdicts = map[string]string{"yes": "approve", "approved": "approve", "no": "reject", "rejected": "reject", "✅": "approve", "👍": "approve", "❌": "reject", "👎": "reject"}
+
+// voteArguments are what the reply to a vote needs, and where its seat is read.
+type voteArguments struct {
+	Proposal string `json:"proposal"`
+}
+
+func (g *voteGrammar) request(r *reader) request {
+	typed := strings.TrimRight(strings.ToLower(visible(g.Verdict)), ".,:")
+	if meant := verdicts[typed]; meant != "" {
+		typed = meant
+	}
+	proposal := r.proposal("", g.Proposal)
+	verdict := r.choice("The verdict", typed, "approve", "reject", "conditional", "abstain")
+	reason := r.text("The reason", g.Reason, 2000)
+	if verdict == "conditional" && strings.TrimSpace(reason) == "" {
+		r.refuse(problemf("A conditional vote needs its condition as a reason."))
+	}
+	seat := anySeat
+	if g.Seat != "" {
+		seat = r.name("--seat", strings.ToLower(g.Seat), "cto")
+	}
+	ballot := register.VoteRequest{Verdict: register.Verdict(verdict), Reason: reason, EventID: r.origin.Event}
+	return request{mutation: new(register.CastVote(proposal, seat, ballot)), arguments: voteArguments{Proposal: proposal}}
+}
+
+func runVote(ctx context.Context, s *session, call Call) (Reply, error) {
+	call, seat, err := s.seated(ctx, call)
+	if err != nil {
+		return Reply{}, err
+	}
+	p, err := send[register.Proposal](ctx, s, call)
+	if err != nil {
+		return Reply{}, err
+	}
+	return Reply{Data: p, Mood: MoodDone, Markdown: votedText(p, seat, s.zone)}, nil
+}
+
+// seated puts the actor's seat into a vote's path. The roster of a proposal never changes, so a retry sends the same path.
+func (s *session) seated(ctx context.Context, call Call) (Call, string, error) {
+	if call.Mutation == nil {
+		return call, "", fmt.Errorf("carrying out %q: the stored call holds no request", call.Command)
+	}
+	path := call.Mutation.Path
+	placeholder := "/" + url.PathEscape(anySeat)
+	if !strings.HasSuffix(path, placeholder) {
+		return call, path[strings.LastIndexByte(path, '/')+1:], nil
+	}
+	arguments, err := argumentsOf[voteArguments](call)
+	if err != nil {
+		return call, "", err
+	}
+	who, err := s.api.WhoAmI(ctx, s.by)
+	if err != nil {
+		return call, "", err
+	}
+	p, err := s.api.Proposal(ctx, s.by, arguments.Proposal)
+	if err != nil {
+		return call, "", err
+	}
+	seat, err := seatOf(p, who)
+	if err != nil {
+		return call, "", err
+	}
+	mutation := *call.Mutation
+	mutation.Path = strings.TrimSuffix(path, placeholder) + "/" + url.PathEscape(seat)
+	call.Mutation = &mutation
+	return call, seat, nil
+}
+
+// seatOf is the one seat that who holds on a proposal's roster; none or several is a refusal.
+func seatOf(p register.Proposal, who register.Identity) (string, error) {
+	var held, seats []string
+	for _, seat := range p.Roster {
+		seats = append(seats, seat.Seat)
+		if seat.Identity == who.Name {
+			held = append(held, seat.Seat)
+		}
+	}
+	switch len(held) {
+	case 1:
+		return held[0], nil
+	case 0:
+		return "", &register.Error{
+			Status: 403, Code: register.ProblemCodeNotSeated,
+			Detail: fmt.Sprintf("You hold no seat on %s; it is voted on by %s.", p.ID, listing(seats, "and")),
+		}
+	}
+	return "", &register.Error{
+		Status: 403, Code: register.ProblemCodeNotSeated,
+		Detail:  fmt.Sprintf("You hold several seats on %s: %s.", p.ID, listing(held, "and")),
+		Example: fmt.Sprintf("vote %s approve --seat %s", p.ID, held[0]),
+	}
+}
+
+func votedText(p register.Proposal, seat string, zone *time.Location) string {
+	verdict := "counted"
+	for _, vote := range p.Votes {
+		if vote.Seat == seat {
+			verdict = string(vote.Verdict)
+		}
+	}
+	if p.State != register.ProposalStateOpen {
+		return paragraph(fmt.Sprintf("**%s %s**, your vote as %s: %s", p.ID, p.State, escape(seat), verdict), tallyShort(p.Tally), outcomeLine(p))
+	}
+	return paragraph(fmt.Sprintf("**Your vote as %s on %s: %s**", escape(seat), p.ID, verdict), tallyShort(p.Tally), missingLine(p),
+		"Closes "+instant(p.ClosesAt, p.OpenedAt, zone))
+}

@@ -1,0 +1,90 @@
+package local
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// writeSynapseConfig writes homeserver.yaml and log.yaml anew on every start, and the signing key once.
+func writeSynapseConfig(dir string, options HomeserverOptions, secret string) error {
+	key := filepath.Join(dir, "signing.key")
+	if _, err := os.Stat(key); errors.Is(err, fs.ErrNotExist) {
+		seed := make([]byte, 32)
+		_, _ = rand.Read(seed)
+		line := "ed25519 a_" + randomKeyName() + " " + base64.RawStdEncoding.EncodeToString(seed) + "\n"
+		if err := writePrivate(key, []byte(line)); err != nil {
+			return fmt.Errorf("making the homeserver's signing key: %w", err)
+		}
+	}
+	for name, content := range map[string]section{"homeserver.yaml": synapseConfig(dir, options, secret), "log.yaml": synapseLog()} {
+		raw, err := yaml.Marshal(content)
+		if err == nil {
+			err = writePrivate(filepath.Join(dir, name), raw)
+		}
+		if err != nil {
+			return fmt.Errorf("writing the homeserver's configuration: %w", err)
+		}
+	}
+	return nil
+}
+
+func synapseConfig(dir string, options HomeserverOptions, secret string) section {
+	resources := []section{{"names": []string{"client"}, "compress": false}}
+	listeners := []section{{
+		"type": "http", "port": options.Port, "bind_addresses": []string{options.Host}, "tls": false, "x_forwarded": true, "resources": resources,
+	}}
+	config := section{
+		"server_name": options.ServerName, "report_stats": false, "pid_file": filepath.Join(dir, "synapse.pid"),
+		"database":         section{"name": "sqlite3", "args": section{"database": filepath.Join(dir, "homeserver.db")}},
+		"media_store_path": filepath.Join(dir, "media"), "max_upload_size": "10M",
+		"signing_key_path": filepath.Join(dir, "signing.key"), "log_config": filepath.Join(dir, "log.yaml"),
+		"registration_shared_secret": secret, "enable_registration": false, "allow_guest_access": false,
+		"trusted_key_servers": []section{}, "federation_domain_whitelist": []string{}, "allow_public_rooms_over_federation": false,
+		"presence": section{"enabled": false},
+	}
+	if options.TLSCertificate != "" {
+		host := options.TLSHost
+		if host == "" {
+			host = "0.0.0.0"
+		}
+		config["tls_certificate_path"], config["tls_private_key_path"] = options.TLSCertificate, options.TLSKey
+		listeners = append(listeners, section{"type": "http", "port": options.TLSPort, "bind_addresses": []string{host}, "tls": true, "resources": resources})
+	}
+	config["listeners"] = listeners
+	if options.Volatile {
+		config["bcrypt_rounds"] = 4
+	}
+	if !options.RateLimits {
+		liftSynapseLimits(config)
+	}
+	return config
+}
+
+// liftSynapseLimits: stock limits let a user say one thing in five seconds and log in once in five minutes.
+func liftSynapseLimits(config section) {
+	lifted := func() section { return section{"per_second": 10000, "burst_count": 10000} }
+	for _, name := range []string{"rc_message", "rc_registration", "rc_admin_redaction", "rc_3pid_validation", "rc_presence", "rc_delayed_event_mgmt", "rc_room_creation", "rc_key_requests"} {
+		config[name] = lifted()
+	}
+	config["rc_login"] = section{"address": lifted(), "account": lifted(), "failed_attempts": lifted()}
+	config["rc_joins"] = section{"local": lifted(), "remote": lifted()}
+	config["rc_joins_per_room"] = lifted()
+	config["rc_invites"] = section{"per_room": lifted(), "per_user": lifted(), "per_issuer": lifted()}
+	config["rc_presence"] = section{"per_user": lifted()}
+}
+
+func synapseLog() section {
+	return section{
+		"version":    1,
+		"formatters": section{"line": section{"format": "%(asctime)s %(levelname)s %(name)s - %(message)s"}},
+		"handlers":   section{"console": section{"class": "logging.StreamHandler", "formatter": "line"}},
+		"root":       section{"level": "WARNING", "handlers": []string{"console"}}, "disable_existing_loggers": false,
+	}
+}

@@ -1,0 +1,126 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet"
+)
+
+// rule says which tokens and which identities may do an operation. Everyone the register knows may read.
+type rule struct {
+	scopes []string
+	roles  []string // none: the register decides by other means
+	verb   string
+	// asItself lists scopes that stand for a role where a token acts for nobody but its own identity.
+	asItself []string
+}
+
+var (
+	operating = []string{"operate", "bot", "admin"}
+	working   = []string{"worker", "admin"}
+)
+
+// rules lists every operation that changes something.
+var rules = map[string]rule{
+	"createDispatch": {scopes: operating, roles: []string{"operator", "admin"}, verb: "dispatch work"},
+	"cancelDispatch": {scopes: operating, roles: []string{"operator", "admin"}, verb: "cancel work"},
+	"setBudget":      {scopes: operating, roles: []string{"operator", "admin"}, verb: "set budgets"},
+	"resetBudget":    {scopes: operating, roles: []string{"operator", "admin"}, verb: "reset budgets"},
+	"openProposal":   {scopes: operating, roles: []string{"operator", "board", "admin"}, verb: "open proposals"},
+	"castVote":       {scopes: operating, verb: "vote"},
+	"withdrawVote":   {scopes: operating, verb: "withdraw votes"},
+	"putSeat":        {scopes: operating, roles: []string{"admin"}, verb: "seat the board"},
+	// A bot makes the rooms it then speaks in.
+	"bindRoom":          {scopes: operating, roles: []string{"admin"}, verb: "bind rooms", asItself: []string{"bot"}},
+	"putIdentity":       {scopes: operating, roles: []string{"admin"}, verb: "change identities"},
+	"claimDispatch":     {scopes: working, roles: []string{"worker", "admin"}, verb: "claim work"},
+	"heartbeatDispatch": {scopes: working, roles: []string{"worker", "admin"}, verb: "report on work"},
+	"completeDispatch":  {scopes: working, roles: []string{"worker", "admin"}, verb: "complete work"},
+}
+
+// call is who asks for what in one request.
+type call struct {
+	caller fleet.Caller
+	actor  fleet.Identity
+	key    string
+	hash   []byte
+}
+
+type callKey struct{}
+
+func callOf(ctx context.Context) call {
+	c, _ := ctx.Value(callKey{}).(call)
+	return c
+}
+
+// authenticate finds out who asks and on whose behalf.
+func (g *Gateway) authenticate(r *http.Request) (call, error) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return call{}, &problem{
+			Code: register.ProblemCodeUnauthorized, Field: "Authorization", Detail: "This request has no bearer token.",
+			Example: "Authorization: Bearer mosaic_…", NextStep: "Issue a token with: mosaic-matrix token",
+		}
+	}
+	caller, err := g.store.Caller(r.Context(), strings.TrimSpace(token))
+	if err != nil {
+		return call{}, err
+	}
+	c := call{caller: caller, actor: caller.Identity}
+	name := r.Header.Get("Mosaic-Actor")
+	if name == "" || name == caller.Identity.Name {
+		return c, nil
+	}
+	if !caller.May("bot", "admin") {
+		return call{}, &problem{
+			Code: register.ProblemCodeForbidden, Field: "Mosaic-Actor",
+			Detail:   fmt.Sprintf("The token of %s may not act for others.", caller.Identity.Name),
+			NextStep: "Leave Mosaic-Actor out, or use a token with the scope bot or admin.",
+		}
+	}
+	c.actor, err = g.store.Identity(r.Context(), name)
+	return c, err
+}
+
+// authorize refuses what the token or the actor may not do.
+func authorize(c call, operation string) error {
+	rule, changes := rules[operation]
+	if !changes {
+		return nil
+	}
+	if !c.caller.May(rule.scopes...) {
+		return &problem{
+			Code:     register.ProblemCodeForbidden,
+			Detail:   fmt.Sprintf("The token of %s lacks the scope to %s.", c.caller.Identity.Name, rule.verb),
+			NextStep: fmt.Sprintf("Use a token with one of the scopes %s.", strings.Join(rule.scopes, ", ")),
+		}
+	}
+	itself := c.actor.Name == c.caller.Identity.Name && c.caller.May(rule.asItself...)
+	if rule.roles != nil && !itself && !c.actor.Has(rule.roles...) {
+		return &problem{
+			Code:     register.ProblemCodeForbidden,
+			Detail:   fmt.Sprintf("%s may not %s; that takes the role %s.", c.actor.Name, rule.verb, strings.Join(rule.roles, " or ")),
+			NextStep: "Ask an admin for the role, or someone who has it.",
+		}
+	}
+	return nil
+}
+
+// note adds who asked to the request's log.
+func (c call) note(ctx context.Context) {
+	zerolog.Ctx(ctx).UpdateContext(func(log zerolog.Context) zerolog.Context {
+		return log.Str("caller", c.caller.Identity.Name).Str("actor", c.actor.Name)
+	})
+}
+
+// mutation is the change a request asks for, made once per key.
+func mutation(ctx context.Context, status int) fleet.Mutation {
+	c := callOf(ctx)
+	return fleet.Mutation{Actor: c.actor.Name, Caller: c.caller.Identity.Name, Key: c.key, Hash: c.hash, Status: status}
+}

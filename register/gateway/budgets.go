@@ -1,0 +1,34 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet"
+)
+
+// ListBudgets reads every window.
+func (o *operations) ListBudgets(ctx context.Context, request ListBudgetsRequestObject) (ListBudgetsResponseObject, error) {
+	status, err := o.store.Budgets(ctx, given(request.Params.Provider))
+	return answered[ListBudgets200JSONResponse](status, err)
+}
+
+// SetBudget sets or amends a window.
+func (o *operations) SetBudget(ctx context.Context, request SetBudgetRequestObject) (SetBudgetResponseObject, error) {
+	body := request.Body
+	change, err := o.store.SetBudget(ctx, mutation(ctx, http.StatusOK), fleet.BudgetSet{
+		Provider: body.Provider, Subscription: body.Subscription, Window: body.Window, Unit: string(body.Unit),
+		LimitMicros: body.LimitMicros, FloorMicros: body.FloorMicros, Since: body.Since, UsedMicros: body.UsedMicros,
+		ResetAt: body.ResetAt,
+	})
+	return answered[SetBudget200JSONResponse](change, err)
+}
+
+// ResetBudget corrects a window's reset.
+func (o *operations) ResetBudget(ctx context.Context, request ResetBudgetRequestObject) (ResetBudgetResponseObject, error) {
+	body := request.Body
+	change, err := o.store.ResetBudget(ctx, mutation(ctx, http.StatusOK), fleet.BudgetReset{
+		Provider: body.Provider, Subscription: body.Subscription, Window: body.Window, ResetAt: body.ResetAt, Zero: body.Zero,
+	})
+	return answered[ResetBudget200JSONResponse](change, err)
+}

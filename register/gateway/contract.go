@@ -1,0 +1,132 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/legacy"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+)
+
+// bodyLimit bounds a request's body.
+const bodyLimit = 1 << 20
+
+// contract is openapi.yaml at work: it finds the operation of a request and checks the request against it.
+type contract struct {
+	document []byte // as JSON
+	router   routers.Router
+}
+
+func newContract() (*contract, error) {
+	document, err := openapi3.NewLoader().LoadFromData(register.Contract)
+	if err != nil {
+		return nil, fmt.Errorf("reading the contract: %w", err)
+	}
+	served, err := json.Marshal(document)
+	if err != nil {
+		return nil, fmt.Errorf("writing the contract as JSON: %w", err)
+	}
+	document.Servers = nil // it is served wherever the gateway is reached
+	router, err := legacy.NewRouter(document)
+	if err != nil {
+		return nil, fmt.Errorf("routing by the contract: %w", err)
+	}
+	return &contract{document: served, router: router}, nil
+}
+
+// find is the operation a request asks for.
+func (c *contract) find(r *http.Request) (*routers.Route, map[string]string, error) {
+	route, path, err := c.router.FindRoute(r)
+	switch {
+	case err == nil:
+		return route, path, nil
+	case errors.Is(err, routers.ErrMethodNotAllowed):
+		return nil, nil, &problem{
+			Code: register.ProblemCodeInvalid, Status: http.StatusMethodNotAllowed,
+			Detail:   fmt.Sprintf("%s does not go with this address.", r.Method),
+			NextStep: "See /api/fleet/openapi.json for what does.",
+		}
+	}
+	return nil, nil, &problem{
+		Code: register.ProblemCodeNotFound, Detail: "There is nothing at this address.",
+		NextStep: "See /api/fleet/openapi.json for what there is.",
+	}
+}
+
+// check reads the body, checks the request against the contract and adds the key and the hash to the call.
+func (c *contract) check(r *http.Request, route *routers.Route, path map[string]string, asked *call) error {
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	err = openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
+		Request: r, PathParams: path, Route: route,
+		Options: &openapi3filter.Options{
+			SkipSettingDefaults: true, // decoding them through float64 would round amounts
+			AuthenticationFunc:  openapi3filter.NoopAuthenticationFunc,
+		},
+	})
+	if err != nil {
+		return explain(err)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	asked.key = r.Header.Get("Idempotency-Key")
+	asked.hash = requestHash(r, body, asked.actor.Name)
+	return nil
+}
+
+func readBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, bodyLimit))
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return nil, &problem{
+			Code: register.ProblemCodeInvalid, Status: http.StatusRequestEntityTooLarge,
+			Detail: fmt.Sprintf("The body is larger than %d bytes.", bodyLimit), NextStep: "Send less; a long brief can be a reference.",
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the request: %w", errors.Join(err, context.Canceled))
+	}
+	if zeroByte(body) || strings.Contains(r.RequestURI, "%00") {
+		return nil, &problem{Code: register.ProblemCodeInvalid, Detail: "The request holds a zero byte, which no text has."}
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return body, nil
+}
+
+// zeroByte finds a NUL, raw or escaped, which the database cannot hold. An escaped backslash before u0000 is no escape.
+func zeroByte(body []byte) bool {
+	if bytes.IndexByte(body, 0) >= 0 {
+		return true
+	}
+	for rest := body; ; {
+		at := bytes.Index(rest, []byte(`\u0000`))
+		if at < 0 {
+			return false
+		}
+		slashes := len(rest[:at+1]) - len(bytes.TrimRight(rest[:at+1], `\`))
+		if slashes%2 == 1 {
+			return true
+		}
+		rest = rest[at+1:]
+	}
+}
+
+// requestHash is what makes two requests the same: method, path, body and actor.
+func requestHash(r *http.Request, body []byte, actor string) []byte {
+	hash := sha256.New()
+	fmt.Fprintf(hash, "%s %s\n%s\n%d\n", r.Method, r.URL.RequestURI(), actor, len(body))
+	hash.Write(body)
+	return hash.Sum(nil)
+}

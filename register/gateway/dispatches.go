@@ -1,0 +1,133 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet"
+)
+
+const (
+	defaultPriority = 5
+	defaultPage     = 20
+	defaultTTL      = 900 * time.Second
+)
+
+// CreateDispatch asks for work.
+func (o *operations) CreateDispatch(ctx context.Context, request CreateDispatchRequestObject) (CreateDispatchResponseObject, error) {
+	ask, err := askOf(*request.Body)
+	if err != nil {
+		return nil, err
+	}
+	dispatch, err := o.store.CreateDispatch(ctx, mutation(ctx, http.StatusCreated), ask)
+	return answered[CreateDispatch201JSONResponse](dispatch, err)
+}
+
+func askOf(body register.DispatchRequest) (fleet.Ask, error) {
+	ask := fleet.Ask{
+		Role: body.Role, Brief: body.Brief, BriefClass: string(body.BriefClass), Project: body.Project, Mission: body.Mission,
+		Model: body.Model, Exact: body.Exact, Priority: defaultPriority, Deadline: body.Deadline, Origin: origin(body.Origin),
+		DryRun: body.DryRun,
+	}
+	if ask.BriefClass == "" {
+		ask.BriefClass = string(register.DispatchRequestBriefClassTechnical)
+	}
+	if body.Priority != nil {
+		ask.Priority = *body.Priority
+	}
+	seen := make(map[register.Unit]bool)
+	for _, amount := range body.Estimate {
+		if seen[amount.Unit] {
+			return fleet.Ask{}, twice("estimate", amount.Unit)
+		}
+		seen[amount.Unit] = true
+		ask.Estimate = append(ask.Estimate, fleet.Amount{Unit: string(amount.Unit), Micros: amount.Micros})
+	}
+	return ask, nil
+}
+
+// ListDispatches reads a page of dispatches.
+func (o *operations) ListDispatches(ctx context.Context, request ListDispatchesRequestObject) (ListDispatchesResponseObject, error) {
+	before := fleet.DispatchID(0)
+	if given(request.Params.Before) != "" {
+		var err error
+		if before, err = fleet.ParseDispatchID(*request.Params.Before); err != nil {
+			return nil, &problem{Code: register.ProblemCodeInvalid, Field: "before", Detail: "before is not the number of a dispatch.", Example: "D-12"}
+		}
+	}
+	page, err := o.store.Dispatches(ctx, names(given(request.Params.State)), before, pageOf(given(request.Params.Limit)))
+	return answered[ListDispatches200JSONResponse](page, err)
+}
+
+func pageOf(limit int) int {
+	if limit == 0 {
+		return defaultPage
+	}
+	return limit
+}
+
+// GetDispatch reads one dispatch.
+func (o *operations) GetDispatch(ctx context.Context, request GetDispatchRequestObject) (GetDispatchResponseObject, error) {
+	dispatch, err := o.store.Dispatch(ctx, dispatchID(request.Dispatch))
+	return answered[GetDispatch200JSONResponse](dispatch, err)
+}
+
+// CancelDispatch cancels an open dispatch.
+func (o *operations) CancelDispatch(ctx context.Context, request CancelDispatchRequestObject) (CancelDispatchResponseObject, error) {
+	dispatch, err := o.store.CancelDispatch(ctx, mutation(ctx, http.StatusOK), dispatchID(request.Dispatch), request.Body.Reason)
+	return answered[CancelDispatch200JSONResponse](dispatch, err)
+}
+
+// ClaimDispatch gives a worker ready work, or 204.
+func (o *operations) ClaimDispatch(ctx context.Context, request ClaimDispatchRequestObject) (ClaimDispatchResponseObject, error) {
+	body := request.Body
+	claim, err := o.store.ClaimDispatch(ctx, mutation(ctx, http.StatusOK), body.Role, body.Worker, ttlOf(body.TTLSeconds))
+	if err == nil && claim == nil {
+		return ClaimDispatch204Response{}, nil
+	}
+	return answered[ClaimDispatch200JSONResponse](claim, err)
+}
+
+func ttlOf(seconds int) time.Duration {
+	if seconds == 0 {
+		return defaultTTL
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+// HeartbeatDispatch keeps a claim alive.
+func (o *operations) HeartbeatDispatch(ctx context.Context, request HeartbeatDispatchRequestObject) (HeartbeatDispatchResponseObject, error) {
+	body := request.Body
+	beat := fleet.Beat{Claim: body.Claim, Progress: body.Progress, TTL: ttlOf(body.TTLSeconds)}
+	if body.Metered != nil {
+		var err error
+		if beat.Metered, err = amounts("metered", body.Metered); err != nil {
+			return nil, err
+		}
+	}
+	answer, err := o.store.HeartbeatDispatch(ctx, mutation(ctx, http.StatusOK), dispatchID(request.Dispatch), beat)
+	return answered[HeartbeatDispatch200JSONResponse](answer, err)
+}
+
+// CompleteDispatch ends a run.
+func (o *operations) CompleteDispatch(ctx context.Context, request CompleteDispatchRequestObject) (CompleteDispatchResponseObject, error) {
+	body := request.Body
+	actuals, err := amounts("actuals", body.Actuals)
+	if err != nil {
+		return nil, err
+	}
+	completion := fleet.Completion{Claim: body.Claim, Outcome: string(body.Outcome), Actuals: actuals, Unmetered: body.Unmetered}
+	if body.Result != (register.Result{}) {
+		completion.Result = resultOf(body.Result)
+	}
+	dispatch, err := o.store.CompleteDispatch(ctx, mutation(ctx, http.StatusOK), dispatchID(request.Dispatch), completion)
+	return answered[CompleteDispatch200JSONResponse](dispatch, err)
+}
+
+func resultOf(from register.Result) json.RawMessage {
+	body, _ := json.Marshal(from) // it has only strings and a number
+	return body
+}

@@ -1,0 +1,143 @@
+// Package gateway is the HTTP server of the gateway API, the only door to the register. It says who asks, checks the
+// request against the contract, lets the register decide and answers; it has no rules of its own.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet"
+)
+
+// Options say which register a gateway serves, and where.
+type Options struct {
+	// Listen is the address, such as 127.0.0.1:14242; port 0 takes a free one.
+	Listen      string
+	DatabaseURL string
+	Tenant      string
+	// Host names this machine in every row the gateway writes.
+	Host    string
+	Version string
+	// Ladder is the tiers from the highest to the lowest; empty takes budget.DefaultLadder.
+	Ladder budget.Ladder
+	// BurstPPM is the slack of new windows in parts per million of their capacity; 0 takes budget.DefaultBurstPPM.
+	BurstPPM int64
+	Log      zerolog.Logger
+}
+
+// Gateway serves the gateway API until its Run ends. Several may serve one database.
+type Gateway struct {
+	options  Options
+	store    *fleet.Store
+	listener net.Listener
+	server   *http.Server
+	stream   *stream
+	changed  chan struct{} // events wait for their numbers
+	replan   chan struct{} // waiting work should be judged anew
+	metrics  *metrics
+}
+
+// New migrates the database, connects to it and begins to listen; Run serves.
+func New(ctx context.Context, options Options) (*Gateway, error) {
+	options = withDefaults(options)
+	if err := fleet.Migrate(ctx, options.DatabaseURL); err != nil {
+		return nil, err
+	}
+	g := &Gateway{
+		options: options,
+		stream:  newStream(),
+		changed: make(chan struct{}, 1),
+		replan:  make(chan struct{}, 1),
+	}
+	var err error
+	g.store, err = fleet.Open(ctx, options.DatabaseURL, fleet.Options{
+		Tenant: options.Tenant, Host: options.Host, Ladder: options.Ladder, BurstPPM: options.BurstPPM, Changed: g.onChange,
+	})
+	if err != nil {
+		return nil, err
+	}
+	g.metrics = newMetrics(g.store, options.Log)
+	handler, err := g.handler()
+	if err == nil {
+		g.listener, err = net.Listen("tcp", options.Listen)
+	}
+	if err != nil {
+		g.store.Close()
+		return nil, fmt.Errorf("starting the gateway on %s: %w", options.Listen, err)
+	}
+	g.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	g.server.RegisterOnShutdown(g.stream.end)
+	return g, nil
+}
+
+func withDefaults(options Options) Options {
+	if options.Tenant == "" {
+		options.Tenant = "default"
+	}
+	if options.Host == "" {
+		options.Host = "localhost"
+	}
+	if options.Version == "" {
+		options.Version = "dev"
+	}
+	if len(options.Ladder) == 0 {
+		options.Ladder = budget.DefaultLadder()
+	}
+	if options.BurstPPM == 0 {
+		options.BurstPPM = budget.DefaultBurstPPM
+	}
+	return options
+}
+
+// URL is where the gateway listens.
+func (g *Gateway) URL() string { return "http://" + g.listener.Addr().String() }
+
+// Run serves until ctx ends, then lets running requests finish for up to ten seconds.
+func (g *Gateway) Run(ctx context.Context) error {
+	defer g.store.Close()
+	ctx, stop := context.WithCancel(g.options.Log.WithContext(ctx))
+	defer stop()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return g.serve() })
+	group.Go(func() error { return g.number(ctx) })
+	group.Go(func() error { return g.wake(ctx) })
+	group.Go(func() error { return g.sweep(ctx) })
+	group.Go(func() error {
+		<-ctx.Done()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		return g.server.Shutdown(grace)
+	})
+	g.options.Log.Info().Str("url", g.URL()).Str("tenant", g.options.Tenant).Msg("The gateway listens")
+	return group.Wait()
+}
+
+func (g *Gateway) serve() error {
+	if err := g.server.Serve(g.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving the gateway API: %w", err)
+	}
+	return nil
+}
+
+// onChange is called after every commit that wrote an event.
+func (g *Gateway) onChange(replan bool) {
+	poke(g.changed)
+	if replan {
+		poke(g.replan)
+	}
+}
+
+func poke(signal chan struct{}) {
+	select {
+	case signal <- struct{}{}:
+	default:
+	}
+}

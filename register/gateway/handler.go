@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"regexp"
+	"runtime/debug"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+)
+
+const requestIDHeader = "X-Request-ID"
+
+var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// handler is the way of every request: it gets an ID and a line in the log, the contract says what it asks for, the token who asks,
+// the rules whether they may, the contract whether it is whole; then the operation runs.
+func (g *Gateway) handler() (http.Handler, error) {
+	contract, err := newContract()
+	if err != nil {
+		return nil, err
+	}
+	operations := Handler(NewStrictHandlerWithOptions(&operations{g}, nil, StrictHTTPServerOptions{
+		RequestErrorHandlerFunc:  undecodable,
+		ResponseErrorHandlerFunc: answer,
+	}))
+	routes := http.NewServeMux()
+	routes.Handle("GET /metrics", g.metrics.handler())
+	routes.HandleFunc("GET /api/fleet/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(contract.document)
+	})
+	routes.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if err := g.admit(contract, &r); err != nil {
+			answer(w, r, err)
+			return
+		}
+		operations.ServeHTTP(w, r)
+	})
+	return g.log(routes), nil
+}
+
+// admit lets a request through to its operation, with the call it makes in its context.
+func (g *Gateway) admit(contract *contract, r **http.Request) error {
+	route, path, err := contract.find(*r)
+	if err != nil {
+		return err
+	}
+	observed((*r).Context(), route.Operation.OperationID)
+	if route.Operation.Security != nil && len(*route.Operation.Security) == 0 {
+		return nil
+	}
+	asked, err := g.authenticate(*r)
+	if err != nil {
+		return err
+	}
+	asked.note((*r).Context())
+	if err := authorize(asked, route.Operation.OperationID); err != nil {
+		return err
+	}
+	if err := contract.check(*r, route, path, &asked); err != nil {
+		return err
+	}
+	*r = (*r).WithContext(context.WithValue((*r).Context(), callKey{}, asked))
+	return nil
+}
+
+// seen is what the log and the metrics learn about a request on its way.
+type seen struct {
+	operation string
+	status    int
+	http.ResponseWriter
+}
+
+func (s *seen) WriteHeader(status int) {
+	if s.status == 0 {
+		s.status = status
+	}
+	s.ResponseWriter.WriteHeader(status)
+}
+
+func (s *seen) Write(body []byte) (int, error) {
+	if s.status == 0 {
+		s.status = http.StatusOK
+	}
+	return s.ResponseWriter.Write(body)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (s *seen) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+type seenKey struct{}
+
+func observed(ctx context.Context, operation string) {
+	if s, ok := ctx.Value(seenKey{}).(*seen); ok {
+		s.operation = operation
+	}
+}
+
+// log gives every request an ID and writes one line about it: never its token, its body or a brief.
+func (g *Gateway) log(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		id := r.Header.Get(requestIDHeader)
+		if !requestID.MatchString(id) {
+			id = uuid.NewString()
+		}
+		w.Header().Set(requestIDHeader, id)
+		s := &seen{operation: "none", ResponseWriter: w}
+		log := g.options.Log.With().Str("request_id", id).Logger()
+		ctx := log.WithContext(context.WithValue(r.Context(), seenKey{}, s))
+		defer func() {
+			if panicked := recover(); panicked != nil {
+				zerolog.Ctx(ctx).Error().Any("panic", panicked).Bytes("stack", debug.Stack()).Msg("A request panicked")
+				answer(s, r, &problem{Code: register.ProblemCodeInternal, Detail: fmt.Sprintf("The gateway failed at this request; its log says more under %s.", id)})
+			}
+			took := time.Since(began)
+			g.metrics.observe(s.operation, s.status, took)
+			zerolog.Ctx(ctx).Info().Str("method", r.Method).Str("path", r.URL.Path).Str("operation", s.operation).
+				Int("status", s.status).Dur("took", took).Msg("Answered a request")
+		}()
+		next.ServeHTTP(s, r.WithContext(ctx))
+	})
+}

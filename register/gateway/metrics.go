@@ -1,0 +1,96 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet"
+)
+
+// metrics is what Prometheus may read: requests as they come, the register as it stands when it is read.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+}
+
+func newMetrics(store *fleet.Store, log zerolog.Logger) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "mosaic_gateway_requests_total", Help: "Requests by operation and status.",
+		}, []string{"operation", "status"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "mosaic_gateway_request_seconds", Help: "How long requests took, by operation.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		}, []string{"operation"}),
+	}
+	m.registry.MustRegister(m.requests, m.duration, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &standing{store: store, log: log})
+	return m
+}
+
+func (m *metrics) observe(operation string, status int, took time.Duration) {
+	m.requests.WithLabelValues(operation, strconv.Itoa(status)).Inc()
+	if operation != "streamEvents" {
+		m.duration.WithLabelValues(operation).Observe(took.Seconds())
+	}
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+}
+
+// standing reads the register's state when it is scraped.
+type standing struct {
+	store *fleet.Store
+	log   zerolog.Logger
+}
+
+var (
+	dispatchesDesc = prometheus.NewDesc("mosaic_dispatches", "Dispatches by state.", []string{"state"}, nil)
+	usedDesc       = prometheus.NewDesc("mosaic_window_used_ratio", "Committed and reserved as a share of the limit above the floor.", windowLabels, nil)
+	allowanceDesc  = prometheus.NewDesc("mosaic_window_allowance_ratio", "What even spread allows by now as a share of the limit above the floor.", windowLabels, nil)
+	waitingDesc    = prometheus.NewDesc("mosaic_window_waiting", "Dispatches that wait on the window.", windowLabels, nil)
+	windowLabels   = []string{"provider", "subscription", "window", "unit"}
+)
+
+// Describe names the metrics.
+func (s *standing) Describe(into chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{dispatchesDesc, usedDesc, allowanceDesc, waitingDesc} {
+		into <- desc
+	}
+}
+
+// Collect reads the register; if it cannot, the metrics are absent rather than wrong.
+func (s *standing) Collect(into chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	counts, err := s.store.DispatchCounts(ctx)
+	if err != nil {
+		s.log.Error().Err(err).Msg("Reading the dispatches for metrics failed")
+		return
+	}
+	for state, count := range counts {
+		into <- prometheus.MustNewConstMetric(dispatchesDesc, prometheus.GaugeValue, float64(count), state)
+	}
+	status, err := s.store.Budgets(ctx, "")
+	if err != nil {
+		s.log.Error().Err(err).Msg("Reading the windows for metrics failed")
+		return
+	}
+	for _, w := range status.Windows {
+		labels := []string{w.Provider, w.Subscription, w.Window, w.Unit}
+		capacity := float64(w.LimitMicros - w.FloorMicros)
+		into <- prometheus.MustNewConstMetric(usedDesc, prometheus.GaugeValue, float64(w.UsedMicros)/capacity, labels...)
+		into <- prometheus.MustNewConstMetric(allowanceDesc, prometheus.GaugeValue, float64(w.AllowanceMicros)/capacity, labels...)
+		into <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(w.Waiting), labels...)
+	}
+}

@@ -1,0 +1,111 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet"
+)
+
+// operations carries out what the contract names: it hands each request to the register and its answer back.
+type operations struct{ *Gateway }
+
+// answered gives the register's answer the contract's type. Both have one JSON shape, which is also how events and kept answers
+// are stored.
+func answered[Answer any](from any, err error) (Answer, error) {
+	var to Answer
+	if err != nil {
+		return to, err
+	}
+	body, err := json.Marshal(from)
+	if err != nil {
+		return to, fmt.Errorf("writing an answer: %w", err)
+	}
+	if err := json.Unmarshal(body, &to); err != nil {
+		return to, fmt.Errorf("shaping an answer: %w", err)
+	}
+	return to, nil
+}
+
+// amounts takes over amounts, each unit once.
+func amounts(field string, from []register.Amount) ([]fleet.Amount, error) {
+	out := make([]fleet.Amount, 0, len(from))
+	seen := make(map[register.Unit]bool)
+	for _, amount := range from {
+		if seen[amount.Unit] {
+			return nil, twice(field, amount.Unit)
+		}
+		seen[amount.Unit] = true
+		out = append(out, fleet.Amount{Unit: string(amount.Unit), Micros: amount.Micros})
+	}
+	return out, nil
+}
+
+func twice(field string, unit register.Unit) error {
+	return &problem{
+		Code: register.ProblemCodeInvalid, Field: field, Detail: fmt.Sprintf("%s names the unit %q twice.", field, unit),
+		NextStep: "Give one amount a unit.",
+	}
+}
+
+// given is an optional parameter's value, or nothing.
+func given[Value any](optional *Value) Value {
+	if optional == nil {
+		var nothing Value
+		return nothing
+	}
+	return *optional
+}
+
+func origin(from register.Origin) json.RawMessage {
+	if from == (register.Origin{}) {
+		return nil
+	}
+	body, _ := json.Marshal(from) // it has only strings
+	return body
+}
+
+func dispatchID(text string) fleet.DispatchID {
+	id, _ := fleet.ParseDispatchID(text) // the contract's pattern holds
+	return id
+}
+
+func proposalID(text string) fleet.ProposalID {
+	id, _ := fleet.ParseProposalID(text) // the contract's pattern holds
+	return id
+}
+
+func names[Name ~string](from []Name) []string {
+	out := make([]string, len(from))
+	for i, name := range from {
+		out[i] = string(name)
+	}
+	return out
+}
+
+// Health says that the process lives.
+func (o *operations) Health(context.Context, HealthRequestObject) (HealthResponseObject, error) {
+	return Health200JSONResponse{Status: register.HealthStatusOk, Version: o.options.Version}, nil
+}
+
+// Ready says whether the gateway can answer, part by part.
+func (o *operations) Ready(ctx context.Context, _ ReadyRequestObject) (ReadyResponseObject, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	health := register.Health{Status: register.HealthStatusOk, Version: o.options.Version, Parts: map[string]string{"database": "ok", "events": "ok"}}
+	if err := o.store.Ping(ctx); err != nil {
+		health.Status = register.HealthStatusUnavailable
+		health.Parts["database"] = "The database does not answer."
+		health.Parts["events"] = "Waiting for the database."
+		return Ready503JSONResponse(health), nil
+	}
+	return Ready200JSONResponse(health), nil
+}
+
+// WhoAmI is the identity the call acts for.
+func (o *operations) WhoAmI(ctx context.Context, _ WhoAmIRequestObject) (WhoAmIResponseObject, error) {
+	return answered[WhoAmI200JSONResponse](callOf(ctx).actor, nil)
+}

@@ -1,0 +1,139 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet"
+)
+
+const (
+	// heartbeat is sent when there is nothing else to say.
+	heartbeat = 15 * time.Second
+	// patience is how long a reader may take to accept what is written; it resumes from its last event.
+	patience = 10 * time.Second
+	// streamedAtOnce bounds one read of the log.
+	streamedAtOnce = 100
+)
+
+// stream knows how far the numbered log reaches and wakes those who follow it.
+type stream struct {
+	mutex    sync.Mutex
+	last     int64
+	advanced chan struct{} // closed when last grows
+	ended    chan struct{} // closed when the gateway stops
+}
+
+func newStream() *stream {
+	return &stream{advanced: make(chan struct{}), ended: make(chan struct{})}
+}
+
+func (s *stream) advance(last int64) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if last > s.last {
+		s.last = last
+		close(s.advanced)
+		s.advanced = make(chan struct{})
+	}
+}
+
+func (s *stream) position() (last int64, advanced <-chan struct{}) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.last, s.advanced
+}
+
+func (s *stream) end() { close(s.ended) }
+
+// StreamEvents follows the log from after Last-Event-ID, or from now.
+func (o *operations) StreamEvents(ctx context.Context, request StreamEventsRequestObject) (StreamEventsResponseObject, error) {
+	last, err := o.store.LastEvent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	after := last
+	if position := given(request.Params.LastEventID); position != "" {
+		if after, err = strconv.ParseInt(position, 10, 64); err != nil || after > last {
+			return nil, &problem{
+				Code: register.ProblemCodeInvalid, Field: "Last-Event-ID",
+				Detail:  fmt.Sprintf("The log ends at event %d, before %s.", last, position),
+				Example: "0", NextStep: "Read the log again from the start with 0.",
+			}
+		}
+	}
+	return &follower{ctx: ctx, store: o.store, stream: o.stream, after: after}, nil
+}
+
+// follower is one reader of the log.
+type follower struct {
+	ctx    context.Context
+	store  *fleet.Store
+	stream *stream
+	after  int64
+}
+
+// VisitStreamEventsResponse writes the log until either side ends it.
+func (f *follower) VisitStreamEventsResponse(w http.ResponseWriter) error {
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+	connection := http.NewResponseController(w)
+	write := func(text string) error {
+		if err := connection.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+			return err
+		}
+		if _, err := w.Write([]byte(text)); err != nil {
+			return err
+		}
+		return connection.Flush()
+	}
+	if write(": following\n\n") != nil {
+		return nil
+	}
+	for {
+		last, advanced := f.stream.position()
+		if last > f.after {
+			if f.catchUp(write) != nil {
+				return nil
+			}
+			continue
+		}
+		select {
+		case <-f.ctx.Done():
+			return nil
+		case <-f.stream.ended:
+			return nil
+		case <-advanced:
+		case <-time.After(heartbeat):
+			if write(": heartbeat\n\n") != nil {
+				return nil
+			}
+		}
+	}
+}
+
+// catchUp writes what came after the reader's position.
+func (f *follower) catchUp(write func(string) error) error {
+	events, err := f.store.EventsAfter(f.ctx, f.after, streamedAtOnce)
+	if err != nil {
+		return err
+	}
+	for _, event := range events {
+		data, err := json.Marshal(event)
+		if err != nil {
+			return fmt.Errorf("writing event %d: %w", event.Seq, err)
+		}
+		if err := write(fmt.Sprintf("id: %d\nevent: %s\ndata: %s\n\n", event.Seq, event.Type, data)); err != nil {
+			return err
+		}
+		f.after = event.Seq
+	}
+	return nil
+}

@@ -1,0 +1,238 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"time"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
+)
+
+// book is the tenant's subscriptions, current windows and lines at one instant, in the form the rules judge.
+type book struct {
+	now           time.Time
+	subscriptions []budget.Subscription
+	order         []int64 // window IDs
+	rows          map[int64]*query.Window
+	movers        map[int64]mover
+}
+
+// mover is the dispatch whose decision last touched a window.
+type mover struct {
+	dispatch DispatchID
+	from, to string
+	text     string
+}
+
+// openBook locks the tenant's current windows in ID order, then reads the clock and the lines: nobody else can change either before
+// this transaction ends.
+func (t *transaction) openBook(ctx context.Context) (*book, error) {
+	if err := t.ShareWindowSet(ctx, t.Tenant); err != nil {
+		return nil, fmt.Errorf("sharing the set of windows: %w", err)
+	}
+	windows, err := t.LockWindows(ctx, t.Tenant)
+	if err != nil {
+		return nil, fmt.Errorf("locking the windows: %w", err)
+	}
+	if err := t.readClock(ctx); err != nil {
+		return nil, err
+	}
+	return t.fillBook(ctx, windows)
+}
+
+// readBook is a book to look at, without locks.
+func (t *transaction) readBook(ctx context.Context) (*book, error) {
+	windows, err := t.ListWindows(ctx, t.Tenant)
+	if err != nil {
+		return nil, fmt.Errorf("reading the windows: %w", err)
+	}
+	return t.fillBook(ctx, windows)
+}
+
+func (t *transaction) fillBook(ctx context.Context, windows []query.Window) (*book, error) {
+	subscriptions, err := t.ListSubscriptions(ctx, t.Tenant)
+	if err != nil {
+		return nil, fmt.Errorf("reading the subscriptions: %w", err)
+	}
+	lines, err := t.lines(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := &book{now: t.now, rows: make(map[int64]*query.Window), movers: make(map[int64]mover)}
+	for _, subscription := range subscriptions {
+		s := budget.Subscription{ID: subscription.ID, Provider: subscription.Provider, Name: subscription.Name}
+		for i := range windows {
+			if windows[i].SubscriptionID != subscription.ID {
+				continue
+			}
+			window := budgetWindow(windows[i])
+			window.Line = lines[window.ID]
+			s.Windows = append(s.Windows, window)
+		}
+		b.subscriptions = append(b.subscriptions, s)
+	}
+	for i := range windows {
+		b.order = append(b.order, windows[i].ID)
+		b.rows[windows[i].ID] = &windows[i]
+	}
+	return b, nil
+}
+
+// lines is the waiting work of every window, in line order.
+func (t *transaction) lines(ctx context.Context) (map[int64][]budget.Waiting, error) {
+	rows, err := t.Line(ctx, t.Tenant)
+	if err != nil {
+		return nil, fmt.Errorf("reading the waiting line: %w", err)
+	}
+	lines := make(map[int64][]budget.Waiting)
+	for _, row := range rows {
+		place := budget.Place{ID: row.ID, Priority: int(row.Priority), Lifted: row.Lifted}
+		for i, window := range row.WaitsOn {
+			lines[window] = append(lines[window], budget.Waiting{Place: place, Need: row.WaitsMicros[i], Start: instant(row.PromisedStart)})
+		}
+	}
+	return lines, nil
+}
+
+// window finds a current window by its ID, with its subscription; nil if it is not current.
+func (b *book) window(id int64) (*budget.Window, *budget.Subscription) {
+	for s := range b.subscriptions {
+		for w := range b.subscriptions[s].Windows {
+			if b.subscriptions[s].Windows[w].ID == id {
+				return &b.subscriptions[s].Windows[w], &b.subscriptions[s]
+			}
+		}
+	}
+	return nil, nil
+}
+
+// find finds a current window by its names; nil if there is none.
+func (b *book) find(subscriptionID int64, name string) *budget.Window {
+	for s := range b.subscriptions {
+		if b.subscriptions[s].ID != subscriptionID {
+			continue
+		}
+		for w := range b.subscriptions[s].Windows {
+			if b.subscriptions[s].Windows[w].Name == name {
+				return &b.subscriptions[s].Windows[w]
+			}
+		}
+	}
+	return nil
+}
+
+func (b *book) hold(id, micros int64) Hold {
+	window, subscription := b.window(id)
+	return Hold{Provider: subscription.Provider, Subscription: subscription.Name, Window: window.Name, Unit: window.Unit, Micros: micros}
+}
+
+func (b *book) holds(holds []budget.Hold) []Hold {
+	out := make([]Hold, 0, len(holds))
+	for _, hold := range holds {
+		out = append(out, b.hold(hold.Window, hold.Micros))
+	}
+	return out
+}
+
+// show is a window as people see it now.
+func (b *book) show(id int64) Window {
+	window, subscription := b.window(id)
+	row := b.rows[id]
+	return Window{
+		Provider: subscription.Provider, Subscription: subscription.Name, Window: window.Name, Unit: window.Unit,
+		LimitMicros: window.Limit, FloorMicros: window.Floor, CommittedMicros: window.Committed,
+		ReservedMicros: window.Reserved, UsedMicros: window.Used(), AllowanceMicros: window.Allowance(b.now),
+		BurstMicros: window.Burst(), Step: row.Step, Since: window.Since, ResetAt: window.Reset, Source: row.Source,
+		CheckedAt: row.CheckedAt.UTC(), Lapsed: window.Lapsed(b.now), Waiting: len(window.Line),
+	}
+}
+
+// closeBook writes every window back, moves those whose step changed and tells so.
+func (t *transaction) closeBook(ctx context.Context, b *book) error {
+	for _, id := range b.order {
+		window, _ := b.window(id)
+		row := b.rows[id]
+		before := *row
+		row.CommittedMicros, row.ReservedMicros = window.Committed, window.Reserved
+		from := budget.ParseStep(row.Step)
+		to := b.stand(row, window)
+		if reflect.DeepEqual(*row, before) {
+			continue
+		}
+		if err := t.putWindow(ctx, row); err != nil {
+			return err
+		}
+		if to == from {
+			continue
+		}
+		change := b.change(id, from, to)
+		if err := t.tell(ctx, Event{Type: "budget.step", Cause: change.Text, Step: &change}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stand moves a row to the step its window calls for. A lapsed window keeps its step: its use is unknown.
+func (b *book) stand(row *query.Window, window *budget.Window) budget.Step {
+	held := budget.Stance{Step: budget.ParseStep(row.Step), Held: row.StepHeldAt.UTC()}
+	if window.Lapsed(b.now) {
+		return held.Step
+	}
+	next := held.Next(window.StandsOn(row.Lowered, b.now), window.Dwell(), b.now)
+	if next.Step != held.Step || next.Step != budget.StepNormal {
+		row.Step, row.StepHeldAt = next.Step.String(), next.Held
+	}
+	return next.Step
+}
+
+func (t *transaction) putWindow(ctx context.Context, row *query.Window) error {
+	err := t.PutWindow(ctx, query.PutWindowParams{
+		TenantID: t.Tenant, ID: row.ID, Unit: row.Unit, LimitMicros: row.LimitMicros, FloorMicros: row.FloorMicros,
+		CommittedMicros: row.CommittedMicros, ReservedMicros: row.ReservedMicros, Since: row.Since, ResetAt: row.ResetAt,
+		CheckedAt: row.CheckedAt, Step: row.Step, StepHeldAt: row.StepHeldAt, Lowered: row.Lowered, EndedAt: row.EndedAt, Host: t.Host,
+	})
+	if err != nil {
+		return fmt.Errorf("writing the window: %w", err)
+	}
+	return nil
+}
+
+// change is a step change in words.
+func (b *book) change(id int64, from, to budget.Step) StepChange {
+	window, _ := b.window(id)
+	change := StepChange{Window: b.show(id), From: from.String(), To: to.String()}
+	if to != budget.StepNormal {
+		change.EasesAt = window.EasesAt(b.now)
+		for _, waiting := range window.Line {
+			if waiting.Start.After(change.EasesAt) {
+				change.EasesAt = waiting.Start
+			}
+		}
+	}
+	if moved, ok := b.movers[id]; ok && to > from {
+		change.Dispatch, change.ModelFrom, change.ModelTo = &moved.dispatch, moved.from, moved.to
+	}
+	change.Text = b.explain(window, to, b.movers[id])
+	return change
+}
+
+func (b *book) explain(window *budget.Window, to budget.Step, moved mover) string {
+	switch to {
+	case budget.StepRefuse:
+		return fmt.Sprintf("All %s are used; nothing more is admitted until the reset.", budget.Format(window.Capacity(), window.Unit))
+	case budget.StepQueue:
+		if moved.text != "" && len(window.Line) == 1 {
+			return fmt.Sprintf("%s waits. %s", moved.dispatch, moved.text)
+		}
+		return fmt.Sprintf("%d dispatches wait on this window.", len(window.Line))
+	case budget.StepDowngrade:
+		if moved.from != moved.to {
+			return fmt.Sprintf("%s was lowered from %s to %s.", moved.dispatch, moved.from, moved.to)
+		}
+		return fmt.Sprintf("%s used; even spread allows %s by now.", budget.Format(window.Used(), window.Unit), budget.Short(window.Allowance(b.now), window.Unit))
+	}
+	return fmt.Sprintf("Back within even spread: %s used, %s allowed by now.", budget.Format(window.Used(), window.Unit), budget.Short(window.Allowance(b.now), window.Unit))
+}

@@ -1,0 +1,119 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
+)
+
+// Claim is a worker's right to run one dispatch until it expires.
+type Claim struct {
+	ID        string    `json:"id"`
+	ExpiresAt time.Time `json:"expires_at"`
+	Dispatch  Dispatch  `json:"dispatch"`
+}
+
+// ClaimDispatch gives a worker the oldest ready dispatch of the highest priority for its role; nil when there is none.
+func (s *Store) ClaimDispatch(ctx context.Context, m Mutation, role, worker string, ttl time.Duration) (*Claim, error) {
+	return once(ctx, s, m, func(t *transaction) (*Claim, error) {
+		row, err := t.LockNextReady(ctx, query.LockNextReadyParams{TenantID: t.Tenant, Role: role})
+		if none(err) {
+			t.unrecorded = true
+			return nil, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("looking for ready work: %w", err)
+		}
+		if err := t.readClock(ctx); err != nil {
+			return nil, err
+		}
+		return t.claim(ctx, &row, worker, ttl)
+	})
+}
+
+func (t *transaction) claim(ctx context.Context, row *query.Dispatch, worker string, ttl time.Duration) (*Claim, error) {
+	expires := t.now.Add(ttl)
+	row.State, row.Worker, row.Claim, row.ClaimExpiresAt = StateRunning, worker, uuid.NewString(), &expires
+	row.Attempt++
+	row.Reason = fmt.Sprintf("%s runs it, attempt %d of %d.", worker, row.Attempt, row.MaxAttempts)
+	if row.StartedAt == nil {
+		row.StartedAt = &t.now
+	}
+	dispatch, err := t.putAndTell(ctx, row, "dispatch.running")
+	if err != nil {
+		return nil, err
+	}
+	return &Claim{ID: row.Claim, ExpiresAt: expires, Dispatch: dispatch}, nil
+}
+
+// putAndTell writes a dispatch and an event that shows it.
+func (t *transaction) putAndTell(ctx context.Context, row *query.Dispatch, event string) (Dispatch, error) {
+	if err := t.putDispatch(ctx, row); err != nil {
+		return Dispatch{}, err
+	}
+	dispatches, err := t.dispatches(ctx, []query.Dispatch{*row})
+	if err != nil {
+		return Dispatch{}, err
+	}
+	return dispatches[0], t.tell(ctx, Event{Type: event, Cause: row.Reason, Dispatch: &dispatches[0]})
+}
+
+// Heartbeat is the answer to a worker that is still alive.
+type Heartbeat struct {
+	ExpiresAt time.Time `json:"expires_at"`
+	Cancelled bool      `json:"cancelled"`
+}
+
+// Beat is what a living worker reports. Metered is its whole spend so far, nil leaves what it last reported.
+type Beat struct {
+	Claim    string
+	Metered  []Amount
+	Progress string
+	TTL      time.Duration
+}
+
+// HeartbeatDispatch keeps a claim alive, or tells the worker that the dispatch was cancelled.
+func (s *Store) HeartbeatDispatch(ctx context.Context, m Mutation, id DispatchID, beat Beat) (Heartbeat, error) {
+	return once(ctx, s, m, func(t *transaction) (Heartbeat, error) {
+		row, err := t.lockDispatch(ctx, id)
+		if err != nil {
+			return Heartbeat{}, err
+		}
+		if err := t.readClock(ctx); err != nil {
+			return Heartbeat{}, err
+		}
+		if row.Claim == "" || row.Claim != beat.Claim || row.State != StateRunning && row.State != StateCancelled {
+			return Heartbeat{}, claimLost(&row)
+		}
+		if row.State == StateCancelled {
+			return Heartbeat{ExpiresAt: t.now, Cancelled: true}, nil
+		}
+		return t.beat(ctx, &row, beat)
+	})
+}
+
+func (t *transaction) beat(ctx context.Context, row *query.Dispatch, beat Beat) (Heartbeat, error) {
+	expires := t.now.Add(beat.TTL)
+	row.ClaimExpiresAt = &expires
+	if beat.Metered != nil {
+		row.Metered = encode(beat.Metered)
+	}
+	if beat.Progress == "" || beat.Progress == row.Progress {
+		return Heartbeat{ExpiresAt: expires}, t.putDispatch(ctx, row)
+	}
+	row.Progress = beat.Progress
+	_, err := t.putAndTell(ctx, row, "dispatch.progress")
+	return Heartbeat{ExpiresAt: expires}, err
+}
+
+func claimLost(row *query.Dispatch) error {
+	return &Error{
+		Code:     CodeClaimLost,
+		Detail:   fmt.Sprintf("This claim on %s is no longer valid; the dispatch is %s.", DispatchID(row.ID), row.State),
+		NextStep: "Stop the run and claim other work.",
+	}
+}

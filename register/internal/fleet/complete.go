@@ -1,0 +1,91 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
+)
+
+// Completion is how a run ended.
+type Completion struct {
+	Claim     string
+	Outcome   string // StateDone or StateFailed
+	Actuals   []Amount
+	Unmetered string // why there is no actual; the estimate is then committed
+	Result    json.RawMessage
+}
+
+// CompleteDispatch ends a run: its holds become ledger entries. A run that was cancelled meanwhile still books what it spent.
+func (s *Store) CompleteDispatch(ctx context.Context, m Mutation, id DispatchID, completion Completion) (Dispatch, error) {
+	return once(ctx, s, m, func(t *transaction) (Dispatch, error) {
+		if len(completion.Actuals) == 0 && completion.Unmetered == "" {
+			return Dispatch{}, &Error{
+				Code: CodeActualMissing, Field: "actuals",
+				Detail:   "A run cannot be completed without what it spent.",
+				Example:  `{"actuals": [{"unit": "credits", "micros": 4000000}]}`,
+				NextStep: "Report actuals, or say in unmetered why there are none.",
+			}
+		}
+		b, err := t.openBook(ctx)
+		if err != nil {
+			return Dispatch{}, err
+		}
+		row, err := t.lockDispatch(ctx, id)
+		if err != nil {
+			return Dispatch{}, err
+		}
+		if row.Claim == "" || row.Claim != completion.Claim {
+			return Dispatch{}, claimLost(&row)
+		}
+		switch row.State {
+		case StateRunning:
+			return t.complete(ctx, b, &row, completion)
+		case StateCancelled:
+			return t.completeLate(ctx, b, &row, completion)
+		}
+		return Dispatch{}, claimLost(&row)
+	})
+}
+
+func (t *transaction) complete(ctx context.Context, b *book, row *query.Dispatch, completion Completion) (Dispatch, error) {
+	t.replan = true
+	if err := t.settle(ctx, b, row, completion.Actuals, kindActual, true); err != nil {
+		return Dispatch{}, err
+	}
+	row.State, row.FinishedAt = completion.Outcome, &t.now
+	row.Actuals, row.Unmetered, row.Result = encode(completion.Actuals), completion.Unmetered, completion.Result
+	row.Reason = fmt.Sprintf("%s finished it.", row.Worker)
+	if completion.Outcome == StateFailed {
+		row.Reason = fmt.Sprintf("%s reported that it failed.", row.Worker)
+	}
+	dispatch, err := t.putAndTell(ctx, row, "dispatch."+row.State)
+	if err != nil {
+		return Dispatch{}, err
+	}
+	return dispatch, t.closeBook(ctx, b)
+}
+
+// completeLate books what a cancelled run spent beyond what its heartbeats had reported.
+func (t *transaction) completeLate(ctx context.Context, b *book, row *query.Dispatch, completion Completion) (Dispatch, error) {
+	t.replan = true
+	metered, err := meteredOf(row)
+	if err != nil {
+		return Dispatch{}, err
+	}
+	var rest []Amount
+	for _, actual := range completion.Actuals {
+		before, _ := amountIn(metered, actual.Unit)
+		rest = append(rest, Amount{actual.Unit, max(0, actual.Micros-before)})
+	}
+	if err := t.commitUnheld(ctx, b, row, rest, kindActual, nil); err != nil {
+		return Dispatch{}, err
+	}
+	row.Actuals, row.Unmetered, row.Result, row.Claim = encode(completion.Actuals), completion.Unmetered, completion.Result, ""
+	dispatch, err := t.putAndTell(ctx, row, "dispatch.cancelled")
+	if err != nil {
+		return Dispatch{}, err
+	}
+	return dispatch, t.closeBook(ctx, b)
+}

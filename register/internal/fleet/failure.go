@@ -1,0 +1,37 @@
+package fleet
+
+import "fmt"
+
+// Error is a refusal by a rule of the register: nothing was changed. Its codes are those of the gateway API.
+type Error struct {
+	Code     string
+	Detail   string // one sentence
+	Field    string
+	Example  string
+	NextStep string
+}
+
+func (e *Error) Error() string { return e.Detail }
+
+// The codes of the errors the register itself returns.
+const (
+	CodeInvalid             = "invalid"
+	CodeForbidden           = "forbidden"
+	CodeActorUnknown        = "actor_unknown"
+	CodeUnauthorized        = "unauthorized"
+	CodeNotFound            = "not_found"
+	CodeIdempotencyMismatch = "idempotency_mismatch"
+	CodeUnitMismatch        = "unit_mismatch"
+	CodeResetInPast         = "reset_in_past"
+	CodeWindowLapsed        = "window_lapsed"
+	CodeLimitNotPositive    = "limit_not_positive"
+	CodeNotOpen             = "not_open"
+	CodeNotSeated           = "not_seated"
+	CodeNotRefused          = "not_refused"
+	CodeClaimLost           = "claim_lost"
+	CodeActualMissing       = "actual_missing"
+)
+
+func notFound(what string, next string) error {
+	return &Error{Code: CodeNotFound, Detail: fmt.Sprintf("There is no %s.", what), NextStep: next}
+}

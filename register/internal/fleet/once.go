@@ -1,0 +1,89 @@
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
+)
+
+// AnswerRetention is how long an answer is kept for replay.
+const AnswerRetention = 7 * 24 * time.Hour
+
+// Mutation names who changes the register and makes the change happen once.
+type Mutation struct {
+	Actor  string // the identity that asked
+	Caller string // the identity of the token it came with; keys are the caller's own
+	Key    string
+	Hash   []byte // SHA-256 of method, path, body and actor
+	Status int    // the HTTP status of a success
+}
+
+// once runs do in a transaction and keeps its answer in that same transaction, so that the same key answers the same, even when
+// the first answer was lost after the commit. Concurrent calls with one key wait for the first. An error keeps nothing.
+func once[T any](ctx context.Context, s *Store, m Mutation, do func(*transaction) (T, error)) (T, error) {
+	var answer T
+	err := s.within(ctx, func(t *transaction) error {
+		t.actor = m.Actor
+		replayed, err := t.replay(ctx, m, &answer)
+		if err != nil || replayed {
+			return err
+		}
+		answer, err = do(t)
+		if err != nil || t.unrecorded {
+			return err
+		}
+		return t.remember(ctx, m, answer)
+	})
+	return answer, err
+}
+
+// replay locks the key and reads the answer that is kept under it, if there is one.
+func (t *transaction) replay(ctx context.Context, m Mutation, answer any) (bool, error) {
+	if err := t.LockKey(ctx, t.Tenant+"\n"+m.Caller+"\n"+m.Key); err != nil {
+		return false, fmt.Errorf("locking the idempotency key: %w", err)
+	}
+	kept, err := t.GetAnswer(ctx, query.GetAnswerParams{TenantID: t.Tenant, Caller: m.Caller, Key: m.Key})
+	if none(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("looking up the idempotency key: %w", err)
+	}
+	if !bytes.Equal(kept.Hash, m.Hash) {
+		return false, &Error{
+			Code:     CodeIdempotencyMismatch,
+			Field:    "Idempotency-Key",
+			Detail:   "This Idempotency-Key was used for another request.",
+			NextStep: "Use a new key for a new request.",
+		}
+	}
+	if err := json.Unmarshal(kept.Answer, answer); err != nil {
+		return false, fmt.Errorf("reading the kept answer: %w", err)
+	}
+	t.unrecorded = true
+	return true, nil
+}
+
+func (t *transaction) remember(ctx context.Context, m Mutation, answer any) error {
+	body, err := json.Marshal(answer)
+	if err != nil {
+		return fmt.Errorf("writing the answer: %w", err)
+	}
+	if t.now.IsZero() {
+		if err := t.readClock(ctx); err != nil {
+			return err
+		}
+	}
+	err = t.InsertAnswer(ctx, query.InsertAnswerParams{
+		TenantID: t.Tenant, Caller: m.Caller, Key: m.Key, Host: t.Host,
+		Hash: m.Hash, Status: int32(m.Status), Answer: body, At: t.now,
+	})
+	if err != nil {
+		return fmt.Errorf("keeping the answer: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+-- name: EnsureSubscription :exec
+INSERT INTO fleet.subscriptions (tenant_id, host, provider, name, created_at)
+VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING;
+
+-- name: GetSubscription :one
+SELECT * FROM fleet.subscriptions WHERE tenant_id = $1 AND provider = $2 AND name = $3;
+
+-- name: ListSubscriptions :many
+SELECT * FROM fleet.subscriptions WHERE tenant_id = $1 ORDER BY id;
+
+-- name: ShareWindowSet :exec
+SELECT pg_advisory_xact_lock_shared(hashtextextended(sqlc.arg(tenant_id)::text || E'\nwindows', 0));
+
+-- name: LockWindowSet :exec
+SELECT pg_advisory_xact_lock(hashtextextended(sqlc.arg(tenant_id)::text || E'\nwindows', 0));
+
+-- name: LockWindows :many
+SELECT * FROM fleet.windows WHERE tenant_id = $1 AND ended_at IS NULL ORDER BY id FOR UPDATE;
+
+-- name: ListWindows :many
+SELECT * FROM fleet.windows WHERE tenant_id = $1 AND ended_at IS NULL ORDER BY id;
+
+-- name: LastEpoch :one
+SELECT coalesce(max(epoch), 0)::integer FROM fleet.windows
+WHERE tenant_id = $1 AND subscription_id = $2 AND name = $3;
+
+-- name: InsertWindow :one
+INSERT INTO fleet.windows (tenant_id, host, subscription_id, name, epoch, unit, limit_micros, floor_micros,
+    committed_micros, reserved_micros, burst_ppm, since, reset_at, source, checked_at, step, step_held_at, lowered)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+RETURNING id;
+
+-- name: PutWindow :exec
+UPDATE fleet.windows
+SET unit = $3, limit_micros = $4, floor_micros = $5, committed_micros = $6, reserved_micros = $7, since = $8, reset_at = $9,
+    checked_at = $10, step = $11, step_held_at = $12, lowered = $13, ended_at = $14, host = $15
+WHERE tenant_id = $1 AND id = $2;
+
+-- name: InsertReservation :exec
+INSERT INTO fleet.reservations (tenant_id, host, dispatch_id, window_id, micros, state, held_at)
+VALUES ($1, $2, $3, $4, $5, 'active', $6);
+
+-- name: ActiveReservations :many
+SELECT id, dispatch_id, window_id, micros FROM fleet.reservations
+WHERE tenant_id = $1 AND dispatch_id = ANY(sqlc.arg(dispatches)::bigint[]) AND state = 'active' ORDER BY window_id;
+
+-- name: SettleReservation :exec
+UPDATE fleet.reservations SET state = $3, settled_at = sqlc.arg(now)::timestamptz WHERE tenant_id = $1 AND id = $2;
+
+-- name: MoveReservations :exec
+UPDATE fleet.reservations SET window_id = sqlc.arg(into_window)
+WHERE tenant_id = sqlc.arg(tenant_id) AND window_id = sqlc.arg(from_window) AND state = 'active';
+
+-- name: InsertLedger :exec
+INSERT INTO fleet.ledger (tenant_id, host, window_id, dispatch_id, attempt, unit, micros, kind, actor, at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);

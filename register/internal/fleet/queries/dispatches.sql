@@ -1,0 +1,57 @@
+-- name: InsertDispatch :exec
+INSERT INTO fleet.dispatches (tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact,
+    estimate, priority, deadline, origin, created_by, created_at, state, reason, promised_start, model, provider,
+    subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker,
+    claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
+    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40);
+
+-- name: PutDispatch :exec
+UPDATE fleet.dispatches
+SET host = $3, state = $4, reason = $5, promised_start = $6, model = $7, provider = $8, subscription_id = $9,
+    subscription = $10, downgraded = $11, lifted = $12, attempts = $13, waits_on = $14, waits_micros = $15, attempt = $16,
+    worker = $17, claim = $18, claim_expires_at = $19, metered = $20, progress = $21, actuals = $22, unmetered = $23,
+    result = $24, started_at = $25, finished_at = $26
+WHERE tenant_id = $1 AND id = $2;
+
+-- name: GetDispatch :one
+SELECT * FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2;
+
+-- name: LockDispatch :one
+SELECT * FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2 FOR UPDATE;
+
+-- name: ListDispatches :many
+SELECT * FROM fleet.dispatches
+WHERE tenant_id = sqlc.arg(tenant_id)
+  AND (cardinality(sqlc.arg(states)::text[]) = 0 OR state = ANY(sqlc.arg(states)::text[]))
+  AND (sqlc.arg(before)::bigint = 0 OR id < sqlc.arg(before)::bigint)
+ORDER BY id DESC LIMIT sqlc.arg(page);
+
+-- name: Line :many
+SELECT id, priority, lifted, promised_start, waits_on, waits_micros FROM fleet.dispatches
+WHERE tenant_id = $1 AND state = 'queued' ORDER BY lifted DESC, priority DESC, id;
+
+-- name: LockWaiting :many
+SELECT * FROM fleet.dispatches
+WHERE tenant_id = $1 AND state = 'queued' ORDER BY lifted DESC, priority DESC, id FOR UPDATE;
+
+-- name: LockNextReady :one
+SELECT * FROM fleet.dispatches
+WHERE tenant_id = $1 AND role = $2 AND state = 'ready'
+ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED;
+
+-- name: LockExpired :many
+SELECT * FROM fleet.dispatches
+WHERE tenant_id = sqlc.arg(tenant_id) AND state = 'running' AND claim_expires_at <= sqlc.arg(now)::timestamptz
+ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED;
+
+-- name: CountExpired :one
+SELECT count(*) FROM fleet.dispatches
+WHERE tenant_id = sqlc.arg(tenant_id) AND state = 'running' AND claim_expires_at <= sqlc.arg(now)::timestamptz;
+
+-- name: NextPromise :one
+SELECT promised_start FROM fleet.dispatches
+WHERE tenant_id = $1 AND state = 'queued' AND promised_start IS NOT NULL ORDER BY promised_start LIMIT 1;
+
+-- name: CountDispatches :many
+SELECT state, count(*) AS dispatches FROM fleet.dispatches WHERE tenant_id = $1 GROUP BY state;

@@ -1,0 +1,63 @@
+-- name: EnsureTenant :exec
+INSERT INTO fleet.tenants (tenant_id, host) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+
+-- name: EnsureCounters :exec
+INSERT INTO fleet.counters (tenant_id, host, name)
+SELECT sqlc.arg(tenant_id)::text, sqlc.arg(host)::text, unnest(ARRAY['dispatch', 'proposal', 'event'])
+ON CONFLICT DO NOTHING;
+
+-- name: NextNumber :one
+UPDATE fleet.counters SET value = value + 1 WHERE tenant_id = $1 AND name = $2 RETURNING value;
+
+-- name: DatabaseClock :one
+SELECT clock_timestamp()::timestamptz AS now;
+
+-- name: PutIdentity :one
+INSERT INTO fleet.identities (tenant_id, name, host, kind, matrix_id, roles, created_at, changed_at)
+VALUES (sqlc.arg(tenant_id), sqlc.arg(name), sqlc.arg(host), sqlc.arg(kind), nullif(sqlc.arg(matrix_id)::text, ''), sqlc.arg(roles), sqlc.arg(now), sqlc.arg(now))
+ON CONFLICT (tenant_id, name) DO UPDATE
+SET host = excluded.host, kind = excluded.kind, matrix_id = excluded.matrix_id, roles = excluded.roles, changed_at = excluded.changed_at
+RETURNING *;
+
+-- name: GetIdentity :one
+SELECT * FROM fleet.identities WHERE tenant_id = $1 AND name = $2;
+
+-- name: GetIdentityByMatrixID :one
+SELECT * FROM fleet.identities WHERE tenant_id = sqlc.arg(tenant_id) AND matrix_id = sqlc.arg(matrix_id)::text;
+
+-- name: ListIdentities :many
+SELECT * FROM fleet.identities WHERE tenant_id = $1 ORDER BY name;
+
+-- name: InsertToken :exec
+INSERT INTO fleet.tokens (tenant_id, host, identity, hash, scopes, created_at, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7);
+
+-- name: RevokeTokens :execrows
+UPDATE fleet.tokens SET revoked_at = sqlc.arg(now)::timestamptz
+WHERE tenant_id = sqlc.arg(tenant_id) AND identity = sqlc.arg(identity) AND revoked_at IS NULL;
+
+-- name: GetCaller :one
+SELECT t.hash, t.scopes, i.name, i.kind, i.matrix_id, i.roles
+FROM fleet.tokens t JOIN fleet.identities i ON i.tenant_id = t.tenant_id AND i.name = t.identity
+WHERE t.tenant_id = $1 AND t.hash = $2 AND t.revoked_at IS NULL
+  AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp());
+
+-- name: PutSeat :exec
+INSERT INTO fleet.seats (tenant_id, seat, host, lens, identity, set_at)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (tenant_id, seat) DO UPDATE
+SET host = excluded.host, lens = excluded.lens, identity = excluded.identity, set_at = excluded.set_at;
+
+-- name: ListSeats :many
+SELECT s.seat, s.lens, s.identity, coalesce(i.matrix_id, '')::text AS matrix_id
+FROM fleet.seats s JOIN fleet.identities i ON i.tenant_id = s.tenant_id AND i.name = s.identity
+WHERE s.tenant_id = $1 ORDER BY s.seat;
+
+-- name: PutRoom :exec
+INSERT INTO fleet.rooms (tenant_id, room, host, alias, purposes, bound_at)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (tenant_id, room) DO UPDATE
+SET host = excluded.host, alias = excluded.alias, purposes = excluded.purposes, bound_at = excluded.bound_at;
+
+-- name: ListRooms :many
+SELECT * FROM fleet.rooms WHERE tenant_id = $1 ORDER BY room;

@@ -1,0 +1,114 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
+)
+
+// The kinds of ledger entries.
+const (
+	kindActual   = "actual"   // reported at the end of a run
+	kindMetered  = "metered"  // reported by heartbeats of a run that did not end by itself
+	kindEstimate = "estimate" // held, and committed because nothing could be metered
+	kindEntered  = "entered"  // entered by hand
+)
+
+// settle ends the holds of a dispatch and commits its spend. A unit that was held but not spent in is released, or, when unmetered, committed
+// as it was held. Spend may exceed the hold: it is debt that the window shows. Spend without a hold goes to the
+// subscription's window of that unit, or, if there is none, into the ledger alone.
+func (t *transaction) settle(ctx context.Context, b *book, row *query.Dispatch, spent []Amount, kind string, unmetered bool) error {
+	reservations, err := t.ActiveReservations(ctx, query.ActiveReservationsParams{TenantID: t.Tenant, Dispatches: []int64{row.ID}})
+	if err != nil {
+		return fmt.Errorf("reading the holds of %s: %w", DispatchID(row.ID), err)
+	}
+	booked := make(map[string]bool)
+	for _, r := range reservations {
+		window, _ := b.window(r.WindowID)
+		micros, metered := amountIn(spent, window.Unit)
+		entry, state := kind, "committed"
+		switch {
+		case metered:
+			booked[window.Unit] = true
+		case unmetered:
+			micros, entry = r.Micros, kindEstimate
+		default:
+			state = "released"
+		}
+		window.Reserved -= r.Micros
+		err := t.SettleReservation(ctx, query.SettleReservationParams{TenantID: t.Tenant, ID: r.ID, State: state, Now: t.now})
+		if err != nil {
+			return fmt.Errorf("settling a hold of %s: %w", DispatchID(row.ID), err)
+		}
+		if state == "released" {
+			continue
+		}
+		if err := t.commit(ctx, row, window, Amount{window.Unit, micros}, entry); err != nil {
+			return err
+		}
+	}
+	return t.commitUnheld(ctx, b, row, spent, kind, booked)
+}
+
+func (t *transaction) commitUnheld(ctx context.Context, b *book, row *query.Dispatch, spent []Amount, kind string, booked map[string]bool) error {
+	for _, amount := range spent {
+		if booked[amount.Unit] || amount.Micros == 0 {
+			continue
+		}
+		if err := t.commit(ctx, row, b.meter(row.SubscriptionID, amount.Unit), amount, kind); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// meter is the live window of a subscription that counts a unit; nil if there is none.
+func (b *book) meter(subscriptionID *int64, unit string) *budget.Window {
+	if subscriptionID == nil {
+		return nil
+	}
+	for _, id := range b.order {
+		window, subscription := b.window(id)
+		if subscription.ID == *subscriptionID && window.Unit == unit && !window.Lapsed(b.now) {
+			return window
+		}
+	}
+	return nil
+}
+
+// commit books spend in the ledger and, if it has one, in its window.
+func (t *transaction) commit(ctx context.Context, row *query.Dispatch, window *budget.Window, amount Amount, kind string) error {
+	params := query.InsertLedgerParams{
+		TenantID: t.Tenant, Host: t.Host, DispatchID: &row.ID, Attempt: &row.Attempt,
+		Unit: amount.Unit, Micros: amount.Micros, Kind: kind, Actor: t.actor, At: t.now,
+	}
+	if window != nil {
+		window.Committed += amount.Micros
+		params.WindowID = &window.ID
+	}
+	if err := t.InsertLedger(ctx, params); err != nil {
+		return fmt.Errorf("booking the spend of %s: %w", DispatchID(row.ID), err)
+	}
+	return nil
+}
+
+// meteredOf is the spend a run has reported so far.
+func meteredOf(row *query.Dispatch) ([]Amount, error) {
+	var metered []Amount
+	if err := json.Unmarshal(row.Metered, &metered); err != nil {
+		return nil, fmt.Errorf("reading the metered spend of %s: %w", DispatchID(row.ID), err)
+	}
+	return metered, nil
+}
+
+func amountIn(amounts []Amount, unit string) (int64, bool) {
+	for _, amount := range amounts {
+		if amount.Unit == unit {
+			return amount.Micros, true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,173 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
+)
+
+// Time is the actor of what nobody asked for: wake-ups, expiries, closings.
+const Time = "gateway"
+
+// Options say which register a store serves and how.
+type Options struct {
+	Tenant string
+	Host   string // recorded on every row this store writes
+	Ladder budget.Ladder
+	// BurstPPM is the slack of new windows as a share of their capacity, in parts per million.
+	BurstPPM int64
+	// Clock replaces the database's clock in tests.
+	Clock func() time.Time
+	// Changed is called after every commit that wrote an event; replan says that waiting work should be judged anew.
+	Changed func(replan bool)
+	// Connections bounds the pool; 0 leaves pgx's default.
+	Connections int32
+}
+
+// Store is one tenant's register. It is safe for concurrent use; several stores may serve one database.
+type Store struct {
+	pool    *pgxpool.Pool
+	options Options
+}
+
+// Open connects to a migrated database and makes sure that the tenant exists.
+func Open(ctx context.Context, databaseURL string, options Options) (*Store, error) {
+	if options.Ladder == nil {
+		options.Ladder = budget.DefaultLadder()
+	}
+	if err := options.Ladder.Validate(); err != nil {
+		return nil, err
+	}
+	if options.Changed == nil {
+		options.Changed = func(bool) {}
+	}
+	config, err := pgxpool.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("reading the register's database URL: %w", err)
+	}
+	if options.Connections > 0 {
+		config.MaxConns = options.Connections
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the register's database: %w", err)
+	}
+	s := &Store{pool: pool, options: options}
+	if err := s.ensureTenant(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close waits for running transactions and closes the connections.
+func (s *Store) Close() { s.pool.Close() }
+
+// Ping says whether the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.pool.Ping(ctx); err != nil {
+		return fmt.Errorf("reaching the register's database: %w", err)
+	}
+	return nil
+}
+
+// Tenant is the tenant the store serves.
+func (s *Store) Tenant() string { return s.options.Tenant }
+
+func (s *Store) ensureTenant(ctx context.Context) error {
+	return s.within(ctx, func(t *transaction) error {
+		if err := t.EnsureTenant(ctx, query.EnsureTenantParams{TenantID: s.options.Tenant, Host: s.options.Host}); err != nil {
+			return fmt.Errorf("creating the tenant: %w", err)
+		}
+		err := t.EnsureCounters(ctx, query.EnsureCountersParams{TenantID: s.options.Tenant, Host: s.options.Host})
+		if err != nil {
+			return fmt.Errorf("creating the tenant's counters: %w", err)
+		}
+		return nil
+	})
+}
+
+// transaction is one database transaction on the register. Its instant is read from the database after the locks it
+// needs are held, and is the only clock for rules.
+type transaction struct {
+	*query.Queries
+	Options
+	tx         pgx.Tx
+	now        time.Time
+	actor      string
+	spoke      bool // it wrote an event
+	replan     bool // it freed or changed what waiting work waits on
+	unrecorded bool // it changed nothing: do not commit, do not remember the answer
+}
+
+// within runs do in one transaction and commits it. A transaction the database gave up on, because of a deadlock or a
+// lost serialization, is run again.
+func (s *Store) within(ctx context.Context, do func(*transaction) error) error {
+	const tries = 5
+	for try := 1; ; try++ {
+		t := &transaction{Options: s.options, actor: Time}
+		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+			t.tx, t.Queries = tx, query.New(tx)
+			if err := do(t); err != nil {
+				return err
+			}
+			if t.unrecorded {
+				return errUnrecorded
+			}
+			return nil
+		})
+		if errors.Is(err, errUnrecorded) {
+			return nil
+		}
+		if try < tries && gaveUp(err) {
+			continue
+		}
+		if err == nil && t.spoke {
+			s.options.Changed(t.replan)
+		}
+		return err
+	}
+}
+
+var errUnrecorded = errors.New("nothing to record")
+
+func gaveUp(err error) bool {
+	var failure *pgconn.PgError
+	return errors.As(err, &failure) && (failure.Code == "40001" || failure.Code == "40P01")
+}
+
+// readClock sets the transaction's instant; call it once the locks are held.
+func (t *transaction) readClock(ctx context.Context) error {
+	if t.Clock != nil {
+		t.now = t.Clock().UTC().Truncate(time.Microsecond)
+		return nil
+	}
+	now, err := t.DatabaseClock(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the database's clock: %w", err)
+	}
+	t.now = now.UTC()
+	return nil
+}
+
+// read runs do outside of any lock, on one snapshot.
+func (s *Store) read(ctx context.Context, do func(*transaction) error) error {
+	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	return pgx.BeginTxFunc(ctx, s.pool, options, func(tx pgx.Tx) error {
+		t := &transaction{Options: s.options, tx: tx, Queries: query.New(tx)}
+		if err := t.readClock(ctx); err != nil {
+			return err
+		}
+		return do(t)
+	})
+}
+
+func none(err error) bool { return errors.Is(err, pgx.ErrNoRows) }

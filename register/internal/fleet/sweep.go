@@ -1,0 +1,89 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
+)
+
+// Sweep does what only time asks for: lost workers' claims end, and proposals past their time close. Any gateway may call it
+// at any time.
+func (s *Store) Sweep(ctx context.Context) error {
+	if err := s.expireClaims(ctx); err != nil {
+		return err
+	}
+	return s.closeDueProposals(ctx)
+}
+
+// Forget deletes answers that are past AnswerRetention.
+func (s *Store) Forget(ctx context.Context) error {
+	return s.within(ctx, func(t *transaction) error {
+		if err := t.readClock(ctx); err != nil {
+			return err
+		}
+		_, err := t.DeleteAnswers(ctx, query.DeleteAnswersParams{TenantID: t.Tenant, Before: t.now.Add(-AnswerRetention)})
+		if err != nil {
+			return fmt.Errorf("deleting old answers: %w", err)
+		}
+		return nil
+	})
+}
+
+// expireClaims takes the windows' locks only when a claim has expired.
+func (s *Store) expireClaims(ctx context.Context) error {
+	var expired int64
+	err := s.read(ctx, func(t *transaction) error {
+		var err error
+		expired, err = t.CountExpired(ctx, query.CountExpiredParams{TenantID: t.Tenant, Now: t.now})
+		if err != nil {
+			return fmt.Errorf("looking for expired claims: %w", err)
+		}
+		return nil
+	})
+	if err != nil || expired == 0 {
+		return err
+	}
+	return s.within(ctx, func(t *transaction) error {
+		b, err := t.openBook(ctx)
+		if err != nil {
+			return err
+		}
+		rows, err := t.LockExpired(ctx, query.LockExpiredParams{TenantID: t.Tenant, Now: t.now})
+		if err != nil {
+			return fmt.Errorf("locking expired claims: %w", err)
+		}
+		for i := range rows {
+			if err := t.expire(ctx, b, &rows[i]); err != nil {
+				return err
+			}
+		}
+		return t.closeBook(ctx, b)
+	})
+}
+
+// expire commits what a lost worker had metered and sends its dispatch through the gate again, or fails it after its last attempt.
+func (t *transaction) expire(ctx context.Context, b *book, row *query.Dispatch) error {
+	t.replan = true
+	metered, err := meteredOf(row)
+	if err != nil {
+		return err
+	}
+	if err := t.settle(ctx, b, row, metered, kindMetered, false); err != nil {
+		return err
+	}
+	if row.Attempt >= row.MaxAttempts {
+		row.State, row.FinishedAt, row.ClaimExpiresAt = StateFailed, &t.now, nil
+		row.Reason = fmt.Sprintf("%s was lost on attempt %d of %d.", row.Worker, row.Attempt, row.MaxAttempts)
+		row.Claim = ""
+		_, err := t.putAndTell(ctx, row, "dispatch.failed")
+		return err
+	}
+	lost := row.Worker
+	decision, reason, err := t.judge(b, row)
+	if err != nil {
+		return err
+	}
+	_, err = t.place(ctx, b, row, &decision, fmt.Sprintf("%s was lost. %s", lost, reason))
+	return err
+}

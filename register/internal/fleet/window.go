@@ -1,0 +1,79 @@
+package fleet
+
+import (
+	"context"
+	"time"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
+)
+
+// DefaultWindow is the name of a window that is not named.
+const DefaultWindow = "main"
+
+// Window is a budget window at one instant.
+type Window struct {
+	Provider        string    `json:"provider"`
+	Subscription    string    `json:"subscription"`
+	Window          string    `json:"window"`
+	Unit            string    `json:"unit"`
+	LimitMicros     int64     `json:"limit_micros"`
+	FloorMicros     int64     `json:"floor_micros"`
+	CommittedMicros int64     `json:"committed_micros"`
+	ReservedMicros  int64     `json:"reserved_micros"`
+	UsedMicros      int64     `json:"used_micros"`
+	AllowanceMicros int64     `json:"allowance_micros"`
+	BurstMicros     int64     `json:"burst_micros"`
+	Step            string    `json:"step"`
+	Since           time.Time `json:"since"`
+	ResetAt         time.Time `json:"reset_at"`
+	Source          string    `json:"source"`
+	CheckedAt       time.Time `json:"checked_at"`
+	Lapsed          bool      `json:"lapsed"`
+	Waiting         int       `json:"waiting"`
+}
+
+// StepChange is a window that moved on the ladder.
+type StepChange struct {
+	Window    Window      `json:"window"`
+	From      string      `json:"from"`
+	To        string      `json:"to"`
+	Dispatch  *DispatchID `json:"dispatch,omitempty"`
+	ModelFrom string      `json:"model_from,omitempty"`
+	ModelTo   string      `json:"model_to,omitempty"`
+	EasesAt   time.Time   `json:"eases_at,omitzero"`
+	Text      string      `json:"text"`
+}
+
+// BudgetStatus is every window and the instant it was read at.
+type BudgetStatus struct {
+	Windows []Window  `json:"windows"`
+	Now     time.Time `json:"now"`
+}
+
+// Budgets reads every window, only those of one provider if it is named.
+func (s *Store) Budgets(ctx context.Context, provider string) (BudgetStatus, error) {
+	status := BudgetStatus{Windows: []Window{}}
+	err := s.read(ctx, func(t *transaction) error {
+		b, err := t.readBook(ctx)
+		if err != nil {
+			return err
+		}
+		status.Now = t.now
+		for _, id := range b.order {
+			if window := b.show(id); provider == "" || window.Provider == provider {
+				status.Windows = append(status.Windows, window)
+			}
+		}
+		return nil
+	})
+	return status, err
+}
+
+func budgetWindow(row query.Window) budget.Window {
+	return budget.Window{
+		ID: row.ID, Name: row.Name, Unit: row.Unit, Limit: row.LimitMicros, Floor: row.FloorMicros,
+		Committed: row.CommittedMicros, Reserved: row.ReservedMicros, BurstPPM: row.BurstPpm,
+		Since: row.Since.UTC(), Reset: row.ResetAt.UTC(),
+	}
+}

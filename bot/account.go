@@ -63,7 +63,11 @@ func signIn(ctx context.Context, options Options, database *dbutil.Database) (*m
 		return nil, nil, fmt.Errorf("the homeserver URL %q cannot be used: %w", options.Homeserver, err)
 	}
 	client.Client = &http.Client{Timeout: 90 * time.Second, Transport: http.DefaultTransport.(*http.Transport).Clone()}
-	client.Log = options.Log.Level(zerolog.WarnLevel)
+	if options.Log.GetLevel() > zerolog.DebugLevel {
+		client.Log = zerolog.Nop() // it would log each failed request whole; the bot says itself what failed
+	} else {
+		client.Log = options.Log
+	}
 	for wait := time.Second; ; wait = min(2*wait, 15*time.Second) {
 		err := authenticate(ctx, client, options, &stored)
 		if err == nil {

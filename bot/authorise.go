@@ -21,12 +21,26 @@ func (b *Bot) authorise(ctx context.Context, sender id.UserID) (who register.Ide
 	if err != nil {
 		return who, false, fmt.Errorf("asking who %s is: %w", sender, err)
 	}
-	_, err = b.database.Exec(ctx, `INSERT INTO known_sender (user_id, seen_at) VALUES ($1, $2)
-		ON CONFLICT (user_id) DO UPDATE SET seen_at = excluded.seen_at`, sender, b.now().UTC())
-	if err != nil {
-		return who, false, fmt.Errorf("noting who is known: %w", err)
+	if err := b.noteKnown(ctx, []register.Identity{{MatrixID: sender.String()}}); err != nil {
+		return who, false, err
 	}
 	return who, true, nil
+}
+
+// noteKnown keeps whom the register vouches for, for when it cannot be asked.
+func (b *Bot) noteKnown(ctx context.Context, identities []register.Identity) error {
+	var known []string
+	for _, identity := range identities {
+		if identity.MatrixID != "" {
+			known = append(known, identity.MatrixID)
+		}
+	}
+	_, err := b.database.Exec(ctx, `INSERT INTO known_sender (user_id, seen_at) SELECT DISTINCT unnest($1::text[]), $2::timestamptz
+		ON CONFLICT (user_id) DO UPDATE SET seen_at = excluded.seen_at`, known, b.now().UTC())
+	if err != nil {
+		return fmt.Errorf("noting who is known: %w", err)
+	}
+	return nil
 }
 
 // knownBefore says whether the register vouched for sender at some time; it is no authority to do anything.

@@ -133,6 +133,7 @@ func New(ctx context.Context, options Options) (*Bot, error) {
 		directory: &directory{api: options.API, now: options.Now},
 		metrics:   newMetrics(), roomsChanged: make(chan struct{}, 1),
 	}
+	b.directory.met = b.noteKnown
 	if err := b.open(ctx); err != nil {
 		database.Close()
 		return nil, err

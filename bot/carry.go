@@ -164,10 +164,11 @@ func (b *Bot) lateness(h *heard) time.Duration {
 	if !h.KeyAsked {
 		return 0
 	}
-	if late := b.now().Sub(h.ArrivedAt).Round(time.Second); late > laneHold {
-		return late
+	late := b.now().Sub(h.ArrivedAt)
+	if late < laneHold {
+		return 0
 	}
-	return 0
+	return late.Round(time.Second)
 }
 
 func clip(text string) string {

@@ -284,7 +284,7 @@ func unavailable(w http.ResponseWriter, _ *http.Request) bool {
 // quiet waits until the bot has nothing left to do and ada has seen it all.
 func (b *bench) quiet(t *testing.T) {
 	t.Helper()
-	database := b.database(t)
+	database := b.bots(t)
 	require.Eventually(t, func() bool {
 		var open int
 		err := database.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM journal WHERE state IN ('new', 'waiting', 'prepared'))

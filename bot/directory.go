@@ -19,6 +19,8 @@ const directoryAge = time.Minute
 type directory struct {
 	api *register.API
 	now func() time.Time
+	// met is told whom the register vouches for, each time it was asked.
+	met func(context.Context, []register.Identity) error
 
 	mutex      sync.Mutex
 	readAt     time.Time
@@ -40,6 +42,9 @@ func (d *directory) read(ctx context.Context) ([]register.Identity, []register.R
 	rooms, err := d.api.Rooms(ctx, register.By{})
 	if err != nil {
 		return nil, nil, fmt.Errorf("asking which rooms are bound: %w", err)
+	}
+	if err := d.met(ctx, identities.Identities); err != nil {
+		return nil, nil, err
 	}
 	d.identities, d.rooms, d.readAt = identities.Identities, rooms.Rooms, d.now()
 	return d.identities, d.rooms, nil

@@ -9,7 +9,6 @@ import (
 	"go.mau.fi/util/dbutil"
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/crypto"
-	"maunium.net/go/mautrix/crypto/sql_store_upgrade"
 	"maunium.net/go/mautrix/id"
 	"maunium.net/go/mautrix/sqlstatestore"
 )
@@ -40,12 +39,6 @@ func newKeys(ctx context.Context, client *mautrix.Client, database *dbutil.Datab
 		log:      log.Level(max(log.GetLevel(), zerolog.WarnLevel)),
 		rooms:    sqlstatestore.NewSQLStateStore(database, nil, false),
 		received: func(id.RoomID, id.SessionID) {},
-	}
-	if err := k.rooms.Upgrade(ctx); err != nil {
-		return nil, fmt.Errorf("migrating the room state store: %w", err)
-	}
-	if err := database.Child(sql_store_upgrade.VersionTableName, sql_store_upgrade.Table, nil).Upgrade(ctx); err != nil {
-		return nil, fmt.Errorf("migrating the key store: %w", err)
 	}
 	client.StateStore = k.rooms
 	if err := k.rebuild(ctx); err != nil {
@@ -79,6 +72,9 @@ func (k *keys) publish(ctx context.Context, oneTimeKeys int) error {
 	enough := int(k.machine.GetAccount().Internal.MaxNumberOfOneTimeKeys() / 2)
 	if k.machine.GetAccount().Shared && oneTimeKeys >= enough {
 		return nil
+	}
+	if k.machine.GetAccount().Shared && oneTimeKeys == 0 {
+		oneTimeKeys = -1 // some servers leave the count out of a sync: ask before making more
 	}
 	if err := k.machine.ShareKeys(ctx, oneTimeKeys); err != nil {
 		return fmt.Errorf("uploading one-time keys: %w", err)

@@ -229,7 +229,8 @@ func resolve(content map[string]any, about id.EventID) {
 }
 
 func (s *sender) put(ctx context.Context, message *outgoing, kind event.Type, body json.RawMessage) (id.EventID, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	quiet := zerolog.Nop() // the client would log a failed request whole; the sender says what failed
+	ctx, cancel := context.WithTimeout(quiet.WithContext(ctx), 30*time.Second)
 	defer cancel()
 	if message.Type == event.EventRedaction.Type {
 		response, err := s.bot.client.RedactEvent(ctx, message.Room, message.AboutEvent, mautrix.ReqRedact{

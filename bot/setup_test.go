@@ -59,7 +59,7 @@ func runProcess(raw string) int {
 	if err == nil {
 		err = b.Run(ctx)
 	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -82,6 +82,9 @@ type bench struct {
 	options    Options
 	ada        *client.Client // an operator
 	room       id.RoomID      // an encrypted room with ada and the bot, once it runs
+
+	opened   sync.Once
+	database *dbutil.Database
 }
 
 func setup(t *testing.T) *bench {
@@ -206,19 +209,23 @@ func (b *bench) answered(t *testing.T, root id.EventID, text string) client.Seen
 	return seen
 }
 
-func (b *bench) database(t *testing.T) *dbutil.Database {
+// bots is the bot's own database, to look into.
+func (b *bench) bots(t *testing.T) *dbutil.Database {
 	t.Helper()
-	database, err := openDatabase(t.Context(), b.options.DatabaseURL, zerolog.Nop())
-	require.NoError(t, err)
-	t.Cleanup(func() { database.Close() })
-	return database
+	b.opened.Do(func() {
+		database, err := openDatabase(t.Context(), b.options.DatabaseURL, zerolog.Nop())
+		require.NoError(t, err)
+		t.Cleanup(func() { database.Close() })
+		b.database = database
+	})
+	return b.database
 }
 
 // count runs a query that counts.
 func (b *bench) count(t *testing.T, query string, arguments ...any) int {
 	t.Helper()
 	var n int
-	require.NoError(t, b.database(t).QueryRow(t.Context(), query, arguments...).Scan(&n))
+	require.NoError(t, b.bots(t).QueryRow(t.Context(), query, arguments...).Scan(&n))
 	return n
 }
 

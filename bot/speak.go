@@ -7,15 +7,20 @@ import (
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/format"
 	"maunium.net/go/mautrix/id"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/commands"
 )
 
 // words renders Markdown as a message with HTML and plain bodies. Only the people in ring are mentioned, and with anyone
 // to ring it is text, which push rules act on; else it is a notice, which they keep silent.
 func words(markdown string, ring []id.UserID) map[string]any {
+	plain := commands.Plain(markdown)
 	if len(ring) > 0 {
 		markdown += "\n\n" + mentions(ring)
+		plain += "\n\n" + mentionsPlain(ring)
 	}
 	content := format.RenderMarkdown(markdown, true, false)
+	content.Body = plain // what a client without HTML, and a phone's notification, shows
 	content.MsgType = event.MsgNotice
 	content.Mentions = &event.Mentions{UserIDs: ring}
 	if len(ring) > 0 {
@@ -30,6 +35,14 @@ func mentions(people []id.UserID) string {
 		links[i] = format.MarkdownMentionWithName("@"+person.Localpart(), person)
 	}
 	return strings.Join(links, " ")
+}
+
+func mentionsPlain(people []id.UserID) string {
+	names := make([]string, len(people))
+	for i, person := range people {
+		names[i] = "@" + person.Localpart()
+	}
+	return strings.Join(names, " ")
 }
 
 // fields is content as the JSON object it is sent as.

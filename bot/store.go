@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/rs/zerolog"
 	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix/crypto/sql_store_upgrade"
+	"maunium.net/go/mautrix/sqlstatestore"
 )
 
 //go:embed migrations/*.sql
@@ -43,15 +45,42 @@ func openDatabase(ctx context.Context, url string, log zerolog.Logger) (*dbutil.
 	database.VersionTable = "bot_version"
 	database.UpgradeTable = upgrades
 	database.Log = dbutil.ZeroLogger(log.Level(zerolog.WarnLevel))
-	if err := createSchema(ctx, database); err != nil {
+	if err := migrate(ctx, database); err != nil {
 		database.Close()
 		return nil, err
 	}
-	if err := database.Upgrade(ctx); err != nil {
-		database.Close()
-		return nil, fmt.Errorf("migrating the bot's schema: %w", err)
-	}
 	return database, nil
+}
+
+// migrationLock lets one bot at a time migrate.
+const migrationLock = 0x6d6f736169632d62
+
+func migrate(ctx context.Context, database *dbutil.Database) error {
+	session, err := database.RawDB.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("reaching the bot's database: %w", err)
+	}
+	defer session.Close()
+	if _, err := session.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, migrationLock); err != nil {
+		return fmt.Errorf("waiting for another bot's migration: %w", err)
+	}
+	defer session.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, migrationLock)
+	if err := createSchema(ctx, database); err != nil {
+		return err
+	}
+	for _, part := range []struct {
+		what     string
+		database *dbutil.Database
+	}{
+		{"the bot's schema", database},
+		{"the room state store", database.Child(sqlstatestore.VersionTableName, sqlstatestore.UpgradeTable, nil)},
+		{"the key store", database.Child(sql_store_upgrade.VersionTableName, sql_store_upgrade.Table, nil)},
+	} {
+		if err := part.database.Upgrade(ctx); err != nil {
+			return fmt.Errorf("migrating %s: %w", part.what, err)
+		}
+	}
+	return nil
 }
 
 func createSchema(ctx context.Context, database *dbutil.Database) error {

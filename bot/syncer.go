@@ -83,8 +83,8 @@ func pause(ctx context.Context, wait time.Duration) {
 func (s *syncer) once(ctx context.Context) error {
 	since := s.position()
 	timeout := longPoll
-	if since == "" {
-		timeout = 0
+	if since == "" || s.state() != nil {
+		timeout = 0 // so that it is known at once that all is well again
 	}
 	response, err := s.bot.client.FullSyncRequest(ctx, mautrix.ReqSync{Timeout: int(timeout.Milliseconds()), Since: since, FilterID: syncFilter})
 	if err != nil {

@@ -64,7 +64,7 @@ func (w *Window) WakeAt(ahead, need, slack int64, now time.Time) time.Time {
 	case wanted <= 0:
 		return latest(now, w.Since)
 	}
-	return latest(now, w.Since.Add(time.Duration(scaleUp(length, wanted, capacity))*time.Microsecond))
+	return latest(now, time.UnixMicro(w.Since.UnixMicro()+scaleUp(length, wanted, capacity)).UTC())
 }
 
 // EasesAt is when even spread brings the use back below the downgrade step if nothing more is spent, at most the reset.

@@ -83,10 +83,7 @@ func splitUnit(text string) (number string, unit register.Unit, ok bool) {
 // amount shows an amount exactly.
 func amount(micros int64, unit register.Unit) string { return budget.Format(micros, string(unit)) }
 
-// glance shows an amount cut to two decimals, never more than there is.
-func glance(micros int64, unit register.Unit) string { return budget.Short(micros, string(unit)) }
-
-// bare shows an amount without its unit.
+// bare shows an amount without its unit, cut to two decimals: never more than there is.
 func bare(micros int64) string { return budget.Short(micros, "") }
 
 // amounts shows one amount a unit.

@@ -70,17 +70,17 @@ func fromNow(typed string) string {
 }
 
 func proposedText(p register.Proposal, zone *time.Location) string {
-	lines := []string{fmt.Sprintf("**%s is open: %s**", p.ID, escape(p.Title)), actionLine(p)}
+	lines := []string{fmt.Sprintf("**%s is open: %s**", p.ID, escape(p.Title)), actionLine(p, zone)}
 	lines = append(lines, fmt.Sprintf("%s; closes %s", passLine(p), ahead(p.ClosesAt, p.OpenedAt, zone)))
 	return paragraph(append(lines, "Vote: "+say(fmt.Sprintf("vote %s approve", p.ID))+", or react in the board's room")...)
 }
 
 // actionLine says in plain words what passing it does.
-func actionLine(p register.Proposal) string {
+func actionLine(p register.Proposal, zone *time.Location) string {
 	if p.ActionText == "" {
 		return "If it passes: nothing is carried out by itself"
 	}
-	return "If it passes: " + escape(p.ActionText)
+	return "If it passes: " + explained(p.ActionText, p.OpenedAt, zone)
 }
 
 // passLine says what it takes: "2 of 3 seats must approve (majority), 2 must vote".

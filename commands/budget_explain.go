@@ -54,9 +54,13 @@ func attemptLine(attempt register.RoutingAttempt, now time.Time, zone *time.Loca
 	}
 	text := sign + " **" + escape(attempt.Model) + "** on " + windowName(attempt.Provider, attempt.Subscription, "") + ": " + verdictWords(attempt.Verdict)
 	if attempt.Reason != "" {
-		text += ". " + escape(attempt.Reason)
+		text += ". " + explained(attempt.Reason, now, zone)
 	}
-	if !attempt.EarliestStart.IsZero() && attempt.Verdict != register.RoutingAttemptVerdictAdmitted {
+	switch attempt.Verdict {
+	case register.RoutingAttemptVerdictAdmitted, register.RoutingAttemptVerdictOverPace:
+		return text // the reason of over-pace tells its start
+	}
+	if !attempt.EarliestStart.IsZero() {
 		text += " Earliest start " + ahead(attempt.EarliestStart, now, zone) + "."
 	}
 	return text

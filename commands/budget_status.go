@@ -109,10 +109,10 @@ func pace(w register.Window) string {
 	case w.UsedMicros == 0:
 		return "0 %"
 	case w.AllowanceMicros == 0:
-		return "ahead"
+		return "far ahead"
 	}
 	if percent := float64(w.UsedMicros) / float64(w.AllowanceMicros) * 100; percent < 1000 {
 		return fmt.Sprintf("%.0f %%", percent)
 	}
-	return "over 10 times"
+	return "far ahead"
 }

@@ -91,17 +91,11 @@ func dispatchReply(d register.Dispatch, zone *time.Location) Reply {
 
 // decided is the state in a few words: "ready on sonnet, downgraded from opus".
 func decided(d register.Dispatch, would string) string {
-	switch d.State {
-	case register.DispatchStateReady, register.DispatchStateRunning:
-		text := would + string(d.State) + on(d)
-		if d.Downgraded {
-			text += ", downgraded from " + escape(d.ModelRequested)
-		}
-		return text
-	case register.DispatchStateQueued:
-		return would + "queued" + on(d)
+	text := would + string(d.State) + on(d)
+	if d.Downgraded {
+		text += ", downgraded from " + escape(d.ModelRequested)
 	}
-	return would + string(d.State)
+	return text
 }
 
 func on(d register.Dispatch) string {
@@ -118,10 +112,10 @@ func because(d register.Dispatch, zone *time.Location) string {
 		lines = append(lines, "Promised start: **"+ahead(d.PromisedStart, d.CreatedAt, zone)+"**")
 	}
 	lines = append(lines, reserved(d))
-	if !d.Deadline.IsZero() && d.FinishedAt.IsZero() {
+	if !d.Deadline.IsZero() && (d.State == register.DispatchStateQueued || d.State == register.DispatchStateReady) {
 		lines = append(lines, "Latest start: "+ahead(d.Deadline, d.CreatedAt, zone))
 	}
-	return paragraph(append(lines, escape(d.Reason))...)
+	return paragraph(append(lines, explained(d.Reason, d.CreatedAt, zone))...)
 }
 
 // reserved says what the windows hold for a dispatch.
@@ -132,6 +126,9 @@ func reserved(d register.Dispatch) string {
 	held := make([]string, len(d.Holds))
 	for i, hold := range d.Holds {
 		held[i] = fmt.Sprintf("%s on %s", amount(hold.Micros, hold.Unit), windowName(hold.Provider, hold.Subscription, hold.Window))
+	}
+	if d.DryRun {
+		return "It would reserve " + listing(held, "and")
 	}
 	return "Reserved: " + listing(held, "and")
 }

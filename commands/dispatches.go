@@ -121,7 +121,7 @@ func (s *session) dispatchOf(ctx context.Context, call Call) (register.Dispatch,
 
 func showText(d register.Dispatch, now time.Time, zone *time.Location) string {
 	lines := []string{"**" + d.ID + " " + decided(d, "") + "**", because(d, zone)}
-	lines = append(lines, fmt.Sprintf("%s for %s, asked by %s %s", escape(d.BriefClass), escape(d.Role), escape(d.CreatedBy), away(d.CreatedAt, now)))
+	lines = append(lines, fmt.Sprintf("For %s (%s), asked by %s %s", escape(d.Role), escape(d.BriefClass), escape(d.CreatedBy), since(d.CreatedAt, now)))
 	if len(d.Estimate) > 0 {
 		lines = append(lines, "Estimate: "+amounts(d.Estimate))
 	}

@@ -41,6 +41,7 @@ func problemf(format string, values ...any) error { return problem(fmt.Sprintf(f
 type model struct {
 	parser *kong.Kong
 	node   *kong.Node
+	flags  map[string]*kong.Flag // by bare name
 }
 
 // newModel builds a parser that cannot leave the process, read a file or look at the environment.
@@ -49,23 +50,19 @@ func newModel(name string, g grammar) model {
 	if err != nil {
 		panic(fmt.Sprintf("the grammar of %q is wrong: %v", name, err))
 	}
-	return model{parser: parser, node: parser.Model.Node}
+	m := model{parser: parser, node: parser.Model.Node, flags: map[string]*kong.Flag{}}
+	for _, flag := range m.node.Flags {
+		m.flags[bareName(flag.Name)] = flag
+	}
+	return m
 }
 
 // flag finds a flag by its name in any case, with or without its inner dashes.
-func (m model) flag(name string) *kong.Flag {
-	name = bareName(name)
-	for _, flag := range m.node.Flags {
-		if bareName(flag.Name) == name {
-			return flag
-		}
-	}
-	return nil
-}
+func (m model) flag(name string) *kong.Flag { return m.flags[bareName(name)] }
 
-func bareName(name string) string {
-	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(straightDashes(name)))
-}
+var innerDashes = strings.NewReplacer("-", "", "_", "")
+
+func bareName(name string) string { return innerDashes.Replace(strings.ToLower(straightDashes(name))) }
 
 // nearFlag is the flag a mistyped name probably means, or empty.
 func (m model) nearFlag(name string) string {

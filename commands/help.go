@@ -68,8 +68,10 @@ func Help(words []string, roles []register.FleetRole) string {
 
 func overview(of string, members []*command, roles []register.FleetRole) string {
 	var items []string
+	name := "help"
 	for _, c := range members {
 		if c.allows(roles) {
+			name = c.name
 			items = append(items, "**"+c.name+"** · "+escape(c.summary))
 		}
 	}
@@ -77,7 +79,7 @@ func overview(of string, members []*command, roles []register.FleetRole) string 
 	if of != "" {
 		head = "**" + of + "**"
 	}
-	return bullets(head, items...) + "\n\n" + "More: " + say("help "+members[len(members)-1].name)
+	return bullets(head, items...) + "\n\n" + "How one is written: " + say("help "+name)
 }
 
 // help is how one command is written.

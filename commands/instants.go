@@ -2,6 +2,8 @@ package commands
 
 import (
 	"fmt"
+	"regexp"
+	"strings"
 	"time"
 )
 
@@ -13,6 +15,20 @@ func instant(at, now time.Time, zone *time.Location) string {
 		layout = "Mon 2 Jan 2006 15:04 MST"
 	}
 	return at.Format(layout)
+}
+
+// utcInstant is how rules and gateway write an instant into a sentence.
+var utcInstant = regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?: UTC|Z)`)
+
+// explained makes a sentence of the register safe and shows its instants in zone.
+func explained(sentence string, now time.Time, zone *time.Location) string {
+	return escape(utcInstant.ReplaceAllStringFunc(sentence, func(found string) string {
+		at, err := time.Parse(time.DateTime, strings.Replace(found[:19], "T", " ", 1))
+		if err != nil {
+			return found
+		}
+		return instant(at, now, zone)
+	}))
 }
 
 // ahead shows when something is and how far away that is: "Mon 30 Nov 09:00 CET, in 6 d 3 h".
@@ -29,6 +45,14 @@ func away(at, now time.Time) string {
 		return length(-between) + " ago"
 	}
 	return "now"
+}
+
+// since is how long ago something happened.
+func since(at, now time.Time) string {
+	if now.Sub(at) < time.Second {
+		return "just now"
+	}
+	return away(at, now)
 }
 
 // length shows a duration in its two largest units: "6 d 3 h", "1 h 12 min", "45 s".

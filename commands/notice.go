@@ -19,7 +19,7 @@ func NoticeFor(event register.Event, zone *time.Location) (Notice, bool) {
 	case register.EventTypeDispatchQueued:
 		return Notice{Markdown: waits(event, zone)}, true
 	case register.EventTypeDispatchCancelled:
-		return Notice{Markdown: paragraph("**"+event.Dispatch.ID+" cancelled**", escape(event.Dispatch.Reason), spent(event.Dispatch))}, true
+		return Notice{Markdown: paragraph("**"+event.Dispatch.ID+" cancelled**", explained(event.Dispatch.Reason, event.At, zone), spent(event.Dispatch))}, true
 	case register.EventTypeDispatchDone, register.EventTypeDispatchFailed:
 		return Notice{Markdown: ended(event.Dispatch), Rings: true}, true
 	case register.EventTypeDispatchRefused:
@@ -30,7 +30,7 @@ func NoticeFor(event register.Event, zone *time.Location) (Notice, bool) {
 		return Notice{Markdown: ProposalMessage(event.Proposal, zone), Rings: true}, true
 	case register.EventTypeProposalClosed:
 		p := event.Proposal
-		return Notice{Markdown: paragraph(fmt.Sprintf("**%s %s: %s**", p.ID, p.State, escape(p.Title)), result(p))}, true
+		return Notice{Markdown: paragraph(fmt.Sprintf("**%s %s: %s**", p.ID, p.State, escape(p.Title)), result(p, zone))}, true
 	}
 	return Notice{}, false
 }
@@ -49,7 +49,7 @@ func waits(event register.Event, zone *time.Location) string {
 	if !d.PromisedStart.IsZero() {
 		start = "Promised start: **" + ahead(d.PromisedStart, event.At, zone) + "**"
 	}
-	return paragraph("**"+d.ID+" queued** · "+escape(d.Role)+": "+escape(cut(oneLine(d.Brief), 60)), start, escape(d.Reason))
+	return paragraph("**"+d.ID+" queued** · "+escape(d.Role)+": "+escape(cut(oneLine(d.Brief), 60)), start, explained(d.Reason, event.At, zone))
 }
 
 // ended is how a run came out: what it spent, how long it took and the last lines of its result.
@@ -82,7 +82,7 @@ func turnedDown(event register.Event, zone *time.Location) string {
 	if !d.Deadline.IsZero() {
 		deadline = "Latest start was to be " + instant(d.Deadline, event.At, zone)
 	}
-	return paragraph("**"+d.ID+" refused** · "+escape(d.Role)+": "+escape(cut(oneLine(d.Brief), 60)), escape(d.Reason), deadline, "Asked by "+escape(d.CreatedBy), wayOut(d))
+	return paragraph("**"+d.ID+" refused** · "+escape(d.Role)+": "+escape(cut(oneLine(d.Brief), 60)), explained(d.Reason, event.At, zone), deadline, "Asked by "+escape(d.CreatedBy), wayOut(d))
 }
 
 // stepped says that a window moved on the ladder: from where to where, what that means for work, when it eases and what can be done.
@@ -91,7 +91,7 @@ func stepped(event register.Event, zone *time.Location) string {
 	lines := []string{
 		fmt.Sprintf("**%s: %s → %s**", windowOf(w), step.From, step.To),
 		fmt.Sprintf("%s %s of %s used · allowed now %s", bar(w.UsedMicros, w.LimitMicros), bare(w.UsedMicros), amount(w.LimitMicros, w.Unit), bare(w.AllowanceMicros)),
-		escape(step.Text),
+		explained(step.Text, event.At, zone),
 		meaning(step),
 	}
 	if step.ModelFrom != "" && step.ModelTo != "" && step.ModelFrom != step.ModelTo {

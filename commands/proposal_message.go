@@ -25,10 +25,10 @@ func ProposalMessage(p register.Proposal, zone *time.Location) string {
 		text += "  \n"
 	}
 	if p.State == register.ProposalStateOpen {
-		return text + paragraph(actionLine(p), passLine(p), tallyShort(p.Tally), missingLine(p), "Closes "+instant(p.ClosesAt, p.OpenedAt, zone)+" · opened by "+escape(p.OpenedBy),
+		return text + paragraph(actionLine(p, zone), passLine(p), tallyShort(p.Tally), missingLine(p), "Closes "+instant(p.ClosesAt, p.OpenedAt, zone)+" · opened by "+escape(p.OpenedBy),
 			"Vote: react ✅ or ❌, or write "+say(fmt.Sprintf(`vote %s approve "why"`, p.ID)))
 	}
-	return text + result(p)
+	return text + result(p, zone)
 }
 
 // tallyShort is the count of the votes in one line.
@@ -51,8 +51,8 @@ func missingLine(p register.Proposal) string {
 }
 
 // result is a closed proposal's result: the votes by seat with their reasons, and what became of the action.
-func result(p register.Proposal) string {
-	lines := []string{tallyShort(p.Tally), outcomeLine(p)}
+func result(p register.Proposal, zone *time.Location) string {
+	lines := []string{tallyShort(p.Tally), outcomeLine(p, zone)}
 	for _, vote := range p.Votes {
 		line := fmt.Sprintf("%s (%s): %s", escape(vote.Seat), escape(vote.Actor), vote.Verdict)
 		if vote.Reason != "" {
@@ -64,14 +64,14 @@ func result(p register.Proposal) string {
 }
 
 // outcomeLine says what became of the linked action.
-func outcomeLine(p register.Proposal) string {
+func outcomeLine(p register.Proposal, zone *time.Location) string {
 	switch {
 	case p.State == register.ProposalStateOpen:
 		return ""
 	case p.Outcome.CarriedOut:
-		return "Carried out: " + escape(p.Outcome.Text)
+		return "Carried out: " + explained(p.Outcome.Text, p.OpenedAt, zone)
 	case p.Outcome.Text != "":
-		return "Passed, but not carried out: " + escape(p.Outcome.Text)
+		return "Passed, but not carried out: " + explained(p.Outcome.Text, p.OpenedAt, zone)
 	case p.State == register.ProposalStateExpired:
 		return "It closed without enough votes; nothing is carried out."
 	case p.State == register.ProposalStateRejected:

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
@@ -36,27 +37,36 @@ func run(ctx context.Context, s *session, call Call) (Reply, error) {
 	}
 	s.zone = zone
 	reply, err := chosen.run(ctx, s, call)
-	return refused(reply, err)
-}
-
-// refused makes a refusal by the gateway a reply.
-func refused(reply Reply, err error) (Reply, error) {
 	var failure *register.Error
 	if !errors.As(err, &failure) || failure.Retry() || failure.Status < 400 {
 		return reply, err
 	}
-	lines := []string{"**Not done.** " + escape(failure.Detail)}
-	if failure.Example != "" {
-		lines = append(lines, "Example: "+escape(failure.Example))
-	}
+	return s.refusal(chosen, failure), nil
+}
+
+// refusal makes a refusal by the gateway a reply.
+func (s *session) refusal(chosen *command, failure *register.Error) Reply {
 	return Reply{
-		Markdown: paragraph(append(lines, escape(failure.NextStep))...),
+		Markdown: paragraph("**Not done.** "+explained(failure.Detail, s.now(), s.zone), chosen.example(failure), escape(failure.NextStep)),
 		Mood:     MoodRefused,
 		Data: Refusal{
 			Code: failure.Code, Detail: failure.Detail, Field: failure.Field, Example: failure.Example,
 			NextStep: failure.NextStep, RequestID: failure.RequestID,
 		},
-	}, nil
+	}
+}
+
+// example shows the gateway's example as a person would type it. The API's micro-units are nothing to type.
+func (c *command) example(failure *register.Error) string {
+	switch {
+	case failure.Example == "":
+		return ""
+	case strings.HasSuffix(failure.Field, "_micros"):
+		return "Example: " + say(c.examples[0])
+	case strings.HasPrefix(failure.Example, c.name+" "):
+		return "Example: " + say(failure.Example)
+	}
+	return "Example: " + escape(failure.Example)
 }
 
 // Refusal is the typed result of a command the gateway refused.

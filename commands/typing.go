@@ -20,6 +20,7 @@ type word struct {
 func split(text string) []word {
 	var words []word
 	line := 0
+	l := lexer{text: text, hopeless: map[string]bool{}}
 	for at := 0; at < len(text); {
 		r, size := utf8.DecodeRuneInString(text[at:])
 		if r == '\n' {
@@ -29,7 +30,7 @@ func split(text string) []word {
 			at += size
 			continue
 		}
-		found := nextWord(text, at)
+		found := l.nextWord(at)
 		found.line = line
 		line += strings.Count(text[at:found.end], "\n")
 		words, at = append(words, found), found.end
@@ -37,37 +38,50 @@ func split(text string) []word {
 	return words
 }
 
-func nextWord(text string, start int) word {
+// lexer finds words; it remembers which closing quotes it has searched for in vain, so that a text full of openers costs no more than its length.
+type lexer struct {
+	text     string
+	hopeless map[string]bool
+}
+
+func (l *lexer) nextWord(start int) word {
+	text := l.text
 	if block, ok := codeBlock(text, start); ok {
 		return block
 	}
-	opener, size := utf8.DecodeRuneInString(text[start:])
 	block := strings.HasPrefix(text[start:], fence)
-	for _, closers := range closing[opener] {
-		if inside, end, ok := quotedText(text, start+size, opener, closers); ok && !block {
-			return word{text: inside, start: start, end: end, quoted: true}
-		}
+	if inside, end, ok := l.quoted(start); ok && !block {
+		return word{text: inside, start: start, end: end, quoted: true}
 	}
+	opener, size := utf8.DecodeRuneInString(text[start:])
 	open := block || isDoubleQuote(opener) && wantsClosing(text[start+size:])
 	end := start + len(text[start:])
 	if space := strings.IndexFunc(text[start:], unicode.IsSpace); space >= 0 {
 		end = start + space
 	}
-	if equals := strings.IndexByte(text[start:end], '='); equals > 0 && opensQuote(text, start+equals+1) {
-		end = start + equals + 1
+	if equals := strings.IndexByte(text[start:end], '='); equals > 0 {
+		// name="a b" is a name and its value.
+		if _, _, ok := l.quoted(start + equals + 1); ok {
+			end = start + equals + 1
+		}
 	}
 	return word{text: visible(text[start:end]), start: start, end: end, open: open}
 }
 
-// opensQuote says whether a closed quote begins at start, so that name="a b" is a name and its value.
-func opensQuote(text string, start int) bool {
-	opener, size := utf8.DecodeRuneInString(text[start:])
+// quoted is the quoted text that begins at start, if one does.
+func (l *lexer) quoted(start int) (inside string, end int, ok bool) {
+	opener, size := utf8.DecodeRuneInString(l.text[start:])
 	for _, closers := range closing[opener] {
-		if _, _, ok := quotedText(text, start+size, opener, closers); ok {
-			return true
+		search := string(opener) + closers
+		if l.hopeless[search] {
+			continue
 		}
+		if inside, end, ok := quotedText(l.text, start+size, opener, closers); ok {
+			return inside, end, true
+		}
+		l.hopeless[search] = true
 	}
-	return false
+	return "", 0, false
 }
 
 const fence = "```"

@@ -2,7 +2,9 @@ package commands
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -70,6 +72,7 @@ func TestABriefIsKeptAsItWasTyped(t *testing.T) {
 		`dispatch coder Set estimate=4 in the config`:                      "Set estimate=4 in the config",
 		`dispatch coder Fix it estimate=4 deadline=+2h`:                    "Fix it",
 		`dispatch coder Fix --estimate 4 it`:                               "Fix it",
+		`dispatch coder deadline=fri 17:00, estimate=4, Fix it`:            "Fix it",
 		`dispatch coder --deadline fri 17:00 Fix it`:                       "Fix it",
 		`dispatch coder - one - two -three`:                                "- one - two -three",
 		"dispatch coder Fix this:\n  - one — two\n\n  - “three\n":          "Fix this:\n  - one — two\n\n  - “three",
@@ -152,4 +155,14 @@ func TestATitleOfSeveralLinesIsATitleAndABody(t *testing.T) {
 	call = understood(t, `board propose “Run it now” —closes 24h —pass two–thirds —quorum 3 —body it cannot wait`)
 	require.JSONEq(t, `{"title":"Run it now","body":"it cannot wait","closes_at":"2026-11-24T09:00:00Z","pass":"two-thirds","quorum":3,
 		"origin":{"transport":"matrix","room":"!room","event":"$event"}}`, string(call.Mutation.Body))
+}
+
+func TestATextFullOfOpenQuotesIsReadAtOnce(t *testing.T) {
+	t.Parallel()
+	begun := time.Now()
+	for _, piece := range []string{`"a `, "“a ", "a=\"b ", "«", "``` ", "'a ", "@room "} {
+		_, _ = Prepare(typed(t, "dispatch coder Fix "+strings.Repeat(piece, 600_000/len(piece))))
+		misunderstood(t, strings.Repeat(piece, 600_000/len(piece)))
+	}
+	require.Less(t, time.Since(begun), 30*time.Second)
 }

@@ -52,8 +52,10 @@ func (e *UsageError) sentence() string {
 // prefix is what replies put before a command they propose; Addressed takes it off wherever it is typed.
 const prefix = "!mosaic "
 
-// say shows a command as it is typed in a room.
-func say(command string) string { return "`" + prefix + command + "`" }
+// say shows a command as it is typed in a room. Nothing in it can end the code it stands in.
+func say(command string) string {
+	return "`" + prefix + strings.ReplaceAll(unmention(oneLine(command)), "`", "'") + "`"
+}
 
 // read shows what a person typed, short and without control characters.
 func read(text string) string { return strconv.Quote(cut(oneLine(text), 60)) }

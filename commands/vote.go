@@ -137,7 +137,7 @@ func votedText(p register.Proposal, seat string, zone *time.Location) string {
 		}
 	}
 	if p.State != register.ProposalStateOpen {
-		return paragraph(fmt.Sprintf("**%s %s**, your vote as %s: %s", p.ID, p.State, escape(seat), verdict), tallyShort(p.Tally), outcomeLine(p))
+		return paragraph(fmt.Sprintf("**%s %s**, your vote as %s: %s", p.ID, p.State, escape(seat), verdict), tallyShort(p.Tally), outcomeLine(p, zone))
 	}
 	return paragraph(fmt.Sprintf("**Your vote as %s on %s: %s**", escape(seat), p.ID, verdict), tallyShort(p.Tally), missingLine(p),
 		"Closes "+instant(p.ClosesAt, p.OpenedAt, zone))

@@ -2,6 +2,8 @@ package local
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -30,7 +32,9 @@ func BuildDendrite(ctx context.Context, binaries string, progress *Progress) (pr
 		return "", "", fmt.Errorf("%s pins no Dendrite", module)
 	}
 	version = string(pinned[1])
-	program = filepath.Join(binaries, "dendrite-"+version)
+	// What it is built from is part of the name: another pin, even of a library, is another program.
+	sum := sha256.Sum256(text)
+	program = filepath.Join(binaries, "dendrite-"+version+"-"+hex.EncodeToString(sum[:4]))
 	if err := os.MkdirAll(binaries, 0o755); err != nil {
 		return "", "", fmt.Errorf("making the folder for programs: %w", err)
 	}

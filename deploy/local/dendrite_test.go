@@ -1,6 +1,7 @@
 package local_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -13,12 +14,16 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/event"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/client"
 )
 
 // sharedBinaries lets tests use the homeserver the checkout has built already.
@@ -95,6 +100,43 @@ func TestACertificateMakesTheHomeserverSpeakHTTPS(t *testing.T) {
 		return err == nil && response.StatusCode == http.StatusOK && response.Body.Close() == nil
 	}, 5*time.Second, 50*time.Millisecond)
 	require.Contains(t, local.PhoneAdvice(homeserver), fmt.Sprintf("https on port %d", port))
+}
+
+// Clients go away in the middle of requests all the time; with an older SQLite library that ended in a panic.
+func TestCancelledRequestsDoNotUpsetTheHomeserver(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "homeserver")
+	homeserver := startDendrite(t, dir, local.HomeserverOptions{})
+	user := local.User{Name: "alice", Password: "correct horse"}
+	_, err := local.RegisterUser(t.Context(), homeserver.URL(), homeserver.SharedSecret(), user)
+	require.NoError(t, err)
+	alice, err := client.Connect(t.Context(), client.Options{Homeserver: homeserver.URL(), Username: user.Name, Password: user.Password})
+	require.NoError(t, err)
+	defer alice.Close()
+	room, err := alice.CreateRoom(t.Context(), client.Room{Name: "Hasty", Plain: true})
+	require.NoError(t, err)
+
+	var hasty sync.WaitGroup
+	for worker := range 8 {
+		hasty.Go(func() {
+			for turn := range 60 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+(worker+turn)%12)*time.Millisecond)
+				_, _ = alice.Matrix.CreateFilter(ctx, &mautrix.Filter{Room: &mautrix.RoomFilter{Timeline: &mautrix.FilterPart{Limit: worker*100 + turn}}})
+				_, _ = alice.Matrix.SendMessageEvent(ctx, room, event.EventMessage, map[string]any{"msgtype": "m.text", "body": "never mind"})
+				cancel()
+			}
+		})
+	}
+	hasty.Wait()
+
+	said, err := alice.Say(t.Context(), room, "still there?")
+	require.NoError(t, err)
+	_, err = alice.WaitFor(t.Context(), client.Is(said))
+	require.NoError(t, err)
+	log := read(t, filepath.Join(dir, "dendrite.log"))
+	require.NotContains(t, log, "SQLITE_BUSY")
+	require.NotContains(t, log, "within a transaction")
+	require.NotContains(t, log, "panic")
 }
 
 func selfSigned(t *testing.T) (certificateFile, keyFile string, pool *x509.CertPool) {

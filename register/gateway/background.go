@@ -44,11 +44,23 @@ func (g *Gateway) wake(ctx context.Context) error {
 		if _, err := g.store.Wake(ctx); err != nil {
 			complain(ctx, err, "Waking the waiting line failed; trying again")
 		}
+		if !g.slept(ctx) {
+			return nil
+		}
+	}
+}
+
+// slept waits until it is time to wake; false says that the gateway stops.
+func (g *Gateway) slept(ctx context.Context) bool {
+	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return false
 		case <-g.replan:
+			return true
 		case <-time.After(g.untilWake(ctx)):
+			return true
+		case <-g.schedule: // look at the clock again
 		}
 	}
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet"
@@ -31,6 +32,9 @@ func (o *operations) ListProposals(ctx context.Context, request ListProposalsReq
 // OpenProposal puts a question to the board.
 func (o *operations) OpenProposal(ctx context.Context, request OpenProposalRequestObject) (OpenProposalResponseObject, error) {
 	body := request.Body
+	if err := instants(map[string]time.Time{"closes_at": body.ClosesAt}); err != nil {
+		return nil, err
+	}
 	question := fleet.Question{
 		Title: body.Title, Body: body.Body, Quorum: body.Quorum, Pass: string(body.Pass), ClosesAt: body.ClosesAt, Origin: origin(body.Origin),
 	}

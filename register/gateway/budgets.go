@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet"
 )
@@ -16,6 +17,9 @@ func (o *operations) ListBudgets(ctx context.Context, request ListBudgetsRequest
 // SetBudget sets or amends a window.
 func (o *operations) SetBudget(ctx context.Context, request SetBudgetRequestObject) (SetBudgetResponseObject, error) {
 	body := request.Body
+	if err := instants(map[string]time.Time{"since": body.Since, "reset_at": body.ResetAt}); err != nil {
+		return nil, err
+	}
 	change, err := o.store.SetBudget(ctx, mutation(ctx, http.StatusOK), fleet.BudgetSet{
 		Provider: body.Provider, Subscription: body.Subscription, Window: body.Window, Unit: string(body.Unit),
 		LimitMicros: body.LimitMicros, FloorMicros: body.FloorMicros, Since: body.Since, UsedMicros: body.UsedMicros,
@@ -27,6 +31,9 @@ func (o *operations) SetBudget(ctx context.Context, request SetBudgetRequestObje
 // ResetBudget corrects a window's reset.
 func (o *operations) ResetBudget(ctx context.Context, request ResetBudgetRequestObject) (ResetBudgetResponseObject, error) {
 	body := request.Body
+	if err := instants(map[string]time.Time{"reset_at": body.ResetAt}); err != nil {
+		return nil, err
+	}
 	change, err := o.store.ResetBudget(ctx, mutation(ctx, http.StatusOK), fleet.BudgetReset{
 		Provider: body.Provider, Subscription: body.Subscription, Window: body.Window, ResetAt: body.ResetAt, Zero: body.Zero,
 	})

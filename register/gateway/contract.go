@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -47,15 +49,18 @@ func newContract() (*contract, error) {
 
 // find is the operation a request asks for.
 func (c *contract) find(r *http.Request) (*routers.Route, map[string]string, error) {
-	route, path, err := c.router.FindRoute(r)
-	switch {
-	case err == nil:
+	if route, path, err := c.router.FindRoute(r); err == nil {
 		return route, path, nil
-	case errors.Is(err, routers.ErrMethodNotAllowed):
-		return nil, nil, &problem{
-			Code: register.ProblemCodeInvalid, Status: http.StatusMethodNotAllowed,
-			Detail:   fmt.Sprintf("%s does not go with this address.", r.Method),
-			NextStep: "See /api/fleet/openapi.json for what does.",
+	}
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if _, _, err := c.router.FindRoute(other); err == nil {
+			return nil, nil, &problem{
+				Code: register.ProblemCodeInvalid, Status: http.StatusMethodNotAllowed,
+				Detail:   fmt.Sprintf("%s does not go with this address; %s does.", r.Method, method),
+				NextStep: "See /api/fleet/openapi.json for what there is.",
+			}
 		}
 	}
 	return nil, nil, &problem{
@@ -98,11 +103,44 @@ func readBody(r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the request: %w", errors.Join(err, context.Canceled))
 	}
-	if zeroByte(body) || strings.Contains(r.RequestURI, "%00") {
-		return nil, &problem{Code: register.ProblemCodeInvalid, Detail: "The request holds a zero byte, which no text has."}
+	if len(body) > 0 && !json.Valid(body) {
+		return nil, &problem{Code: register.ProblemCodeInvalid, Detail: "The body is not valid JSON."}
+	}
+	if zeroByte(body) {
+		return nil, illegible("The body")
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return body, nil
+}
+
+// legible refuses what the database could not hold as text.
+func legible(r *http.Request) error {
+	address, err := url.PathUnescape(r.URL.EscapedPath())
+	if err != nil || !isText(address) {
+		return illegible("The address")
+	}
+	for name, values := range r.URL.Query() {
+		for _, value := range values {
+			if !isText(name) || !isText(value) {
+				return illegible("The query")
+			}
+		}
+	}
+	for _, name := range []string{"Idempotency-Key", "Mosaic-Actor", "Last-Event-ID"} {
+		if !isText(r.Header.Get(name)) {
+			return illegible(name)
+		}
+	}
+	return nil
+}
+
+func isText(text string) bool { return utf8.ValidString(text) && strings.IndexByte(text, 0) < 0 }
+
+func illegible(what string) error {
+	return &problem{
+		Code: register.ProblemCodeInvalid, Detail: what + " holds bytes that are no text.",
+		NextStep: "Send UTF-8 without zero bytes.",
+	}
 }
 
 // zeroByte finds a NUL, raw or escaped, which the database cannot hold. An escaped backslash before u0000 is no escape.

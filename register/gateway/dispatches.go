@@ -38,6 +38,9 @@ func askOf(body register.DispatchRequest) (fleet.Ask, error) {
 	if body.Priority != nil {
 		ask.Priority = *body.Priority
 	}
+	if err := instants(map[string]time.Time{"deadline": body.Deadline}); err != nil {
+		return fleet.Ask{}, err
+	}
 	seen := make(map[register.Unit]bool)
 	for _, amount := range body.Estimate {
 		if seen[amount.Unit] {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -32,6 +33,8 @@ func explain(err error) error {
 	case request != nil && strings.Contains(request.Reason, "Content-Type"):
 		p.Field, p.Detail, p.Example = "Content-Type", "The body must be JSON and say so.", "Content-Type: application/json"
 		p.Status = http.StatusUnsupportedMediaType
+	case errors.Is(err, openapi3filter.ErrInvalidRequired):
+		p.Detail = "The body is missing."
 	default:
 		p.Detail = "The body is not valid JSON."
 	}
@@ -69,19 +72,18 @@ func breach(err *openapi3.SchemaError, field string) (detail, example string) {
 	case "maxItems":
 		return fmt.Sprintf("%s has too many entries; it may have at most %d.", field, *schema.MaxItems), ""
 	case "minimum":
-		return fmt.Sprintf("%s is %s; the least is %v.", field, read(err.Value), *schema.Min), fmt.Sprint(*schema.Min)
+		return fmt.Sprintf("%s is %s; the least is %s.", field, read(err.Value), plain(*schema.Min)), plain(*schema.Min)
 	case "maximum":
-		return fmt.Sprintf("%s is %s; the most is %v.", field, read(err.Value), *schema.Max), fmt.Sprint(*schema.Max)
+		return fmt.Sprintf("%s is %s; the most is %s.", field, read(err.Value), plain(*schema.Max)), plain(*schema.Max)
 	case "format":
-		if schema.Format == "date-time" {
-			return badInstant(field, read(err.Value))
+		switch schema.Format {
+		case "date-time":
+			return fmt.Sprintf("%s is %s; it must be an instant with its offset.", field, read(err.Value)), "2026-11-30T09:00:00Z"
+		case "int64":
+			return fmt.Sprintf("%s does not fit in 64 bits.", field), ""
 		}
 	}
 	return fmt.Sprintf("%s is not accepted: %s.", field, strings.SplitN(err.Reason, "\n", 2)[0]), ""
-}
-
-func badInstant(field, value string) (detail, example string) {
-	return fmt.Sprintf("%s is %s; it must be an instant with its offset.", field, value), "2026-11-30T09:00:00Z"
 }
 
 // read quotes a value in a sentence, unless it is long.
@@ -92,6 +94,8 @@ func read(value any) string {
 	}
 	return string(text)
 }
+
+func plain(number float64) string { return strconv.FormatFloat(number, 'f', -1, 64) }
 
 func list(values []any) string {
 	names := make([]string, len(values))
@@ -106,7 +110,6 @@ func undecodable(w http.ResponseWriter, r *http.Request, err error) {
 	p := &problem{Code: register.ProblemCodeInvalid, NextStep: "Correct the request and send it with a new key."}
 	var mistyped *json.UnmarshalTypeError
 	var param *InvalidParamFormatError
-	var instant interface{ Timeout() bool }
 	switch {
 	case errors.As(err, &mistyped):
 		p.Field = mistyped.Field
@@ -114,8 +117,6 @@ func undecodable(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &param):
 		p.Field = param.ParamName
 		p.Detail = fmt.Sprintf("%s cannot be read.", param.ParamName)
-	case errors.As(err, &instant):
-		p.Detail = "The request could not be read."
 	default:
 		p.Detail = "The body cannot be read."
 	}

@@ -33,6 +33,9 @@ type Options struct {
 	Log      zerolog.Logger
 }
 
+// connections bounds the gateway's connections to its database.
+const connections = 16
+
 // Gateway serves the gateway API until its Run ends. Several may serve one database.
 type Gateway struct {
 	options  Options
@@ -42,6 +45,7 @@ type Gateway struct {
 	stream   *stream
 	changed  chan struct{} // events wait for their numbers
 	replan   chan struct{} // waiting work should be judged anew
+	schedule chan struct{} // the next wake-up may have moved
 	metrics  *metrics
 }
 
@@ -52,14 +56,15 @@ func New(ctx context.Context, options Options) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		options: options,
-		stream:  newStream(),
-		changed: make(chan struct{}, 1),
-		replan:  make(chan struct{}, 1),
+		options:  options,
+		stream:   newStream(),
+		changed:  make(chan struct{}, 1),
+		replan:   make(chan struct{}, 1),
+		schedule: make(chan struct{}, 1),
 	}
 	var err error
 	g.store, err = fleet.Open(ctx, options.DatabaseURL, fleet.Options{
-		Tenant: options.Tenant, Host: options.Host, Ladder: options.Ladder, BurstPPM: options.BurstPPM, Changed: g.onChange,
+		Tenant: options.Tenant, Host: options.Host, Ladder: options.Ladder, BurstPPM: options.BurstPPM, Changed: g.onChange, Connections: connections,
 	})
 	if err != nil {
 		return nil, err
@@ -128,10 +133,13 @@ func (g *Gateway) serve() error {
 }
 
 // onChange is called after every commit that wrote an event.
-func (g *Gateway) onChange(replan bool) {
+func (g *Gateway) onChange(change fleet.Change) {
 	poke(g.changed)
-	if replan {
+	if change.Replan {
 		poke(g.replan)
+	}
+	if change.Schedule {
+		poke(g.schedule)
 	}
 }
 

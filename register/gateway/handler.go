@@ -10,8 +10,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
-
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
 const requestIDHeader = "X-Request-ID"
@@ -47,6 +45,9 @@ func (g *Gateway) handler() (http.Handler, error) {
 
 // admit lets a request through to its operation, with the call it makes in its context.
 func (g *Gateway) admit(contract *contract, r **http.Request) error {
+	if err := legible(*r); err != nil {
+		return err
+	}
 	route, path, err := contract.find(*r)
 	if err != nil {
 		return err
@@ -114,16 +115,16 @@ func (g *Gateway) log(next http.Handler) http.Handler {
 		s := &seen{operation: "none", ResponseWriter: w}
 		log := g.options.Log.With().Str("request_id", id).Logger()
 		ctx := log.WithContext(context.WithValue(r.Context(), seenKey{}, s))
+		r = r.WithContext(ctx)
 		defer func() {
 			if panicked := recover(); panicked != nil {
-				zerolog.Ctx(ctx).Error().Any("panic", panicked).Bytes("stack", debug.Stack()).Msg("A request panicked")
-				answer(s, r, &problem{Code: register.ProblemCodeInternal, Detail: fmt.Sprintf("The gateway failed at this request; its log says more under %s.", id)})
+				answer(s, r, fmt.Errorf("panic: %v\n%s", panicked, debug.Stack()))
 			}
 			took := time.Since(began)
 			g.metrics.observe(s.operation, s.status, took)
 			zerolog.Ctx(ctx).Info().Str("method", r.Method).Str("path", r.URL.Path).Str("operation", s.operation).
 				Int("status", s.status).Dur("took", took).Msg("Answered a request")
 		}()
-		next.ServeHTTP(s, r.WithContext(ctx))
+		next.ServeHTTP(s, r)
 	})
 }

@@ -60,6 +60,19 @@ func given[Value any](optional *Value) Value {
 	return *optional
 }
 
+// instants refuses what cannot be kept: JSON has no years beyond 9999, and no work waits for centuries.
+func instants(given map[string]time.Time) error {
+	for field, at := range given {
+		if year := at.UTC().Year(); !at.IsZero() && (year < 1970 || year >= 2200) {
+			return &problem{
+				Code: register.ProblemCodeInvalid, Field: field, Example: "2026-11-30T09:00:00Z",
+				Detail: fmt.Sprintf("%s is in the year %d; it must lie between 1970 and 2200.", field, year),
+			}
+		}
+	}
+	return nil
+}
+
 func origin(from register.Origin) json.RawMessage {
 	if from == (register.Origin{}) {
 		return nil

@@ -62,13 +62,17 @@ func setup(t *testing.T) *bundle {
 	return b
 }
 
-// start runs a gateway until the test ends.
-func (b *bundle) start(t *testing.T, host string, log io.Writer) *Gateway {
+// start runs a gateway until the test ends; change alters it before it serves.
+func (b *bundle) start(t *testing.T, host string, log io.Writer, change ...func(*Gateway)) *Gateway {
 	t.Helper()
 	gateway, err := New(t.Context(), Options{
 		Listen: "127.0.0.1:0", DatabaseURL: b.database, Tenant: tenant, Host: host, Log: zerolog.New(log).Level(zerolog.InfoLevel),
 	})
 	require.NoError(t, err)
+	gateway.server.Handler = keepsToTheContract(t, gateway.server.Handler)
+	for _, alter := range change {
+		alter(gateway)
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- gateway.Run(ctx) }()

@@ -13,17 +13,14 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet"
 )
 
-const (
-	// heartbeat is sent when there is nothing else to say.
-	heartbeat = 15 * time.Second
-	// patience is how long a reader may take to accept what is written; it resumes from its last event.
-	patience = 10 * time.Second
-	// streamedAtOnce bounds one read of the log.
-	streamedAtOnce = 100
-)
+// streamedAtOnce bounds one read of the log.
+const streamedAtOnce = 100
 
 // stream knows how far the numbered log reaches and wakes those who follow it.
 type stream struct {
+	heartbeat time.Duration // a comment is sent when there was nothing else to say for so long
+	patience  time.Duration // how long a reader may take to accept what is written; then it is dropped, and resumes
+
 	mutex    sync.Mutex
 	last     int64
 	advanced chan struct{} // closed when last grows
@@ -31,7 +28,10 @@ type stream struct {
 }
 
 func newStream() *stream {
-	return &stream{advanced: make(chan struct{}), ended: make(chan struct{})}
+	return &stream{
+		heartbeat: 15 * time.Second, patience: 10 * time.Second,
+		advanced: make(chan struct{}), ended: make(chan struct{}),
+	}
 }
 
 func (s *stream) advance(last int64) {
@@ -86,7 +86,7 @@ func (f *follower) VisitStreamEventsResponse(w http.ResponseWriter) error {
 	w.WriteHeader(http.StatusOK)
 	connection := http.NewResponseController(w)
 	write := func(text string) error {
-		if err := connection.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		if err := connection.SetWriteDeadline(time.Now().Add(f.stream.patience)); err != nil {
 			return err
 		}
 		if _, err := w.Write([]byte(text)); err != nil {
@@ -111,7 +111,7 @@ func (f *follower) VisitStreamEventsResponse(w http.ResponseWriter) error {
 		case <-f.stream.ended:
 			return nil
 		case <-advanced:
-		case <-time.After(heartbeat):
+		case <-time.After(f.stream.heartbeat):
 			if write(": heartbeat\n\n") != nil {
 				return nil
 			}

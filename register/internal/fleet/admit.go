@@ -73,7 +73,7 @@ func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch,
 	}
 	row.ModelRequested = decision.Requested.Model
 	row.Estimate = encode(withUnits(ask.Estimate, &decision))
-	t.replan = t.replan || passes(b, &decision, request.Place)
+	t.change.Replan = t.change.Replan || passes(b, &decision, request.Place)
 	row.State = settleOn(b, row, &decision, decision.Reason())
 	dispatch, err := dispatchOf(*row, b.holds(heldBy(&decision)))
 	if err != nil {

@@ -32,7 +32,7 @@ func (s *Store) CancelDispatch(ctx context.Context, m Mutation, id DispatchID, r
 }
 
 func (t *transaction) cancel(ctx context.Context, b *book, row *query.Dispatch, reason string) (Dispatch, error) {
-	t.replan = true
+	t.change.Replan = true
 	metered, err := meteredOf(row)
 	if err != nil {
 		return Dispatch{}, err

@@ -38,7 +38,7 @@ func (t *transaction) carryOut(ctx context.Context, proposal *Proposal) (Outcome
 		inner.tx, inner.Queries = savepoint, query.New(savepoint)
 		var err error
 		outcome, err = inner.override(ctx, proposal)
-		t.replan = t.replan || inner.replan
+		t.change = inner.change
 		return err
 	})
 	var refusal *Error
@@ -72,7 +72,7 @@ func (t *transaction) override(ctx context.Context, proposal *Proposal) (Outcome
 	if err != nil {
 		return Outcome{}, fmt.Errorf("recording the override: %w", err)
 	}
-	t.replan = true
+	t.change.Replan = true
 	row.Lifted = true
 	decision, reason, err := t.judge(b, &row)
 	if err != nil {

@@ -50,7 +50,7 @@ func (s *Store) CompleteDispatch(ctx context.Context, m Mutation, id DispatchID,
 }
 
 func (t *transaction) complete(ctx context.Context, b *book, row *query.Dispatch, completion Completion) (Dispatch, error) {
-	t.replan = true
+	t.change.Replan = true
 	if err := t.settle(ctx, b, row, completion.Actuals, kindActual, true); err != nil {
 		return Dispatch{}, err
 	}
@@ -69,7 +69,7 @@ func (t *transaction) complete(ctx context.Context, b *book, row *query.Dispatch
 
 // completeLate books what a cancelled run spent beyond what its heartbeats had reported.
 func (t *transaction) completeLate(ctx context.Context, b *book, row *query.Dispatch, completion Completion) (Dispatch, error) {
-	t.replan = true
+	t.change.Replan = true
 	metered, err := meteredOf(row)
 	if err != nil {
 		return Dispatch{}, err

@@ -73,7 +73,7 @@ type Dispatch struct {
 	Attempt        int              `json:"attempt"`
 	Attempts       []RoutingAttempt `json:"attempts"`
 	Holds          []Hold           `json:"holds"`
-	Metered        []Amount         `json:"metered"`
+	Metered        []Amount         `json:"metered,omitempty"`
 	Actuals        []Amount         `json:"actuals"`
 	Unmetered      string           `json:"unmetered,omitempty"`
 	Progress       string           `json:"progress,omitempty"`
@@ -214,6 +214,9 @@ func dispatchOf(row query.Dispatch, holds []Hold) (Dispatch, error) {
 		if err := json.Unmarshal(part.from, part.into); err != nil {
 			return Dispatch{}, fmt.Errorf("reading dispatch %s: %w", dispatch.ID, err)
 		}
+	}
+	if len(dispatch.Metered) == 0 {
+		dispatch.Metered = nil
 	}
 	return dispatch, nil
 }

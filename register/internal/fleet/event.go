@@ -36,6 +36,7 @@ func (t *transaction) tell(ctx context.Context, event Event) error {
 		return fmt.Errorf("writing an event: %w", err)
 	}
 	t.spoke = true
+	t.change.Schedule = t.change.Schedule || event.Type == "dispatch.queued" || event.Step != nil || event.Window != nil
 	err = t.InsertEvent(ctx, query.InsertEventParams{
 		TenantID: t.Tenant, Host: t.Host, Type: event.Type, At: t.now, Actor: t.actor, Cause: event.Cause, Payload: payload,
 	})

@@ -139,4 +139,7 @@ func TestABusyFleetKeepsItsBooks(t *testing.T) {
 		SELECT count(*) FROM fleet.reservations r JOIN fleet.dispatches d ON d.tenant_id = r.tenant_id AND d.id = r.dispatch_id
 		WHERE r.state = 'active' AND d.state NOT IN ('ready', 'running')`).Scan(&orphans))
 	require.Zero(t, orphans, "only admitted work holds anything")
+	var deadlocks int
+	require.NoError(t, b.pool.QueryRow(t.Context(), `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`).Scan(&deadlocks))
+	require.Zero(t, deadlocks, "every writer takes its locks in one order")
 }

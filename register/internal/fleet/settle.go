@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
@@ -86,7 +87,7 @@ func (t *transaction) commit(ctx context.Context, row *query.Dispatch, window *b
 		Unit: amount.Unit, Micros: amount.Micros, Kind: kind, Actor: t.actor, At: t.now,
 	}
 	if window != nil {
-		window.Committed += amount.Micros
+		window.Committed = min(window.Committed, math.MaxInt64-amount.Micros) + amount.Micros
 		params.WindowID = &window.ID
 	}
 	if err := t.InsertLedger(ctx, params); err != nil {

@@ -26,10 +26,16 @@ type Options struct {
 	BurstPPM int64
 	// Clock replaces the database's clock in tests.
 	Clock func() time.Time
-	// Changed is called after every commit that wrote an event; replan says that waiting work should be judged anew.
-	Changed func(replan bool)
+	// Changed is called after every commit that wrote an event.
+	Changed func(Change)
 	// Connections bounds the pool; 0 leaves pgx's default.
 	Connections int32
+}
+
+// Change is what a commit means for those who watch the clock.
+type Change struct {
+	Replan   bool // waiting work should be judged anew: something it waits on was freed or taken
+	Schedule bool // NextWake may have moved
 }
 
 // Store is one tenant's register. It is safe for concurrent use; several stores may serve one database.
@@ -47,7 +53,7 @@ func Open(ctx context.Context, databaseURL string, options Options) (*Store, err
 		return nil, err
 	}
 	if options.Changed == nil {
-		options.Changed = func(bool) {}
+		options.Changed = func(Change) {}
 	}
 	config, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
@@ -104,7 +110,7 @@ type transaction struct {
 	now        time.Time
 	actor      string
 	spoke      bool // it wrote an event
-	replan     bool // it freed or changed what waiting work waits on
+	change     Change
 	unrecorded bool // it changed nothing: do not commit, do not remember the answer
 }
 
@@ -131,7 +137,7 @@ func (s *Store) within(ctx context.Context, do func(*transaction) error) error {
 			continue
 		}
 		if err == nil && t.spoke {
-			s.options.Changed(t.replan)
+			s.options.Changed(t.change)
 		}
 		return err
 	}

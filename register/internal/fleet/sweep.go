@@ -64,7 +64,7 @@ func (s *Store) expireClaims(ctx context.Context) error {
 
 // expire commits what a lost worker had metered and sends its dispatch through the gate again, or fails it after its last attempt.
 func (t *transaction) expire(ctx context.Context, b *book, row *query.Dispatch) error {
-	t.replan = true
+	t.change.Replan = true
 	metered, err := meteredOf(row)
 	if err != nil {
 		return err

@@ -64,7 +64,7 @@ func TestHigherPriorityGoesAheadAndThoseBehindArePromisedAnew(t *testing.T) {
 	b.dispatch(t, ask(25, exact))
 	plain := b.dispatch(t, ask(10, exact))
 	var replan bool
-	b.options.Changed = func(now bool) { replan = replan || now }
+	b.options.Changed = func(change Change) { replan = replan || change.Replan }
 	urgent := b.dispatch(t, ask(20, exact, func(a *Ask) { a.Priority = 9 }))
 	require.True(t, replan)
 	require.Equal(t, start.Add(4*time.Minute), urgent.PromisedStart)

@@ -1,0 +1,157 @@
+package bot
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"maunium.net/go/mautrix/id"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/client"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+)
+
+// Undecryptable events hold their room for five seconds, and run when their key comes.
+func TestACommandWhoseKeyIsLateLetsOthersPassAndRunsWhenItComes(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.start(t)
+	ben := localtest.Person(t, "Ben")
+	b.fleet.identify(t, "ben", ben.UserID.String(), register.FleetRoleOperator)
+	room, err := b.ada.CreateRoom(t.Context(), client.Room{Name: "ops", Invite: []id.UserID{id.UserID(b.options.UserID), ben.UserID}})
+	require.NoError(t, err)
+	require.NoError(t, b.ada.WaitUntilJoined(soon(t), room, id.UserID(b.options.UserID), ben.UserID))
+	b.room = room
+	first, err := ben.Say(t.Context(), room, "!mosaic status") // the bot has ben's key from here on
+	require.NoError(t, err)
+	b.answered(t, first, "")
+
+	post := &lateToDevice{held: true, from: b.ada.UserID.String()}
+	b.homeserver.set(post.handle(b.homeserver))
+	late := b.say(t, "!mosaic dispatch coder \"late\"")
+	require.Eventually(t, func() bool {
+		return b.count(t, `SELECT count(*) FROM journal WHERE event_id = $1 AND state = 'waiting'`, late) == 1
+	}, patience, tick)
+	passing, err := ben.Say(t.Context(), room, "!mosaic status")
+	require.NoError(t, err)
+	b.answered(t, passing, "")
+	require.Empty(t, b.fleet.listDispatches(t))
+
+	post.release()
+	_, err = ben.Say(t.Context(), room, "anything new ends the waiting sync")
+	require.NoError(t, err)
+	require.Contains(t, b.answered(t, late, "D-1").Body, "could read this only")
+	b.quiet(t)
+	require.Len(t, b.replies(late), 1)
+}
+
+// lateToDevice keeps someone's to-device messages back.
+type lateToDevice struct {
+	from  string
+	mutex sync.Mutex
+	held  bool
+	kept  []any
+}
+
+func (l *lateToDevice) release() {
+	l.mutex.Lock()
+	l.held = false
+	l.mutex.Unlock()
+}
+
+func (l *lateToDevice) handle(p *proxy) func(w http.ResponseWriter, r *http.Request) bool {
+	return changeSync(p, func(response map[string]any) {
+		l.mutex.Lock()
+		defer l.mutex.Unlock()
+		part, _ := response["to_device"].(map[string]any)
+		events, _ := part["events"].([]any)
+		var passing []any
+		for _, evt := range events {
+			if fields, _ := evt.(map[string]any); fields["sender"] == l.from {
+				l.kept = append(l.kept, evt)
+			} else {
+				passing = append(passing, evt)
+			}
+		}
+		if !l.held {
+			passing, l.kept = append(passing, l.kept...), nil
+		}
+		response["to_device"] = map[string]any{"events": passing}
+	})
+}
+
+// changeSync has each sync answered with a changed response.
+func changeSync(p *proxy, change func(response map[string]any)) func(w http.ResponseWriter, r *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/sync") || r.URL.Query().Get("timeout") == "0" {
+			return false
+		}
+		answer := httptest.NewRecorder()
+		p.forward.ServeHTTP(answer, r)
+		var response map[string]any
+		if json.Unmarshal(answer.Body.Bytes(), &response) == nil {
+			change(response)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(answer.Code)
+		_ = json.NewEncoder(w).Encode(response)
+		return true
+	}
+}
+
+func TestAnEventThatCannotBeStoredDoesNotStopTheSync(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	running := b.start(t)
+	b.talk(t)
+	b.answered(t, b.say(t, "!mosaic status"), "")
+	b.homeserver.set(changeSync(b.homeserver, func(response map[string]any) {
+		rooms, _ := response["rooms"].(map[string]any)
+		joined, _ := rooms["join"].(map[string]any)
+		room, ok := joined[b.room.String()].(map[string]any)
+		if !ok {
+			return
+		}
+		room["state"] = map[string]any{"events": []any{map[string]any{
+			"type": "m.room.member", "state_key": "@nul:localhost", "sender": "@nul:localhost", "event_id": "$nul", "origin_server_ts": 1,
+			"content": map[string]any{"membership": "join", "displayname": "nul\x00"},
+		}}}
+	}))
+	b.answered(t, b.say(t, "!mosaic dispatch coder \"beside the poison\""), "D-1")
+	b.homeserver.set(nil)
+	require.Eventually(t, func() bool { return running.syncer.state() == nil }, patience, tick)
+}
+
+func TestHealthSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.options.Listen = "127.0.0.1:0"
+	running := b.start(t)
+	b.talk(t)
+	ask := func(path string) int {
+		response, err := http.Get("http://" + running.listener.Addr().String() + path)
+		require.NoError(t, err)
+		response.Body.Close()
+		return response.StatusCode
+	}
+	require.Eventually(t, func() bool { return ask("/readyz") == http.StatusOK }, patience, tick)
+	require.Equal(t, http.StatusOK, ask("/metrics"))
+	require.Equal(t, "ok", running.Health(t.Context()).Parts["device"], "the own device is verified")
+
+	b.gateway.set(unavailable)
+	require.Equal(t, http.StatusServiceUnavailable, ask("/readyz"))
+	require.Equal(t, http.StatusOK, ask("/healthz"))
+	require.NotEqual(t, "ok", running.Health(t.Context()).Parts["gateway"])
+	b.gateway.set(nil)
+
+	b.homeserver.set(unavailable)
+	b.say(t, "anything new ends the waiting sync")
+	require.Eventually(t, func() bool { return running.Health(t.Context()).Parts["homeserver"] != "ok" }, patience, tick)
+	b.homeserver.set(nil)
+	require.Eventually(t, func() bool { return running.Health(t.Context()).Ready() }, patience, tick)
+}

@@ -1,0 +1,162 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/stretchr/testify/require"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+)
+
+func TestEveryChangeHasARule(t *testing.T) {
+	t.Parallel()
+	document, err := openapi3.NewLoader().LoadFromData(register.Contract)
+	require.NoError(t, err)
+	for path, item := range document.Paths.Map() {
+		for method, operation := range item.Operations() {
+			_, ruled := rules[operation.OperationID]
+			require.Equal(t, method != http.MethodGet, ruled, "%s %s", method, path)
+		}
+	}
+}
+
+func TestNothingIsDoneOrReadWithoutALiveToken(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	document, err := openapi3.NewLoader().LoadFromData(register.Contract)
+	require.NoError(t, err)
+	expired, err := IssueToken(t.Context(), b.database, tenant, "olga", []string{"operate"}, time.Nanosecond)
+	require.NoError(t, err)
+	for path, item := range document.Paths.Map() {
+		for method := range item.Operations() {
+			if !strings.HasPrefix(path, "/api/") {
+				continue
+			}
+			for _, token := range []string{"", "mosaic_wrong", expired} {
+				address := strings.NewReplacer("{dispatch}", "D-1", "{proposal}", "P-1", "{seat}", "ceo", "{name}", "x").Replace(path)
+				status, header, body := b.raw(t, method, address, token, "")
+				require.Equal(t, http.StatusUnauthorized, status, "%s %s", method, path)
+				require.Equal(t, "Bearer", header.Get("WWW-Authenticate"))
+				require.Equal(t, register.ProblemCodeUnauthorized, problemIn(t, body).Code)
+			}
+		}
+	}
+}
+
+func TestARevokedTokenIsNoToken(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	_, err := b.olga.WhoAmI(t.Context(), register.By{})
+	require.NoError(t, err)
+	revoked, err := RevokeTokens(t.Context(), b.database, tenant, "olga")
+	require.NoError(t, err)
+	require.Equal(t, int64(1), revoked)
+	_, err = b.olga.WhoAmI(t.Context(), register.By{})
+	requireCode(t, register.ProblemCodeUnauthorized, err)
+	require.True(t, register.Retryable(err), "a 401 never consumes a command")
+	_, err = IssueToken(t.Context(), b.database, tenant, "nobody", []string{"read"}, 0)
+	require.EqualError(t, err, "There is no identity nobody.")
+}
+
+func TestTokensAreKeptOnlyAsHashes(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.dispatch(t, ask(1))
+	require.NotContains(t, b.log.String(), b.tokens["olga"])
+	require.NotContains(t, b.log.String(), "Add a health check", "briefs stay out of the log")
+	require.Contains(t, b.log.String(), `"operation":"createDispatch"`)
+	require.Contains(t, b.log.String(), `"caller":"olga"`)
+}
+
+func TestScopesAndRolesBothHaveToAllow(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	set := register.SetBudget(register.BudgetSetRequest{Provider: "claude", Unit: "credits", LimitMicros: 1, ResetAt: time.Now().Add(time.Hour)})
+	create := register.CreateDispatch(ask(1))
+	claim := register.ClaimDispatch(register.ClaimRequest{Role: "coder", Worker: "coder-1"})
+	seat := register.PutSeat("ceo", register.SeatRequest{Lens: "mission", Identity: "olga"})
+	identity := register.PutIdentity("eve", register.IdentityRequest{Kind: register.IdentityRequestKindHuman, Roles: []register.FleetRole{register.FleetRoleAdmin}})
+	room := register.BindRoom(register.RoomBinding{Room: "!r", Purposes: []register.RoomPurpose{register.RoomPurposeFleet}})
+	for _, c := range []struct {
+		api      *register.API
+		mutation register.Mutation
+		allowed  bool
+	}{
+		{b.reader, create, false},
+		{b.reader, set, false},
+		{b.worker, create, false},
+		{b.bot, create, false}, // the bot itself has no role
+		{b.olga, create, true},
+		{b.olga, set, true},
+		{b.olga, claim, false},
+		{b.olga, seat, false},
+		{b.olga, identity, false},
+		{b.olga, room, false},
+		{b.admin, seat, true},
+		{b.admin, room, true},
+		{b.admin, create, true},
+		{b.worker, claim, true},
+	} {
+		if c.allowed {
+			b.send(t, c.api, c.mutation, nil)
+			continue
+		}
+		refused := b.refused(t, register.ProblemCodeForbidden, c.api, c.mutation)
+		require.NotEmpty(t, refused.NextStep)
+	}
+	require.Equal(t, "coder-1 may not dispatch work; that takes the role operator or admin.",
+		b.refusedAs(t, register.ProblemCodeForbidden, b.bot, "coder-1", create).Detail)
+}
+
+func (b *bundle) refusedAs(t *testing.T, code register.ProblemCode, api *register.API, actor string, mutation register.Mutation) *register.Error {
+	t.Helper()
+	return requireCode(t, code, api.Send(t.Context(), register.By{Actor: actor, Key: actor + mutation.Path}, mutation, nil))
+}
+
+func TestOnlyABotOrAnAdminActsForOthersAndOnlyForThoseWhoAreKnown(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, actor := range []string{"@olga:localhost", "olga"} {
+		identity, err := b.bot.WhoAmI(t.Context(), register.By{Actor: actor})
+		require.NoError(t, err)
+		require.Equal(t, "olga", identity.Name)
+		require.Equal(t, []register.FleetRole{register.FleetRoleOperator}, identity.Roles)
+	}
+	_, err := b.admin.WhoAmI(t.Context(), register.By{Actor: "olga"})
+	require.NoError(t, err)
+	_, err = b.olga.WhoAmI(t.Context(), register.By{Actor: "root"})
+	requireCode(t, register.ProblemCodeForbidden, err)
+	_, err = b.olga.WhoAmI(t.Context(), register.By{Actor: "olga"})
+	require.NoError(t, err, "one may name oneself")
+	for _, stranger := range []string{"@eve:localhost", "@OLGA:localhost", "@olga:evil.example", "eve"} {
+		_, err = b.bot.WhoAmI(t.Context(), register.By{Actor: stranger})
+		requireCode(t, register.ProblemCodeActorUnknown, err)
+	}
+
+	var dispatch register.Dispatch
+	require.NoError(t, b.bot.Send(t.Context(), register.By{Actor: "@olga:localhost", Key: "$event"}, register.CreateDispatch(ask(1)), &dispatch))
+	require.Equal(t, "olga", dispatch.CreatedBy)
+}
+
+func TestAMatrixIDBelongsToOneIdentity(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	refused := b.refused(t, register.ProblemCodeInvalid, b.admin, register.PutIdentity("eve", register.IdentityRequest{
+		Kind: register.IdentityRequestKindHuman, MatrixID: "@olga:localhost", Roles: []register.FleetRole{},
+	}))
+	require.Equal(t, "@olga:localhost already belongs to olga.", refused.Detail)
+}
+
+func TestATokenOfAnotherTenantIsNoToken(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	require.NoError(t, EnsureIdentity(t.Context(), b.database, "globex", "olga", "human", []string{"admin"}))
+	token, err := IssueToken(t.Context(), b.database, "globex", "olga", []string{"admin"}, 0)
+	require.NoError(t, err)
+	_, err = register.NewAPI(b.URL(), token).WhoAmI(t.Context(), register.By{})
+	requireCode(t, register.ProblemCodeUnauthorized, err)
+}

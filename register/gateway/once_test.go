@@ -1,0 +1,118 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+)
+
+func TestARepeatedChangeIsAnsweredByteForByte(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.budget(t)
+	b.send(t, b.admin, register.PutSeat("ceo", register.SeatRequest{Lens: "mission", Identity: "olga"}), nil)
+	created := b.dispatch(t, ask(5))
+	claim := b.claim(t)
+	var proposal register.Proposal
+	b.send(t, b.olga, register.OpenProposal(register.ProposalRequest{Title: "Release now", Quorum: 1, Pass: register.PassRuleUnanimous}), &proposal)
+	waiting := b.dispatch(t, ask(20))
+	for _, c := range []struct {
+		token    string
+		mutation register.Mutation
+	}{
+		{"olga", register.CreateDispatch(ask(1))},
+		{"olga", register.CancelDispatch(waiting.ID, "why")},
+		{"coder-1", register.ClaimDispatch(register.ClaimRequest{Role: "coder", Worker: "coder-1"})},
+		{"coder-1", register.HeartbeatDispatch(created.ID, register.HeartbeatRequest{Claim: claim.ID, Progress: "half"})},
+		{"coder-1", register.CompleteDispatch(created.ID, register.CompleteRequest{Claim: claim.ID, Outcome: "done", Unmetered: "no meter"})},
+		{"olga", register.SetBudget(register.BudgetSetRequest{Provider: "codex", Unit: "tokens", LimitMicros: 9, ResetAt: time.Now().Add(time.Hour)})},
+		{"olga", register.ResetBudget(register.BudgetResetRequest{Provider: "claude", ResetAt: time.Now().Add(time.Hour), Zero: true})},
+		{"olga", register.OpenProposal(register.ProposalRequest{Title: "Another"})},
+		{"olga", register.CastVote(proposal.ID, "ceo", register.VoteRequest{Verdict: register.VerdictConditional, EventID: "$1"})},
+		{"olga", register.WithdrawVote(proposal.ID, "ceo", "$1")},
+		{"root", register.PutSeat("cto", register.SeatRequest{Lens: "feasibility", Identity: "olga"})},
+		{"root", register.BindRoom(register.RoomBinding{Room: "!r:localhost", Purposes: []register.RoomPurpose{"board", "fleet"}})},
+		{"root", register.PutIdentity("eve", register.IdentityRequest{Kind: "human", Roles: []register.FleetRole{"viewer"}})},
+	} {
+		key := []string{"Idempotency-Key", c.mutation.Method + c.mutation.Path}
+		status, _, first := b.raw(t, c.mutation.Method, c.mutation.Path, b.tokens[c.token], string(c.mutation.Body), key...)
+		require.Equal(t, 2, status/100, "%s %s: %s", c.mutation.Method, c.mutation.Path, first)
+		before, err := b.store.NumberEvents(t.Context())
+		require.NoError(t, err)
+		again, _, second := b.raw(t, c.mutation.Method, c.mutation.Path, b.tokens[c.token], string(c.mutation.Body), key...)
+		require.Equal(t, status, again)
+		require.Equal(t, string(first), string(second), c.mutation.Path)
+		after, err := b.store.NumberEvents(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, before, after, "%s %s happened once", c.mutation.Method, c.mutation.Path)
+
+		if c.mutation.Body != nil {
+			other, _, body := b.raw(t, c.mutation.Method, c.mutation.Path, b.tokens[c.token], string(c.mutation.Body)+" ", key...)
+			require.Equal(t, http.StatusConflict, other)
+			require.Equal(t, register.ProblemCodeIdempotencyMismatch, problemIn(t, body).Code)
+		}
+	}
+}
+
+func TestAnAnswerLostAfterTheCommitIsGivenAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.budget(t)
+	var lose atomic.Bool
+	crashing := b.start(t, "crashing", b.log, func(g *Gateway) {
+		next := g.server.Handler
+		g.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !lose.CompareAndSwap(true, false) {
+				next.ServeHTTP(w, r)
+				return
+			}
+			next.ServeHTTP(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler) // the connection dies with the answer
+		})
+	})
+	lose.Store(true)
+	api := register.NewAPI(crashing.URL(), b.tokens["olga"])
+	by := register.By{Key: "$lost"}
+	err := api.Send(t.Context(), by, register.CreateDispatch(ask(10)), nil)
+	require.True(t, register.Retryable(err), "%v", err)
+
+	var again register.Dispatch
+	require.NoError(t, b.olga.Send(t.Context(), by, register.CreateDispatch(ask(10)), &again), "another gateway knows the answer")
+	require.Equal(t, "D-1", again.ID)
+	require.Equal(t, "crashing", again.Host)
+	list, err := b.olga.Dispatches(t.Context(), register.By{}, "", 0)
+	require.NoError(t, err)
+	require.Len(t, list.Dispatches, 1)
+}
+
+func TestConcurrentRepeatsOnTwoGatewaysHappenOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.budget(t)
+	beta := register.NewAPI(b.start(t, "beta", b.log).URL(), b.tokens["olga"])
+	apis := []*register.API{b.olga, beta}
+	answers := make([]register.Dispatch, 12)
+	var wait sync.WaitGroup
+	for i := range answers {
+		wait.Go(func() {
+			_ = apis[i%2].Send(t.Context(), register.By{Key: "$same"}, register.CreateDispatch(ask(1)), &answers[i])
+		})
+	}
+	wait.Wait()
+	first, err := json.Marshal(answers[0])
+	require.NoError(t, err)
+	for _, answer := range answers {
+		body, err := json.Marshal(answer)
+		require.NoError(t, err)
+		require.Equal(t, string(first), string(body))
+	}
+	require.Equal(t, "D-1", answers[0].ID)
+}

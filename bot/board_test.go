@@ -148,6 +148,38 @@ func TestStrangersDoNotVoteAndAreToldOnce(t *testing.T) {
 	require.Len(t, b.replies(b.message.EventID), 1)
 }
 
+func TestAKnownPersonWithoutASeatIsToldOnce(t *testing.T) {
+	t.Parallel()
+	b := setupBoard(t)
+	dora := localtest.Person(t, "Dora")
+	b.fleet.identify(t, "dora", dora.UserID.String(), register.FleetRoleBoard)
+	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, dora.UserID))
+	for _, key := range []string{"✅", "❌"} {
+		_, err := dora.React(t.Context(), b.room, b.message.EventID, key)
+		require.NoError(t, err)
+	}
+	b.answered(t, b.message.EventID, "You hold no seat")
+	b.quiet(t)
+	require.Len(t, b.replies(b.message.EventID), 1)
+	require.Empty(t, b.fleet.proposal(t, b.proposal.ID).Votes)
+}
+
+func TestAVoteTakenBackBeforeItCountedNeverCounts(t *testing.T) {
+	t.Parallel()
+	b := setupBoard(t)
+	b.gateway.set(unavailable)
+	vote, err := b.ada.React(t.Context(), b.room, b.message.EventID, "✅")
+	require.NoError(t, err)
+	_, err = b.ada.Redact(t.Context(), b.room, vote, "")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return b.count(t, `SELECT count(*) FROM journal WHERE redacts = $1`, vote) == 1 }, patience, tick)
+	b.gateway.set(nil)
+	require.Eventually(t, func() bool {
+		return b.count(t, `SELECT count(*) FROM journal WHERE redacts = $1 AND state = 'dropped'`, vote) == 1
+	}, patience, tick)
+	require.Empty(t, b.fleet.proposal(t, b.proposal.ID).Votes)
+}
+
 func TestAVoteCastWhileTheGatewayIsDownCountsLaterAndOnce(t *testing.T) {
 	t.Parallel()
 	b := setupBoard(t)

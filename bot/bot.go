@@ -230,6 +230,9 @@ func (b *Bot) sweep(ctx context.Context) {
 }
 
 func (b *Bot) sweepOnce(ctx context.Context) error {
+	if err := b.journal.expire(ctx); err != nil {
+		return fmt.Errorf("setting aside what no key came for: %w", err)
+	}
 	hear, err := b.journal.rooms(ctx)
 	if err != nil {
 		return fmt.Errorf("reading which rooms have something to hear: %w", err)

@@ -48,6 +48,18 @@ func TestACommandInAThreadIsAnsweredThere(t *testing.T) {
 	require.Equal(t, root, reply.ThreadRoot)
 }
 
+func TestARoomOfVersion12IsARoomLikeAnyOther(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.start(t)
+	room, err := b.ada.CreateRoom(t.Context(), client.Room{Name: "twelve", Version: "12", Invite: []id.UserID{id.UserID(b.options.UserID), b.third(t)}})
+	require.NoError(t, err)
+	require.NotContains(t, room.String(), ":")
+	require.NoError(t, b.ada.WaitUntilJoined(soon(t), room, id.UserID(b.options.UserID)))
+	b.room = room
+	b.answered(t, b.say(t, "!mosaic dispatch coder \"twelve\""), "D-1")
+}
+
 func TestAQuotedReplyIsReadWithoutItsQuote(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

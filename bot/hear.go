@@ -151,11 +151,6 @@ func (b *Bot) attempt(ctx context.Context, h *heard) (err error) {
 
 // awaitKey holds the lane for a short while, asks for the key once, and waits on beside the lane.
 func (b *Bot) awaitKey(ctx context.Context, h *heard) (hold bool, wait time.Duration) {
-	age := b.now().Sub(h.ArrivedAt)
-	if age > keyPatience {
-		b.setAside(ctx, h, "no key came with which it can be read")
-		return false, 0
-	}
 	if h.State != stateWaiting {
 		if err := b.journal.wait(ctx, h); err != nil {
 			return true, time.Second
@@ -164,10 +159,10 @@ func (b *Bot) awaitKey(ctx context.Context, h *heard) (hold bool, wait time.Dura
 	if !h.KeyAsked {
 		b.askForKey(ctx, h)
 	}
-	if age < laneHold {
+	if age := b.now().Sub(h.ArrivedAt); age < laneHold {
 		return true, laneHold - age
 	}
-	return false, keyPatience - age + time.Second
+	return false, 0
 }
 
 // keep holds a command or vote that the gateway did not take, for the same bytes to be sent again, and tells its sender once.

@@ -20,6 +20,8 @@ import (
 func TestACommandWhoseKeyIsLateLetsOthersPassAndRunsWhenItComes(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
+	post := &lateToDevice{from: b.ada.UserID.String()}
+	b.homeserver.set(post.handle(b.homeserver))
 	b.start(t)
 	ben := localtest.Person(t, "Ben")
 	b.fleet.identify(t, "ben", ben.UserID.String(), register.FleetRoleOperator)
@@ -31,8 +33,7 @@ func TestACommandWhoseKeyIsLateLetsOthersPassAndRunsWhenItComes(t *testing.T) {
 	require.NoError(t, err)
 	b.answered(t, first, "")
 
-	post := &lateToDevice{held: true, from: b.ada.UserID.String()}
-	b.homeserver.set(post.handle(b.homeserver))
+	post.hold(true)
 	late := b.say(t, "!mosaic dispatch coder \"late\"")
 	require.Eventually(t, func() bool {
 		return b.count(t, `SELECT count(*) FROM journal WHERE event_id = $1 AND state = 'waiting'`, late) == 1
@@ -42,7 +43,7 @@ func TestACommandWhoseKeyIsLateLetsOthersPassAndRunsWhenItComes(t *testing.T) {
 	b.answered(t, passing, "")
 	require.Empty(t, b.fleet.listDispatches(t))
 
-	post.release()
+	post.hold(false)
 	_, err = ben.Say(t.Context(), room, "anything new ends the waiting sync")
 	require.NoError(t, err)
 	require.Contains(t, b.answered(t, late, "D-1").Body, "could read this only")
@@ -58,9 +59,9 @@ type lateToDevice struct {
 	kept  []any
 }
 
-func (l *lateToDevice) release() {
+func (l *lateToDevice) hold(held bool) {
 	l.mutex.Lock()
-	l.held = false
+	l.held = held
 	l.mutex.Unlock()
 }
 

@@ -120,9 +120,14 @@ func scanHeard(row dbutil.Scannable) (*heard, error) {
 	return &h, nil
 }
 
-// open returns what a room still has to deal with, in the order it was heard.
+// open returns what a room can deal with, in the order it was heard. What waits for a key longer than a lane is held comes
+// back when some key of its session is there, so that a flood of it cannot hide what came later.
 func (j *journal) open(ctx context.Context, room id.RoomID, limit int) ([]*heard, error) {
-	rows, err := j.database.Query(ctx, selectHeard+`WHERE room_id = $1 AND state IN ('new', 'waiting', 'prepared') ORDER BY seq LIMIT $2`, room, limit)
+	rows, err := j.database.Query(ctx, selectHeard+`
+		WHERE room_id = $1 AND state IN ('new', 'waiting', 'prepared')
+		  AND (state <> 'waiting' OR arrived_at > $3 OR EXISTS (
+		      SELECT 1 FROM crypto_megolm_inbound_session s WHERE s.session_id = journal.session_id AND s.session IS NOT NULL))
+		ORDER BY seq LIMIT $2`, room, limit, j.now().Add(-laneHold).UTC())
 	return dbutil.NewRowIterWithError(rows, scanHeard, err).AsList()
 }
 
@@ -163,6 +168,14 @@ func (j *journal) end(ctx context.Context, h *heard, state, reason string) error
 func (j *journal) wait(ctx context.Context, h *heard) error {
 	_, err := j.database.Exec(ctx, `UPDATE journal SET state = 'waiting' WHERE seq = $1`, h.Seq)
 	h.State = stateWaiting
+	return err
+}
+
+// expire sets aside what has waited for a key for longer than anyone expects an answer.
+func (j *journal) expire(ctx context.Context) error {
+	now := j.now().UTC()
+	_, err := j.database.Exec(ctx, `UPDATE journal SET state = 'aside', ended_at = $1, reason = 'no key came with which it can be read'
+		WHERE state = 'waiting' AND arrived_at < $2`, now, now.Add(-keyPatience))
 	return err
 }
 

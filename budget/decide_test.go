@@ -44,7 +44,7 @@ func TestTheLadderAdmitsThenLowersThenQueuesThenRefuses(t *testing.T) {
 	require.Equal(t, Admit, first.Outcome)
 	require.Equal(t, "opus", first.Tier.Model)
 	require.Equal(t, []Hold{{Window: 10, Micros: 10 * Micro}}, first.Holds)
-	require.Equal(t, "Admitted on opus. Needs 10 credits; even spread allows 12.5 credits now.", first.Reason())
+	require.Equal(t, "Admitted on opus. Needs 10 credits; even spread allows 12.5 now.", first.Reason())
 	first.Apply(fleet)
 
 	second := decide(t, ask(2, 10*Micro), fleet, start)
@@ -53,7 +53,7 @@ func TestTheLadderAdmitsThenLowersThenQueuesThenRefuses(t *testing.T) {
 	require.Equal(t, "sonnet", second.Tier.Model)
 	require.Equal(t, 6*Micro, int(second.Holds[0].Micros))
 	require.Equal(t, []Verdict{OverPace, Admitted}, verdicts(second))
-	require.Equal(t, "Lowered from opus to sonnet. Needs 10 credits; even spread allows 2.5 credits more now, and this from 2026-11-23 09:01:30 UTC.", second.Reason())
+	require.Equal(t, "Lowered from opus to sonnet. On opus: Needs 10 credits; even spread allows 2.5 now.", second.Reason())
 	second.Apply(fleet)
 
 	third := decide(t, ask(3, 50*Micro), fleet, start)

@@ -10,9 +10,9 @@ func (a *Attempt) Reason() string {
 	need := Format(a.Need.Micros, a.Need.Unit)
 	switch a.Verdict {
 	case Admitted:
-		return fmt.Sprintf("Needs %s; even spread allows %s now.", need, Short(max(0, a.Room), a.Need.Unit))
-	case OverPace:
-		return fmt.Sprintf("Needs %s; even spread allows %s more now, and this from %s.", need, Short(max(0, a.Room), a.Need.Unit), instant(a.Start))
+		return fmt.Sprintf("Needs %s; even spread allows %s now.", need, Short(max(0, a.Room), ""))
+	case OverPace: // when it will fit is Start: whoever shows the attempt shows that too
+		return fmt.Sprintf("Needs %s; even spread allows %s now.", need, Short(max(0, a.Room), ""))
 	case OverCap:
 		if a.never {
 			return fmt.Sprintf("Needs %s; the whole window %s is smaller.", need, a.Window)
@@ -38,11 +38,11 @@ func (d *Decision) Reason() string {
 	case d.Outcome == Refuse:
 		return d.refusal()
 	case d.Outcome == Queue:
-		return fmt.Sprintf("Waits for %s until %s. %s", d.Tier.Model, instant(d.Start), d.Attempts[d.chosen].Reason())
+		return fmt.Sprintf("Waits for %s. %s", d.Tier.Model, d.Attempts[d.chosen].Reason())
 	case !d.Metered:
 		return fmt.Sprintf("Admitted on %s without a hold: meter unknown, no live budget window for %s.", d.Tier.Model, d.Tier.Provider)
 	case d.Lowered:
-		return fmt.Sprintf("Lowered from %s to %s. %s", d.Requested.Model, d.Tier.Model, d.Attempts[0].Reason())
+		return fmt.Sprintf("Lowered from %s to %s. On %s: %s", d.Requested.Model, d.Tier.Model, d.Requested.Model, d.Attempts[0].Reason())
 	case d.request.Lifted:
 		return fmt.Sprintf("Admitted on %s; an override lifted the pace. Needs %s.", d.Tier.Model, d.need())
 	}

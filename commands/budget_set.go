@@ -100,7 +100,7 @@ func changeText(change register.BudgetChange, zone *time.Location) string {
 	lines := []string{
 		fmt.Sprintf("**%s: %s until %s**", windowOf(w), amount(w.LimitMicros, w.Unit), ahead(w.ResetAt, change.Now, zone)),
 		began(change, zone),
-		fmt.Sprintf("Allowed now: %s of %s · step %s", bare(w.AllowanceMicros), amount(w.LimitMicros-w.FloorMicros, w.Unit), w.Step),
+		fmt.Sprintf("Allowance now: %s of %s · step %s", allowance(w), amount(w.LimitMicros-w.FloorMicros, w.Unit), w.Step),
 	}
 	if w.FloorMicros > 0 {
 		lines = append(lines, "Kept back: "+amount(w.FloorMicros, w.Unit))

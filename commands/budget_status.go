@@ -81,7 +81,7 @@ func windowLine(w register.Window, now time.Time, zone *time.Location) string {
 	}
 	parts := []string{
 		fmt.Sprintf("**%s** %s %s of %s", windowOf(w), bar(w.UsedMicros, w.LimitMicros), bare(w.UsedMicros), amount(w.LimitMicros, w.Unit)),
-		"allowed now " + bare(w.AllowanceMicros),
+		"allowance now " + allowance(w),
 		"pace " + pace(w),
 		string(w.Step),
 		"resets " + away(w.ResetAt, now),
@@ -91,6 +91,14 @@ func windowLine(w register.Window, now time.Time, zone *time.Location) string {
 		parts = append(parts, fmt.Sprintf("%d waiting", w.Waiting))
 	}
 	return strings.Join(parts, " · ")
+}
+
+// allowance is what an even spread allows by now, and the slack above it that admission may use.
+func allowance(w register.Window) string {
+	if w.BurstMicros == 0 {
+		return bare(w.AllowanceMicros)
+	}
+	return bare(w.AllowanceMicros) + " (+" + bare(w.BurstMicros) + " slack)"
 }
 
 // bar shows a share in ten cells; whatever is more than nothing shows.

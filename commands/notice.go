@@ -2,6 +2,7 @@ package commands
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
@@ -90,11 +91,12 @@ func stepped(event register.Event, zone *time.Location) string {
 	step, w := event.Step, event.Step.Window
 	lines := []string{
 		fmt.Sprintf("**%s: %s → %s**", windowOf(w), step.From, step.To),
-		fmt.Sprintf("%s %s of %s used · allowed now %s", bar(w.UsedMicros, w.LimitMicros), bare(w.UsedMicros), amount(w.LimitMicros, w.Unit), bare(w.AllowanceMicros)),
+		fmt.Sprintf("%s %s of %s used · allowance now %s", bar(w.UsedMicros, w.LimitMicros), bare(w.UsedMicros), amount(w.LimitMicros, w.Unit), allowance(w)),
 		explained(step.Text, event.At, zone),
 		meaning(step),
 	}
-	if step.ModelFrom != "" && step.ModelTo != "" && step.ModelFrom != step.ModelTo {
+	told := strings.Contains(step.Text, step.ModelFrom) && strings.Contains(step.Text, step.ModelTo)
+	if step.ModelFrom != "" && step.ModelTo != "" && step.ModelFrom != step.ModelTo && !told {
 		lines = append(lines, fmt.Sprintf("%s: %s → %s", orWork(step.Dispatch), escape(step.ModelFrom), escape(step.ModelTo)))
 	}
 	if w.Waiting > 0 {

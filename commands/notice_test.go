@@ -63,13 +63,12 @@ func TestAStepSaysWhatItMeansWhenItEasesAndWhatCanBeDone(t *testing.T) {
 	t.Parallel()
 	noticed(t, register.Event{Type: register.EventTypeBudgetStep, Step: register.StepChange{
 		From: register.StepNormal, To: register.StepDowngrade, Dispatch: "D-5", ModelFrom: "opus", ModelTo: "sonnet", EasesAt: monday.Add(40 * time.Minute),
-		Text: "Lowered from opus to sonnet.", Window: window(func(w *register.Window) { w.UsedMicros = 270 * credit }),
+		Text: "D-5 was lowered from opus to sonnet.", Window: window(func(w *register.Window) { w.UsedMicros = 270 * credit }),
 	}}, false,
 		"claude: normal → downgrade",
-		"▰▰▰▰▰▱▱▱▱▱ 270 of 500 credits used · allowed now 250",
-		"Lowered from opus to sonnet.",
+		"▰▰▰▰▰▱▱▱▱▱ 270 of 500 credits used · allowance now 250",
+		"D-5 was lowered from opus to sonnet.",
 		"New work goes to a cheaper model where one saves, unless it asks for its model exactly.",
-		"D-5: opus → sonnet",
 		"Eases Mon 23 Nov 10:40 CET, in 40 min if nothing more is spent",
 		"Now: look with !mosaic budget status claude, or cancel what can wait.")
 	noticed(t, register.Event{Type: register.EventTypeBudgetStep, Step: register.StepChange{
@@ -77,7 +76,7 @@ func TestAStepSaysWhatItMeansWhenItEasesAndWhatCanBeDone(t *testing.T) {
 		Window: window(func(w *register.Window) { w.UsedMicros, w.Waiting = 500*credit, 1 }),
 	}}, true,
 		"claude: downgrade → refuse",
-		"▰▰▰▰▰▰▰▰▰▰ 500 of 500 credits used · allowed now 250",
+		"▰▰▰▰▰▰▰▰▰▰ 500 of 500 credits used · allowance now 250",
 		"The cap is reached.",
 		"The cap is reached: new work waits for the reset, and what cannot wait is refused.",
 		"1 dispatch waits: !mosaic list queued",
@@ -85,7 +84,7 @@ func TestAStepSaysWhatItMeansWhenItEasesAndWhatCanBeDone(t *testing.T) {
 	noticed(t, register.Event{Type: register.EventTypeBudgetStep, Step: register.StepChange{
 		From: register.StepQueue, To: register.StepNormal, Window: window(func(*register.Window) {}),
 	}}, false,
-		"claude: queue → normal", "▰▰▰▰▱▱▱▱▱▱ 210 of 500 credits used · allowed now 250", "Work runs on the model it asks for again.")
+		"claude: queue → normal", "▰▰▰▰▱▱▱▱▱▱ 210 of 500 credits used · allowance now 250", "Work runs on the model it asks for again.")
 }
 
 func proposal(change func(*register.Proposal)) register.Proposal {

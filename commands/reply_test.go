@@ -152,10 +152,10 @@ func TestBudgetStatusIsOneLineAWindow(t *testing.T) {
 	reads(t, budgetText(status, "", berlin(t)),
 		"Budget: claude/team-a weekly stands on queue",
 		"",
-		"- claude ▰▰▰▰▱▱▱▱▱▱ 210 of 500 credits · allowed now 250 · pace 84 % · normal · resets in 6 d 3 h · user-entered",
-		"- claude/team-a weekly ▰▰▰▰▰▰▱▱▱▱ 1.3M of 2M tokens · allowed now 1M · pace 130 % · queue · resets in 6 d 3 h · user-entered · 2 waiting",
-		"- codex ▱▱▱▱▱▱▱▱▱▱ 0 of 500 credits · allowed now 0 · pace 0 % · normal · resets in 6 d 3 h · user-entered",
-		"- gemini ▰▰▰▰▱▱▱▱▱▱ 210 of 500 credits · allowed now 0 · pace far ahead · normal · resets in 6 d 3 h · user-entered",
+		"- claude ▰▰▰▰▱▱▱▱▱▱ 210 of 500 credits · allowance now 250 · pace 84 % · normal · resets in 6 d 3 h · user-entered",
+		"- claude/team-a weekly ▰▰▰▰▰▰▱▱▱▱ 1.3M of 2M tokens · allowance now 1M · pace 130 % · queue · resets in 6 d 3 h · user-entered · 2 waiting",
+		"- codex ▱▱▱▱▱▱▱▱▱▱ 0 of 500 credits · allowance now 0 · pace 0 % · normal · resets in 6 d 3 h · user-entered",
+		"- gemini ▰▰▰▰▱▱▱▱▱▱ 210 of 500 credits · allowance now 0 · pace far ahead · normal · resets in 6 d 3 h · user-entered",
 		"- pi lapsed Mon 23 Nov 09:00 CET, its use is unknown; set it again: !mosaic budget set --provider pi --limit 500 --unit credits --reset-at +5h")
 	require.Contains(t, budgetText(register.BudgetStatus{Windows: status.Windows[:1]}, "", berlin(t)), "**Budget: claude is on normal**")
 	require.Contains(t, budgetText(register.BudgetStatus{}, "codex", berlin(t)), "**No budget window is set for codex.**")
@@ -174,14 +174,14 @@ func TestAChangedBudgetIsEchoedWithWhatItWas(t *testing.T) {
 	reads(t, changeText(register.BudgetChange{Now: monday, BeganNow: true, After: window(func(w *register.Window) { w.UsedMicros, w.AllowanceMicros, w.Since = 0, 0, monday })}, berlin(t)),
 		"claude: 500 credits until Sun 29 Nov 13:00 CET, in 6 d 3 h",
 		"It starts now with 0 credits used, since no --since was given; spending is spread evenly from here to the reset.",
-		"Allowed now: 0 of 500 credits · step normal")
+		"Allowance now: 0 of 500 credits · step normal")
 	reads(t, changeText(register.BudgetChange{
 		Now: monday, Before: window(func(w *register.Window) { w.LimitMicros = 400 * credit }), Replanned: []string{"D-5", "D-6"},
 		After: window(func(w *register.Window) { w.FloorMicros, w.AllowanceMicros = 50*credit, 225*credit }),
 	}, berlin(t)),
 		"claude: 500 credits until Sun 29 Nov 13:00 CET, in 6 d 3 h",
 		"Since Tue 17 Nov 10:00 CET, 210 credits used; spending is spread evenly up to the reset.",
-		"Allowed now: 225 of 450 credits · step normal",
+		"Allowance now: 225 of 450 credits · step normal",
 		"Kept back: 50 credits",
 		"Before: 400 credits until Sun 29 Nov 13:00 CET, 210 credits used",
 		"Planned anew: D-5, D-6")
@@ -223,5 +223,5 @@ func TestTheFleetIsSeenAtAGlance(t *testing.T) {
 	reads(t, statusText(status, berlin(t)),
 		"Fleet: 1 running, 0 ready and 7 queued", "", "- D-1 running on opus · coder: Add a health check", line, line, line, line, line,
 		"- 2 more queued: !mosaic list queued",
-		"- claude ▰▰▰▰▱▱▱▱▱▱ 210 of 500 credits · allowed now 250 · pace 84 % · normal · resets in 6 d 3 h · user-entered")
+		"- claude ▰▰▰▰▱▱▱▱▱▱ 210 of 500 credits · allowance now 250 · pace 84 % · normal · resets in 6 d 3 h · user-entered")
 }

@@ -61,8 +61,8 @@ func (s *stage) play(ctx context.Context, out io.Writer, progress *local.Progres
 	}{
 		{"The operator tells the fleet what the subscription allows.", s.setBudget},
 		{"Work is admitted; a worker claims it, runs it and reports what it spent.", s.admitted},
-		{"Half the slack is gone: the next dispatch goes to a cheaper model.", s.downgraded},
-		{"The pace is used up: a big dispatch waits, and is told when it will start.", s.queued},
+		{"Half the slack is kept for cheaper models: a bigger dispatch is lowered to one.", s.downgraded},
+		{"The slack is used up: a big dispatch waits, and is told when it will start.", s.queued},
 		{"One that cannot wait is refused, and that rings the operator's phone.", s.refused},
 		{"The waiting dispatch starts as promised.", s.promiseKept},
 		{"The board is asked about the refused one; its vote lifts the pace, and the dispatch runs.", s.overridden},

@@ -76,7 +76,7 @@ func TestWithTheGatewayDownTheCommandIsKeptAndTheSenderToldOnce(t *testing.T) {
 	command := f.say(f.fleet, `!mosaic dispatch coder "Later" --estimate 4`)
 	told, err := f.operator.WaitFor(t.Context(), client.From(f.bot), client.InThread(command), notice)
 	require.NoError(t, err)
-	require.Contains(t, told.Body, "kept")
+	require.Contains(t, told.Body, "Kept")
 
 	require.NoError(t, f.StartGateway(t.Context()))
 	f.reaches("D-1", register.DispatchStateReady)

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ func TestTheLadderIsClimbedRungByRung(t *testing.T) {
 	require.Equal(t, DispatchID(2), *steps[0].Dispatch)
 	require.Equal(t, "queue", steps[1].To)
 	require.Equal(t, 1, steps[1].Window.Waiting)
-	require.Equal(t, "D-3 waits. "+third.Reason, steps[1].Text)
+	require.Equal(t, "D-3 waits for"+strings.TrimPrefix(third.Reason, "Waits for"), steps[1].Text)
 
 	window := b.window(t)
 	require.Equal(t, int64(16*budget.Micro), window.ReservedMicros)

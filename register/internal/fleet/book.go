@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
@@ -225,7 +226,7 @@ func (b *book) explain(window *budget.Window, to budget.Step, moved mover) strin
 		return fmt.Sprintf("All %s are used; nothing more is admitted until the reset.", budget.Format(window.Capacity(), window.Unit))
 	case budget.StepQueue:
 		if moved.text != "" && len(window.Line) == 1 {
-			return fmt.Sprintf("%s waits. %s", moved.dispatch, moved.text)
+			return moved.dispatch.String() + " w" + strings.TrimPrefix(moved.text, "W") // its reason begins with "Waits for"
 		}
 		return fmt.Sprintf("%d dispatches wait on this window.", len(window.Line))
 	case budget.StepDowngrade:

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
 )
 
@@ -107,7 +109,31 @@ func (t *transaction) checkAction(ctx context.Context, action *Action) (string, 
 			NextStep: "Only a refused dispatch needs an override.",
 		}
 	}
-	return fmt.Sprintf("Lift the pace for %s, which was refused: %s The cap still holds.", action.Dispatch, row.Reason), nil
+	return liftText(&row)
+}
+
+// liftText says what an override does in plain words, with what the board must weigh: which work, whose and how much. The
+// reason of the refusal is left out, since its numbers are old when the board reads it.
+func liftText(row *query.Dispatch) (string, error) {
+	var estimate []Amount
+	if err := json.Unmarshal(row.Estimate, &estimate); err != nil {
+		return "", fmt.Errorf("reading the estimate of %s: %w", DispatchID(row.ID), err)
+	}
+	cost := "without an estimate"
+	for i, amount := range estimate {
+		if i == 0 {
+			cost = "estimated at "
+		} else {
+			cost += " and "
+		}
+		cost += budget.Format(amount.Micros, amount.Unit)
+	}
+	brief := strings.Join(strings.Fields(row.Brief), " ")
+	if runes := []rune(brief); len(runes) > 100 {
+		brief = string(runes[:99]) + "…"
+	}
+	return fmt.Sprintf("Lift the pace for %s, %s's refused work for %s, %s on %s: “%s”. The cap still holds.",
+		DispatchID(row.ID), row.CreatedBy, row.Role, cost, row.ModelRequested, brief), nil
 }
 
 // complete fills in what was left out and refuses what no board can decide.

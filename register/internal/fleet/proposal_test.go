@@ -51,7 +51,7 @@ func TestAPassedOverrideRunsTheRefusedDispatchAtOnce(t *testing.T) {
 	b.seat(t)
 	refused := b.refused(t)
 	proposal := b.propose(t, Question{Action: &Action{Kind: ActionOverride, Dispatch: refused.ID}})
-	require.Equal(t, "Lift the pace for D-1, which was refused: "+refused.Reason+" The cap still holds.", proposal.ActionText)
+	require.Equal(t, "Lift the pace for D-1, olga's refused work for coder, estimated at 50 credits on opus: “Add a health check”. The cap still holds.", proposal.ActionText)
 	require.Equal(t, 2, proposal.Quorum)
 	require.Equal(t, Tally{Seats: 3, Needed: 2, Missing: []string{"ceo", "cfo", "cto"}}, proposal.Tally)
 

@@ -91,11 +91,18 @@ func run(ctx context.Context, arguments []string) int {
 		if errors.As(err, &code) {
 			return int(code)
 		}
+		if ctx.Err() != nil {
+			fmt.Fprintln(os.Stderr, "mosaic-matrix: stopped when asked to; nothing it started is left running")
+			return interrupted
+		}
 		fmt.Fprintln(os.Stderr, "mosaic-matrix:", err)
 		return 1
 	}
 	return 0
 }
+
+// interrupted is what a shell expects of a program that ended on Ctrl-C.
+const interrupted = 130
 
 // exitCode ends the program with a code; what there is to say has been said.
 type exitCode int

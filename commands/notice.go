@@ -79,11 +79,7 @@ func ended(d register.Dispatch) string {
 
 func turnedDown(event register.Event, zone *time.Location) string {
 	d := event.Dispatch
-	deadline := ""
-	if !d.Deadline.IsZero() {
-		deadline = "Latest start was to be " + instant(d.Deadline, event.At, zone)
-	}
-	return paragraph("**"+d.ID+" refused** · "+escape(d.Role)+": "+escape(cut(oneLine(d.Brief), 60)), explained(d.Reason, event.At, zone), deadline, "Asked by "+escape(d.CreatedBy), wayOut(d))
+	return paragraph("**"+d.ID+" refused** · "+escape(d.Role)+": "+escape(cut(oneLine(d.Brief), 60)), explained(d.Reason, event.At, zone), "Asked by "+escape(d.CreatedBy), wayOut(d))
 }
 
 // stepped says that a window moved on the ladder: from where to where, what that means for work, when it eases and what can be done.

@@ -55,7 +55,7 @@ func TestADispatchIsToldFromStartToEnd(t *testing.T) {
 		d.State, d.Reason, d.Deadline = register.DispatchStateRefused, "Cannot start in time.", monday.Add(5*time.Minute)
 		d.Attempts = []register.RoutingAttempt{{Verdict: register.RoutingAttemptVerdictOverPace}}
 	})}, true,
-		"D-5 refused · coder: Add a health check", "Cannot start in time.", "Latest start was to be Mon 23 Nov 10:05 CET", "Asked by olga",
+		"D-5 refused · coder: Add a health check", "Cannot start in time.", "Asked by olga",
 		`The board can lift the pace for it: !mosaic board propose "Run D-5 now" --for D-5`)
 }
 

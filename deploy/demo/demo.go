@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local"
@@ -43,6 +44,7 @@ type Options struct {
 // Run plays the tour once, from nothing, and leaves nothing running.
 func Run(ctx context.Context, options Options) error {
 	started := time.Now()
+	ctx = zerolog.Nop().WithContext(ctx) // the page belongs to the conversation; processes log to their files
 	folder := filepath.Join(options.Directory, "demo")
 	lock, err := local.LockState(folder)
 	if err != nil {
@@ -96,7 +98,7 @@ func servers(ctx context.Context, folder, binaries string, progress *local.Progr
 		return err
 	})
 	both.Go(func() (err error) {
-		homeserver, err = local.StartDendrite(starting, filepath.Join(folder, "homeserver"), local.HomeserverOptions{Binaries: binaries})
+		homeserver, err = local.StartHomeserver(starting, "dendrite", filepath.Join(folder, "homeserver"), local.HomeserverOptions{Binaries: binaries})
 		return err
 	})
 	err := both.Wait()
@@ -151,11 +153,13 @@ func (s *stage) build(ctx context.Context, folder, binary string, secrets *local
 		}
 		person.MatrixID = account.UserID
 		people[i] = person
-		if s.people[person.Name], err = client.Connect(ctx, client.Options{
+		phone, err := client.Connect(ctx, client.Options{
 			Homeserver: homeserver.URL(), Username: person.Name, Password: account.Password, DeviceName: person.Name + "'s phone",
-		}); err != nil {
+		})
+		if err != nil {
 			return fmt.Errorf("opening %s's client: %w", person.Name, err)
 		}
+		s.people[person.Name] = phone
 	}
 	bot, err := accounts.Make(ctx, "mosaic")
 	if err != nil {

@@ -89,7 +89,7 @@ func (o *HomeserverOptions) placeAt(dir string) (err error) {
 		}
 	}
 	if o.Port == 0 {
-		o.Port, err = rememberedPort(filepath.Join(dir, "port"), o.Host)
+		o.Port, err = RememberedPort(filepath.Join(dir, "port"), o.Host)
 	}
 	return err
 }

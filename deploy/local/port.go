@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// rememberedPort returns the port kept in file if it is still free on host, else a free one, which it keeps there.
-func rememberedPort(file, host string) (int, error) {
+// RememberedPort returns the port kept in file if it is still free on host, else a free one, which it keeps there.
+func RememberedPort(file, host string) (int, error) {
 	if text, err := os.ReadFile(file); err == nil {
 		if port, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && isFree(host, port) {
 			return port, nil

@@ -67,7 +67,7 @@ func StartPostgres(ctx context.Context, dir string, options PostgresOptions) (*P
 	if err := p.stopOrphan(ctx); err != nil {
 		return nil, err
 	}
-	if p.port, err = rememberedPort(filepath.Join(dir, "port"), "127.0.0.1"); err != nil {
+	if p.port, err = RememberedPort(filepath.Join(dir, "port"), "127.0.0.1"); err != nil {
 		return nil, err
 	}
 	if err := p.start(programs, filepath.Join(dir, "postgres.log"), account, options); err != nil {

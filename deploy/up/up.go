@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -97,8 +100,12 @@ func start(ctx context.Context, folder string, options Options, secrets *local.S
 	if err != nil {
 		return postgres, nil, err
 	}
+	listen, err := gatewayAddress(folder)
+	if err != nil {
+		return postgres, nil, err
+	}
 	fleet, err := system.Start(ctx, system.Options{
-		Binary: options.Binary, Directory: folder, Secrets: secrets, GatewayDatabase: database.Gateway, BotDatabase: database.Bot,
+		Binary: options.Binary, Directory: folder, Secrets: secrets, Listen: listen, GatewayDatabase: database.Gateway, BotDatabase: database.Bot,
 		Homeserver: home.url, BotID: home.bot.UserID, BotPassword: home.bot.Password, People: home.people, Zone: options.zone(),
 	})
 	if err != nil {
@@ -109,6 +116,23 @@ func start(ctx context.Context, folder string, options Options, secrets *local.S
 		return postgres, fleet, err
 	}
 	return postgres, fleet, fleet.StartWorker(ctx, "coder-1", "coder", "/bin/sh", script)
+}
+
+// gatewayAddress is where the gateway is reached, the same across restarts while nobody else takes it: at first the port of
+// Mosaic's own gateway, if that is free.
+func gatewayAddress(folder string) (string, error) {
+	const host = "127.0.0.1"
+	note := filepath.Join(folder, "gateway-port")
+	if _, err := os.Stat(note); errors.Is(err, fs.ErrNotExist) {
+		if err := os.WriteFile(note, []byte("14242\n"), 0o600); err != nil {
+			return "", fmt.Errorf("noting the gateway's port: %w", err)
+		}
+	}
+	port, err := local.RememberedPort(note, host)
+	if err != nil {
+		return "", err
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port)), nil
 }
 
 // stay takes commands at a prompt, or, without a terminal, just waits.

@@ -21,7 +21,6 @@ const DefaultFile = "mosaic-matrix.yaml"
 type File struct {
 	path   string
 	values map[string]string
-	used   map[string]bool
 }
 
 // Read reads the settings file at path; with an empty path it reads DefaultFile if there is one.
@@ -30,7 +29,7 @@ func Read(path string) (*File, error) {
 	if !named {
 		path = DefaultFile
 	}
-	file := &File{path: path, values: map[string]string{}, used: map[string]bool{}}
+	file := &File{path: path, values: map[string]string{}}
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) && !named {
 		return file, nil
@@ -68,21 +67,27 @@ func flatten(prefix string, tree map[string]any, into map[string]string) {
 func (f *File) Check(program *kong.Node) error {
 	settings := Settings(program)
 	for key := range f.values {
-		at := slices.IndexFunc(settings, func(s Setting) bool { return s.Key == key || s.Secret && secretKey(s.Env) == last(key) })
-		switch {
-		case at < 0:
-			return fmt.Errorf("%s: there is no setting %q; `mosaic-matrix settings` lists them all", f.path, key)
-		case settings[at].Secret:
-			return fmt.Errorf("%s: %q is a secret and does not belong in a file; set %s in the environment instead", f.path, key, settings[at].Env)
+		if slices.ContainsFunc(settings, func(s Setting) bool { return s.Key == key }) {
+			continue
 		}
+		if variable := secretOf(key, settings); variable != "" {
+			return fmt.Errorf("%s: %q is a secret and does not belong in a file; set %s in the environment instead", f.path, key, variable)
+		}
+		return fmt.Errorf("%s: there is no setting %q; `mosaic-matrix settings` lists them all", f.path, key)
 	}
 	return nil
 }
 
-// secretKey is what someone would call a secret in a file: the last words of its variable.
-func secretKey(env string) string {
-	words := strings.Split(strings.ToLower(env), "_")
-	return strings.Join(words[max(0, len(words)-2):], "_")
+// secretOf is the variable of the secret that someone meant by a key: gateway.token is MOSAIC_GATEWAY_TOKEN.
+func secretOf(key string, settings []Setting) string {
+	for _, name := range []string{strings.ReplaceAll(key, ".", "_"), last(key)} {
+		for _, setting := range settings {
+			if setting.Secret && strings.HasSuffix("_"+strings.ToLower(setting.Env), "_"+name) {
+				return setting.Env
+			}
+		}
+	}
+	return ""
 }
 
 func last(key string) string { return key[strings.LastIndex(key, ".")+1:] }

@@ -6,11 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"time"
 
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
 // ErrNothingReady says that no dispatch was ready for the role; only with Options.Once.
@@ -27,7 +29,7 @@ type Options struct {
 	Command []string
 	// Directory holds a folder per run; it is kept.
 	Directory string
-	// TTL bounds a claim that no heartbeat extends; default 900 s.
+	// TTL bounds a claim that no heartbeat extends; 5 s to 24 h, default 900 s.
 	TTL time.Duration
 	// Poll is how often an idle worker asks; default 1 s.
 	Poll time.Duration
@@ -42,16 +44,28 @@ type Worker struct {
 	Options
 }
 
+// The gateway takes claims that live this long.
+const (
+	shortestTTL = 5 * time.Second
+	longestTTL  = 24 * time.Hour
+)
+
 // New checks the options and fills the defaults.
 func New(options Options) (*Worker, error) {
-	if len(options.Command) == 0 {
-		return nil, errors.New("no command was given to run the brief with; example: mosaic-matrix work --role coder -- ./agent.sh")
-	}
 	if options.Role == "" {
 		return nil, errors.New("no role was given to claim for; example: mosaic-matrix work --role coder -- ./agent.sh")
 	}
+	if len(options.Command) == 0 {
+		return nil, errors.New("no command was given to run the brief with; example: mosaic-matrix work --role coder -- ./agent.sh")
+	}
+	if _, err := exec.LookPath(options.Command[0]); err != nil {
+		return nil, fmt.Errorf("the command cannot be run: %w; give a program that exists and may be executed", err)
+	}
 	if options.TTL == 0 {
 		options.TTL = 900 * time.Second
+	}
+	if options.TTL < shortestTTL || options.TTL > longestTTL {
+		return nil, fmt.Errorf("a claim cannot live %s without a heartbeat; give --ttl between %s and %s", options.TTL, shortestTTL, longestTTL)
 	}
 	if options.Poll == 0 {
 		options.Poll = time.Second
@@ -67,26 +81,29 @@ func New(options Options) (*Worker, error) {
 
 // Run claims and runs until ctx ends. An unreachable gateway is waited for.
 func (w *Worker) Run(ctx context.Context) error {
-	log := zerolog.Ctx(ctx)
+	if err := writable(w.Directory); err != nil {
+		return err
+	}
 	for {
 		claim, found, err := w.claim(ctx)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return nil
-		case err != nil && !register.Retryable(err):
-			return fmt.Errorf("claiming work for role %s: %w", w.Role, err)
-		case err != nil:
-			log.Warn().Err(err).Msg("the gateway did not answer; asking again")
-		case found:
-			if err := w.run(ctx, claim); err != nil {
-				log.Error().Err(err).Str("dispatch", claim.Dispatch.ID).Msg("run not reported")
-			}
 		}
-		if w.Once {
-			if err == nil && !found {
-				return ErrNothingReady
-			}
+		if err != nil {
+			return fmt.Errorf("claiming work for role %s: %w", w.Role, err)
+		}
+		if found {
+			err = w.run(ctx, claim)
+		}
+		switch {
+		case errors.Is(err, errUnable):
 			return err
+		case w.Once && !found:
+			return ErrNothingReady
+		case w.Once:
+			return err
+		case err != nil:
+			zerolog.Ctx(ctx).Error().Err(err).Msg("run not reported; its claim expires by itself")
 		}
 		if found && err == nil {
 			continue
@@ -101,10 +118,14 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // claim asks until the gateway gives an answer that stands; the key is kept, so that a lost answer is not a lost claim.
 func (w *Worker) claim(ctx context.Context) (register.Claim, bool, error) {
+	tries := 0
+	if w.Once {
+		tries = 5
+	}
 	var claim register.Claim
 	err := w.insist(ctx, uuid.NewString(), register.ClaimDispatch(register.ClaimRequest{
 		Role: w.Role, Worker: w.Worker, Host: w.Host, TTLSeconds: int(w.TTL.Seconds()),
-	}), &claim, 5)
+	}), &claim, tries)
 	return claim, claim.ID != "", err
 }
 
@@ -112,9 +133,14 @@ func (w *Worker) claim(ctx context.Context) (register.Claim, bool, error) {
 func (w *Worker) insist(ctx context.Context, key string, mutation register.Mutation, answer any, tries int) error {
 	pause := 100 * time.Millisecond
 	for try := 1; ; try++ {
-		err := w.API.Send(ctx, register.By{Key: key}, mutation, answer)
+		err := w.send(ctx, key, mutation, answer)
 		if err == nil || !register.Retryable(err) || try == tries {
 			return err
+		}
+		zerolog.Ctx(ctx).Warn().Err(err).Str("path", mutation.Path).Msg("the gateway gave no answer that stands; asking again")
+		var failure *register.Error
+		if errors.As(err, &failure) {
+			pause = max(pause, failure.RetryAfter)
 		}
 		select {
 		case <-ctx.Done():
@@ -123,4 +149,11 @@ func (w *Worker) insist(ctx context.Context, key string, mutation register.Mutat
 		}
 		pause = min(2*pause, 5*time.Second)
 	}
+}
+
+// send makes one attempt, which a gateway that hangs does not hold up for long.
+func (w *Worker) send(ctx context.Context, key string, mutation register.Mutation, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, min(30*time.Second, w.TTL/3))
+	defer cancel()
+	return w.API.Send(ctx, register.By{Key: key}, mutation, answer)
 }

@@ -1,0 +1,230 @@
+package work_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/work"
+)
+
+const (
+	tenant = "acme"
+	// patience is how long a test waits for what should happen at once on an idle machine.
+	patience = 20 * time.Second
+	glance   = 20 * time.Millisecond
+)
+
+// bundle is a gateway on a register of its own, behind a proxy that keeps its address and can break the line.
+type bundle struct {
+	database string
+	url      string // the proxy's
+	target   atomic.Pointer[url.URL]
+	fault    atomic.Pointer[fault]
+	token    string // the worker's
+	worker   *register.API
+	olga     *register.API
+}
+
+// fault stands between worker and gateway; forward carries the request on.
+type fault func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc)
+
+func setup(t *testing.T) *bundle {
+	t.Helper()
+	b := &bundle{database: localtest.Database(t).Gateway}
+	forward := &httputil.ReverseProxy{
+		Rewrite:      func(r *httputil.ProxyRequest) { r.SetURL(b.target.Load()) },
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	}
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if broken := b.fault.Load(); broken != nil {
+			(*broken)(w, r, forward.ServeHTTP)
+			return
+		}
+		forward.ServeHTTP(w, r)
+	}))
+	t.Cleanup(proxy.Close)
+	b.url = proxy.URL
+	t.Cleanup(b.start(t))
+	b.token = b.identity(t, "coder-1", "agent", "worker", "worker")
+	b.worker = register.NewAPI(b.url, b.token)
+	b.olga = register.NewAPI(b.url, b.identity(t, "olga", "human", "operator", "operate"))
+	return b
+}
+
+func (b *bundle) identity(t *testing.T, name, kind, role, scope string) string {
+	t.Helper()
+	require.NoError(t, gateway.EnsureIdentity(t.Context(), b.database, tenant, name, kind, []string{role}))
+	token, err := gateway.IssueToken(t.Context(), b.database, tenant, name, []string{scope}, time.Hour)
+	require.NoError(t, err)
+	return token
+}
+
+// start runs a gateway; stop ends it, once.
+func (b *bundle) start(t *testing.T) (stop func()) {
+	t.Helper()
+	server, err := gateway.New(t.Context(), gateway.Options{Listen: "127.0.0.1:0", DatabaseURL: b.database, Tenant: tenant, Host: "alpha", Log: zerolog.Nop()})
+	require.NoError(t, err)
+	target, err := url.Parse(server.URL())
+	require.NoError(t, err)
+	b.target.Store(target)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	return sync.OnceFunc(func() {
+		cancel()
+		require.NoError(t, <-ended)
+	})
+}
+
+// breaks lets a fault work until mend.
+func (b *bundle) breaks(f fault) (mend func()) {
+	b.fault.Store(&f)
+	return func() { b.fault.Store(nil) }
+}
+
+// budget sets claude's window: 500 credits over 200 minutes, half of them gone.
+func (b *bundle) budget(t *testing.T) {
+	t.Helper()
+	now := time.Now()
+	b.send(t, register.SetBudget(register.BudgetSetRequest{
+		Provider: "claude", Unit: "credits", LimitMicros: 500_000_000, Since: now.Add(-100 * time.Minute), ResetAt: now.Add(100 * time.Minute),
+	}), nil)
+}
+
+func (b *bundle) send(t *testing.T, mutation register.Mutation, answer any) {
+	t.Helper()
+	require.NoError(t, b.olga.Send(t.Context(), register.By{Key: rand.Text()}, mutation, answer))
+}
+
+func (b *bundle) dispatch(t *testing.T, brief string) register.Dispatch {
+	t.Helper()
+	var dispatch register.Dispatch
+	b.send(t, register.CreateDispatch(register.DispatchRequest{
+		Role: "coder", Brief: brief, Model: "opus", Estimate: []register.EstimateAmount{{Unit: "credits", Micros: 5_000_000}},
+	}), &dispatch)
+	require.Equal(t, register.DispatchStateReady, dispatch.State)
+	return dispatch
+}
+
+func (b *bundle) show(t *testing.T, id string) register.Dispatch {
+	t.Helper()
+	shown, err := b.olga.Dispatch(t.Context(), register.By{}, id)
+	require.NoError(t, err)
+	return shown
+}
+
+// becomes waits for a dispatch to be as wanted.
+func (b *bundle) becomes(t *testing.T, id string, wanted func(register.Dispatch) bool) (shown register.Dispatch) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		now, err := b.olga.Dispatch(t.Context(), register.By{}, id)
+		if err == nil {
+			shown = now
+		}
+		return err == nil && wanted(now)
+	}, patience, glance, "%s stays as it is", id)
+	return shown
+}
+
+func (b *bundle) reaches(t *testing.T, id string, state register.DispatchState) register.Dispatch {
+	t.Helper()
+	return b.becomes(t, id, func(d register.Dispatch) bool { return d.State == state })
+}
+
+// committed is what claude's window has been charged, in micro-credits.
+func (b *bundle) committed(t *testing.T) int64 {
+	t.Helper()
+	status, err := b.olga.Budgets(t.Context(), register.By{}, "claude")
+	require.NoError(t, err)
+	require.Len(t, status.Windows, 1)
+	return status.Windows[0].CommittedMicros
+}
+
+// options are a worker's whose command is a shell script; $here is a folder the test shares with it.
+func (b *bundle) options(t *testing.T, script string) work.Options {
+	t.Helper()
+	return work.Options{
+		API: b.worker, Role: "coder", Worker: "coder-1", Host: "alpha", Command: []string{"/bin/sh", "-c", "here=$0\n" + script, t.TempDir()},
+		Directory: filepath.Join(t.TempDir(), "runs"), Poll: glance,
+	}
+}
+
+// running is a worker at work.
+type running struct {
+	here string // the folder shared with the script
+	stop func() error
+	done <-chan error
+}
+
+func start(t *testing.T, options work.Options) *running {
+	t.Helper()
+	worker, err := work.New(options)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(zerolog.New(zerolog.NewTestWriter(t)).WithContext(context.Background()))
+	done := make(chan error, 1)
+	go func() { done <- worker.Run(ctx) }()
+	stop := sync.OnceValue(func() error { cancel(); return <-done })
+	t.Cleanup(func() { _ = stop() })
+	return &running{here: options.Command[len(options.Command)-1], stop: stop, done: done}
+}
+
+func (b *bundle) work(t *testing.T, script string) *running {
+	t.Helper()
+	return start(t, b.options(t, script))
+}
+
+// goOn lets a script go on that waits with `until [ -e "$here/go" ]`.
+func (r *running) goOn(t *testing.T) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(r.here, "go"), nil, 0o600))
+}
+
+// waiting is a script's line that waits for goOn.
+const waiting = `until [ -e "$here/go" ]; do sleep 0.02; done` + "\n"
+
+// number reads a process number a script has written.
+func (r *running) number(t *testing.T, name string) string {
+	t.Helper()
+	var number string
+	require.Eventually(t, func() bool {
+		text, err := os.ReadFile(filepath.Join(r.here, name))
+		number = strings.TrimSpace(string(text))
+		return err == nil && strings.HasSuffix(string(text), "\n")
+	}, patience, glance, "the script has not written %s", name)
+	return number
+}
+
+// ends waits for a process to be gone; one that only waits for its parent to notice is gone.
+func ends(t *testing.T, number string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		state, _ := exec.Command("ps", "-o", "stat=", "-p", number).Output()
+		return len(state) == 0 || strings.HasPrefix(string(state), "Z")
+	}, patience, glance, "process %s lives on", number)
+}
+
+// result is a script's line that writes its result file.
+func result(report string) string {
+	return fmt.Sprintf("cat > \"$MOSAIC_RESULT_FILE\" <<'REPORT'\n%s\nREPORT\n", report)
+}
+
+const spent4 = `{"outcome": "done", "actuals": [{"unit": "credits", "micros": 4000000}], "result": {"summary": "all tests pass", "reference": "https://forge.example/42"}}`

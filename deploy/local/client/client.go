@@ -51,9 +51,12 @@ type Client struct {
 	undecrypted undecrypted
 	invites     invites
 
-	primed     map[id.RoomID]bool
-	primedLock sync.Mutex
-	sending    sync.Mutex
+	primed  map[id.RoomID]bool // under stores
+	sending sync.Mutex
+
+	// stores is held by whoever uses mautrix's memory stores, itself or through Matrix and Olm: they hand out maps that they go
+	// on writing to.
+	stores sync.Mutex
 
 	stop    context.CancelFunc
 	running sync.WaitGroup

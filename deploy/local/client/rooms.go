@@ -58,6 +58,8 @@ func (c *Client) CreateRoom(ctx context.Context, room Room) (id.RoomID, error) {
 		}
 		request.PowerLevelOverride = &event.PowerLevelsEventContent{Users: levels}
 	}
+	c.stores.Lock()
+	defer c.stores.Unlock()
 	made, err := c.Matrix.CreateRoom(ctx, request)
 	if err != nil {
 		return "", fmt.Errorf("%s making room %q: %w", NameOf(c.UserID), room.Name, err)
@@ -82,6 +84,8 @@ func (c *Client) DirectChat(ctx context.Context, user id.UserID) (id.RoomID, err
 
 // Join joins a room by ID or alias (#fleet:localhost).
 func (c *Client) Join(ctx context.Context, room string) (id.RoomID, error) {
+	c.stores.Lock()
+	defer c.stores.Unlock()
 	joined, err := c.Matrix.JoinRoom(ctx, room, &mautrix.ReqJoinRoom{})
 	if err != nil {
 		return "", fmt.Errorf("%s joining %s: %w", NameOf(c.UserID), room, err)
@@ -91,6 +95,8 @@ func (c *Client) Join(ctx context.Context, room string) (id.RoomID, error) {
 
 // Invite invites a user to a room.
 func (c *Client) Invite(ctx context.Context, room id.RoomID, user id.UserID) error {
+	c.stores.Lock()
+	defer c.stores.Unlock()
 	if _, err := c.Matrix.InviteUser(ctx, room, &mautrix.ReqInviteUser{UserID: user}); err != nil {
 		return fmt.Errorf("%s inviting %s: %w", NameOf(c.UserID), user, err)
 	}
@@ -99,6 +105,8 @@ func (c *Client) Invite(ctx context.Context, room id.RoomID, user id.UserID) err
 
 // Leave leaves a room.
 func (c *Client) Leave(ctx context.Context, room id.RoomID) error {
+	c.stores.Lock()
+	defer c.stores.Unlock()
 	if _, err := c.Matrix.LeaveRoom(ctx, room); err != nil {
 		return fmt.Errorf("%s leaving %s: %w", NameOf(c.UserID), room, err)
 	}
@@ -108,7 +116,7 @@ func (c *Client) Leave(ctx context.Context, room id.RoomID) error {
 // WaitUntilJoined returns once all these users are in the room.
 func (c *Client) WaitUntilJoined(ctx context.Context, room id.RoomID, users ...id.UserID) error {
 	for _, user := range users {
-		if c.Matrix.StateStore.IsInRoom(ctx, room, user) {
+		if c.isIn(ctx, room, user) {
 			continue
 		}
 		if _, err := c.WaitFor(ctx, In(room), func(s Seen) bool {
@@ -118,6 +126,12 @@ func (c *Client) WaitUntilJoined(ctx context.Context, room id.RoomID, users ...i
 		}
 	}
 	return nil
+}
+
+func (c *Client) isIn(ctx context.Context, room id.RoomID, user id.UserID) bool {
+	c.stores.Lock()
+	defer c.stores.Unlock()
+	return c.Matrix.StateStore.IsInRoom(ctx, room, user)
 }
 
 // Invitation is a room the person was asked into.

@@ -68,19 +68,9 @@ func (c *Client) SayRaw(ctx context.Context, room id.RoomID, kind event.Type, co
 	// One at a time, so that a room reads in the order it was written.
 	c.sending.Lock()
 	defer c.sending.Unlock()
-	if err := c.prime(ctx, room); err != nil {
-		return "", err
-	}
-	encrypted, err := c.Matrix.StateStore.IsEncrypted(ctx, room)
+	kind, content, err := c.seal(ctx, room, kind, content)
 	if err != nil {
-		return "", fmt.Errorf("looking whether %s is encrypted: %w", room, err)
-	}
-	if encrypted && kind != event.EventReaction {
-		content, err = c.encrypt(ctx, room, kind, content)
-		if err != nil {
-			return "", fmt.Errorf("%s encrypting for %s: %w", NameOf(c.UserID), room, err)
-		}
-		kind = event.EventEncrypted
+		return "", err
 	}
 	sent, err := c.Matrix.SendMessageEvent(ctx, room, kind, content, mautrix.ReqSendEvent{DontEncrypt: true})
 	if err != nil {
@@ -89,10 +79,29 @@ func (c *Client) SayRaw(ctx context.Context, room id.RoomID, kind event.Type, co
 	return sent.EventID, nil
 }
 
+// seal encrypts content if the room is encrypted; reactions never are.
+func (c *Client) seal(ctx context.Context, room id.RoomID, kind event.Type, content any) (event.Type, any, error) {
+	c.stores.Lock()
+	defer c.stores.Unlock()
+	if err := c.prime(ctx, room); err != nil {
+		return kind, nil, err
+	}
+	encrypted, err := c.Matrix.StateStore.IsEncrypted(ctx, room)
+	if err != nil {
+		return kind, nil, fmt.Errorf("looking whether %s is encrypted: %w", room, err)
+	}
+	if !encrypted || kind == event.EventReaction {
+		return kind, content, nil
+	}
+	sealed, err := c.encrypt(ctx, room, kind, content)
+	if err != nil {
+		return kind, nil, fmt.Errorf("%s encrypting for %s: %w", NameOf(c.UserID), room, err)
+	}
+	return event.EventEncrypted, sealed, nil
+}
+
 // prime learns a room's state before the first message: without it an encrypted room may look like a plain one.
 func (c *Client) prime(ctx context.Context, room id.RoomID) error {
-	c.primedLock.Lock()
-	defer c.primedLock.Unlock()
 	if c.primed[room] {
 		return nil
 	}

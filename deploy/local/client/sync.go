@@ -16,7 +16,16 @@ import (
 const timelineLimit = 1000
 
 // patientSyncer comes back soon after the homeserver was away, and never gives up.
-type patientSyncer struct{ *mautrix.DefaultSyncer }
+type patientSyncer struct {
+	*mautrix.DefaultSyncer
+	stores *sync.Mutex
+}
+
+func (s patientSyncer) ProcessResponse(ctx context.Context, response *mautrix.RespSync, since string) error {
+	s.stores.Lock()
+	defer s.stores.Unlock()
+	return s.DefaultSyncer.ProcessResponse(ctx, response, since)
+}
 
 func (patientSyncer) OnFailedSync(_ *mautrix.RespSync, err error) (time.Duration, error) {
 	if errors.Is(err, mautrix.MUnknownToken) {
@@ -26,7 +35,7 @@ func (patientSyncer) OnFailedSync(_ *mautrix.RespSync, err error) (time.Duration
 }
 
 func (c *Client) startSync() {
-	syncer := patientSyncer{mautrix.NewDefaultSyncer()}
+	syncer := patientSyncer{DefaultSyncer: mautrix.NewDefaultSyncer(), stores: &c.stores}
 	syncer.FilterJSON = &mautrix.Filter{Room: &mautrix.RoomFilter{Timeline: &mautrix.FilterPart{Limit: timelineLimit}}}
 	syncer.ParseErrorHandler = func(*event.Event, error) bool { return true }
 	syncer.OnSync(c.Olm.ProcessSyncResponse)
@@ -75,7 +84,7 @@ func (c *Client) see(ctx context.Context, evt *event.Event) {
 		c.undecrypted.put(evt)
 		// The keys may have come between the attempt and the put.
 		if content := evt.Content.AsEncrypted(); c.hasSession(ctx, evt.RoomID, content.SessionID) {
-			c.retry(evt.RoomID, content.SessionID)
+			c.retry(content.SessionID)
 		}
 	}
 }
@@ -110,11 +119,16 @@ func (u *undecrypted) take(session id.SessionID) []*event.Event {
 }
 
 // sessionReceived runs inside the crypto machine's locks, so the retry must not.
-func (c *Client) sessionReceived(_ context.Context, room id.RoomID, session id.SessionID, _ uint32) {
-	go c.retry(room, session)
+func (c *Client) sessionReceived(_ context.Context, _ id.RoomID, session id.SessionID, _ uint32) {
+	go func() {
+		c.stores.Lock()
+		defer c.stores.Unlock()
+		c.retry(session)
+	}()
 }
 
-func (c *Client) retry(_ id.RoomID, session id.SessionID) {
+// retry reads what came before its key did. The caller holds stores.
+func (c *Client) retry(session id.SessionID) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	for _, evt := range c.undecrypted.take(session) {

@@ -24,15 +24,9 @@ var _ Homeserver = (*Dendrite)(nil)
 // StartDendrite starts the Dendrite kept in dir, building it and making its configuration the first time, and returns
 // once it answers. Data, signing key and port survive restarts.
 func StartDendrite(ctx context.Context, dir string, options HomeserverOptions) (*Dendrite, error) {
-	if err := options.fill(); err != nil {
-		return nil, err
-	}
-	dir, err := filepath.Abs(dir)
+	dir, err := options.fill(dir)
 	if err != nil {
-		return nil, fmt.Errorf("finding the homeserver's folder: %w", err)
-	}
-	if options.Binaries == "" {
-		options.Binaries = filepath.Join(filepath.Dir(dir), "bin")
+		return nil, err
 	}
 	program, version, err := BuildDendrite(ctx, options.Binaries, options.Progress)
 	if err != nil {

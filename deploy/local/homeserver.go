@@ -55,7 +55,15 @@ type HomeserverOptions struct {
 	Progress *Progress
 }
 
-func (o *HomeserverOptions) fill() error {
+// fill sets what was left out and returns the server's folder as an absolute path.
+func (o *HomeserverOptions) fill(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("finding the homeserver's folder: %w", err)
+	}
+	if o.Binaries == "" {
+		o.Binaries = filepath.Join(filepath.Dir(dir), "bin")
+	}
 	if o.ServerName == "" {
 		o.ServerName = "localhost"
 	}
@@ -63,12 +71,12 @@ func (o *HomeserverOptions) fill() error {
 		o.Host = "127.0.0.1"
 	}
 	if (o.TLSCertificate == "") != (o.TLSKey == "") {
-		return errors.New("https needs both a certificate and its key; give both or neither")
+		return "", errors.New("https needs both a certificate and its key; give both or neither")
 	}
 	if o.TLSPort == 0 {
 		o.TLSPort = 8448
 	}
-	return nil
+	return dir, nil
 }
 
 // placeAt makes the server's folder and settles what lies in it or depends on where the server runs.

@@ -26,15 +26,9 @@ var _ Homeserver = (*Synapse)(nil)
 // first time, and returns once it answers. Data, signing key and port survive restarts. With RateLimits the users in
 // Exempt are freed from them as soon as their accounts exist.
 func StartSynapse(ctx context.Context, dir string, options HomeserverOptions) (*Synapse, error) {
-	if err := options.fill(); err != nil {
-		return nil, err
-	}
-	dir, err := filepath.Abs(dir)
+	dir, err := options.fill(dir)
 	if err != nil {
-		return nil, fmt.Errorf("finding the homeserver's folder: %w", err)
-	}
-	if options.Binaries == "" {
-		options.Binaries = filepath.Join(filepath.Dir(dir), "bin")
+		return nil, err
 	}
 	python, version, err := InstallSynapse(ctx, options.Binaries, options.Progress)
 	if err != nil {

@@ -71,6 +71,11 @@ var boardSeats = []system.Person{
 // setup starts a fleet with an operator, and a board if withBoard, and waits until they are in their rooms.
 func setup(t *testing.T, withBoard bool) *fleet {
 	t.Helper()
+	return setupWith(t, withBoard, func(*system.Options) {})
+}
+
+func setupWith(t *testing.T, withBoard bool, change func(*system.Options)) *fleet {
+	t.Helper()
 	path, err := binary()
 	require.NoError(t, err)
 	homeserver := localtest.Homeserver(t)
@@ -94,10 +99,12 @@ func setup(t *testing.T, withBoard bool) *fleet {
 	}
 	bot := localtest.Register(t, "mosaic")
 	f.bot = id.UserID(bot.UserID)
-	f.System, err = system.Start(t.Context(), system.Options{
+	options := system.Options{
 		Binary: path, Directory: f.directory, Secrets: secrets, GatewayDatabase: f.database.Gateway, BotDatabase: f.database.Bot,
 		Homeserver: homeserver.URL, BotID: bot.UserID, BotPassword: bot.Password, People: people,
-	})
+	}
+	change(&options)
+	f.System, err = system.Start(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(f.stop)
 	f.enter()

@@ -5,10 +5,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/id"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/client"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/system"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
@@ -65,6 +67,25 @@ func TestTheBotAnswersAMentionAndADirectChatWithoutPrefix(t *testing.T) {
 	require.NoError(t, f.operator.WaitUntilJoined(t.Context(), direct, f.bot))
 	_, reply := f.ask(direct, "budget status")
 	require.Contains(t, reply.Body, "claude")
+}
+
+func TestTheBotWorksWithAnAccessTokenAndNoPassword(t *testing.T) {
+	f := setupWith(t, false, func(options *system.Options) {
+		matrix, err := mautrix.NewClient(options.Homeserver, "", "")
+		require.NoError(t, err)
+		session, err := matrix.Login(t.Context(), &mautrix.ReqLogin{
+			Type: mautrix.AuthTypePassword, Password: options.BotPassword,
+			Identifier: mautrix.UserIdentifier{Type: mautrix.IdentifierTypeUser, User: options.BotID},
+		})
+		require.NoError(t, err)
+		options.BotPassword, options.BotAccessToken = "", session.AccessToken
+	})
+	_, reply := f.ask(f.fleet, "!mosaic whoami")
+	require.Contains(t, reply.Body, "operator")
+	f.Process("bot").Kill9()
+	require.NoError(t, f.StartBot(t.Context()))
+	_, reply = f.ask(f.fleet, "!mosaic whoami")
+	require.Contains(t, reply.Body, "operator")
 }
 
 func TestPhoneTypingParsesAsMeant(t *testing.T) {

@@ -36,7 +36,9 @@ type Options struct {
 	GatewayDatabase, BotDatabase string
 	Homeserver                   string
 	BotID, BotPassword           string
-	People                       []Person
+	// BotAccessToken is used instead of BotPassword where it is set.
+	BotAccessToken string
+	People         []Person
 	// Zone is the IANA zone replies show times in; empty is UTC.
 	Zone string
 	// Listen is the gateway's address; empty is a free port on loopback.
@@ -151,7 +153,7 @@ func (s *System) StartBot(ctx context.Context, environment ...string) error {
 	}
 	_, err = s.launch("bot", append(environment,
 		"MOSAIC_GATEWAY_URL="+s.URL(), "MOSAIC_GATEWAY_TOKEN="+token,
-		"MATRIX_HOMESERVER="+s.options.Homeserver, "MATRIX_USER_ID="+s.options.BotID, "MATRIX_PASSWORD="+s.options.BotPassword,
+		"MATRIX_HOMESERVER="+s.options.Homeserver, "MATRIX_USER_ID="+s.options.BotID, "MATRIX_PASSWORD="+s.options.BotPassword, "MATRIX_ACCESS_TOKEN="+s.options.BotAccessToken,
 		"MOSAIC_BOT_DATABASE="+s.options.BotDatabase, "MOSAIC_BOT_PICKLE_KEY="+pickle, "MOSAIC_BOT_CREATE_ROOMS=true",
 		"MOSAIC_BOT_RECOVERY_KEY_FILE="+filepath.Join(s.options.Directory, "bot-recovery-key"),
 	), "bot")

@@ -91,7 +91,7 @@ func TestAResultFileThatCannotBeUsedIsToldAndNotLost(t *testing.T) {
 		dispatch := b.dispatch(t, "Add a health check")
 		options := b.options(t, bad.script)
 		options.Once = true
-		require.NoError(t, <-start(t, options).done)
+		require.NoError(t, start(t, options).ended(t))
 		done := b.show(t, dispatch.ID)
 		require.Equal(t, register.DispatchStateDone, done.State, "the exit code decides: %s", bad.script)
 		require.Contains(t, done.Unmetered, bad.cause, bad.script)
@@ -142,7 +142,7 @@ func TestAWorkerThatCannotKeepFoldersClaimsNothing(t *testing.T) {
 	b.dispatch(t, "Add a health check")
 	options := b.options(t, "true")
 	require.NoError(t, os.WriteFile(options.Directory, nil, 0o600))
-	err := <-start(t, options).done
+	err := start(t, options).ended(t)
 	require.ErrorContains(t, err, "--directory")
 	require.Equal(t, register.DispatchStateReady, b.show(t, "D-1").State)
 }
@@ -156,7 +156,7 @@ func TestAClaimThatCannotHaveAFolderIsReportedAndTheWorkerEnds(t *testing.T) {
 	require.NoError(t, os.WriteFile(options.Directory, nil, 0o600))
 	b.dispatch(t, "Add a health check")
 	b.dispatch(t, "Add another")
-	require.ErrorContains(t, <-worker.done, "this worker cannot run anything: making the folder of all runs")
+	require.ErrorContains(t, worker.ended(t), "this worker cannot run anything: making the folder of all runs")
 	failed := b.show(t, "D-1")
 	require.Equal(t, register.DispatchStateFailed, failed.State)
 	require.Contains(t, failed.Result.Summary, "making the folder of all runs")

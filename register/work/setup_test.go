@@ -170,9 +170,10 @@ func (b *bundle) options(t *testing.T, script string) work.Options {
 
 // running is a worker at work.
 type running struct {
-	here string // the folder shared with the script
-	stop func() error
-	done <-chan error
+	here   string // the folder shared with the script
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error // once done
 }
 
 func start(t *testing.T, options work.Options) *running {
@@ -180,11 +181,32 @@ func start(t *testing.T, options work.Options) *running {
 	worker, err := work.New(options)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(zerolog.New(zerolog.NewTestWriter(t)).WithContext(context.Background()))
-	done := make(chan error, 1)
-	go func() { done <- worker.Run(ctx) }()
-	stop := sync.OnceValue(func() error { cancel(); return <-done })
-	t.Cleanup(func() { _ = stop() })
-	return &running{here: options.Command[len(options.Command)-1], stop: stop, done: done}
+	w := &running{here: options.Command[len(options.Command)-1], cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		w.err = worker.Run(ctx)
+	}()
+	t.Cleanup(func() { _ = w.stop(t) })
+	return w
+}
+
+// stop tells the worker to stop and waits until it has ended.
+func (r *running) stop(t *testing.T) error {
+	t.Helper()
+	r.cancel()
+	return r.ended(t)
+}
+
+// ended waits for the worker to end.
+func (r *running) ended(t *testing.T) error {
+	t.Helper()
+	select {
+	case <-r.done:
+		return r.err
+	case <-time.After(patience):
+		require.FailNow(t, "the worker does not end")
+		return nil
+	}
 }
 
 func (b *bundle) work(t *testing.T, script string) *running {

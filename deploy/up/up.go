@@ -51,7 +51,7 @@ type Options struct {
 
 // Run sets up, says how to get in, and stays until ctx ends or the prompt is left.
 func Run(ctx context.Context, options Options) error {
-	folder := filepath.Join(options.Directory, "up")
+	folder := filepath.Join(options.Directory, options.folder())
 	lock, err := local.LockState(folder)
 	if err != nil {
 		return err
@@ -165,6 +165,18 @@ func unlessAsked(ctx context.Context) error {
 		return cause
 	}
 	return nil
+}
+
+// folder is the state's name: a fleet belongs to the homeserver its bot and rooms live on, so each has its own.
+func (o Options) folder() string {
+	address, err := url.Parse(o.Homeserver)
+	switch {
+	case o.Homeserver != "" && err == nil && address.Host != "":
+		return "up-" + strings.ReplaceAll(address.Host, ":", "-")
+	case o.Server == "synapse":
+		return "up-synapse"
+	}
+	return "up"
 }
 
 func (o Options) zone() string {

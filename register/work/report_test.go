@@ -3,6 +3,7 @@ package work_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -108,7 +109,8 @@ func TestAResultTooLongForTheRegisterIsCut(t *testing.T) {
 printf '{"actuals":[{"unit":"credits","micros":3}],"result":{"summary":"%s\\u0000the end","reference":"%s"}}' "$long" "$long" > "$MOSAIC_RESULT_FILE"`)
 	done := b.reaches(t, "D-1", register.DispatchStateDone)
 	require.Equal(t, int64(3), done.Actuals[0].Micros)
-	require.Regexp(t, `^x{3900,}the end$`, done.Result.Summary)
+	require.Len(t, done.Result.Summary, 4000)
+	require.True(t, strings.HasSuffix(done.Result.Summary, "xxthe end"), "the end matters most")
 	require.NotEmpty(t, done.Result.Reference)
 }
 

@@ -49,7 +49,17 @@ type fault func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	b := &bundle{database: localtest.Database(t).Gateway}
+	b := &bundle{}
+	b.open(t)
+	t.Cleanup(b.start(t))
+	b.people(t)
+	return b
+}
+
+// open makes the register and the proxy.
+func (b *bundle) open(t *testing.T) {
+	t.Helper()
+	b.database = localtest.Database(t).Gateway
 	forward := &httputil.ReverseProxy{
 		Rewrite:      func(r *httputil.ProxyRequest) { r.SetURL(b.target.Load()) },
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
@@ -63,11 +73,13 @@ func setup(t *testing.T) *bundle {
 	}))
 	t.Cleanup(proxy.Close)
 	b.url = proxy.URL
-	t.Cleanup(b.start(t))
+}
+
+func (b *bundle) people(t *testing.T) {
+	t.Helper()
 	b.token = b.identity(t, "coder-1", "agent", "worker", "worker")
 	b.worker = register.NewAPI(b.url, b.token)
 	b.olga = register.NewAPI(b.url, b.identity(t, "olga", "human", "operator", "operate"))
-	return b
 }
 
 func (b *bundle) identity(t *testing.T, name, kind, role, scope string) string {

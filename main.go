@@ -40,7 +40,7 @@ type program struct {
 	Bot      botCommand      `cmd:"" help:"Carry commands, notices and votes between Matrix rooms and the gateway."`
 	Work     workCommand     `cmd:"" help:"Claim dispatches of a role and run a command on each brief."`
 	Exec     execCommand     `cmd:"" help:"Carry out one command on this terminal, as in a room."`
-	Token    tokenCommand    `cmd:"" help:"Issue a bearer token; it is shown once and stored hashed."`
+	Token    tokenCommand    `cmd:"" help:"Issue, list, rotate and revoke bearer tokens; a new one is shown once and stored hashed."`
 	Settings settingsCommand `cmd:"" help:"List every setting: file key, environment variable, default."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
@@ -56,6 +56,16 @@ func (c client) api() (*register.API, error) {
 		return nil, errors.New("no token for the gateway: set MOSAIC_GATEWAY_TOKEN (`mosaic-matrix token --identity NAME` issues one)")
 	}
 	return register.NewAPI(c.URL, c.Token), nil
+}
+
+// terminal is a client that prints on this terminal.
+func (c client) terminal(program *program) (terminal.Options, error) {
+	api, err := c.api()
+	if err != nil {
+		return terminal.Options{}, err
+	}
+	zone, err := program.zone()
+	return terminal.Options{API: api, Zone: zone, Out: os.Stdout, Err: os.Stderr}, err
 }
 
 func main() {
@@ -315,7 +325,15 @@ func exitFrom(code int) error {
 	return exitCode(code)
 }
 
+// tokenCommand issues on the database itself, which the first token needs; everything else goes over the gateway.
 type tokenCommand struct {
+	Issue  tokenIssueCommand  `cmd:"" default:"withargs" help:"Issue a token on the database; the default."`
+	List   tokenListCommand   `cmd:"" help:"List every token, its scopes and its last use; over the gateway, for admins."`
+	Revoke tokenRevokeCommand `cmd:"" help:"End a token now."`
+	Rotate tokenRotateCommand `cmd:"" help:"Replace a token by a new one and let both work for a while; the new one is shown once."`
+}
+
+type tokenIssueCommand struct {
 	Gateway  gatewayCommand `embed:""`
 	Identity string         `help:"Whose token it is." required:""`
 	Kind     string         `help:"Create the identity as this kind if the register does not know it." enum:"human,agent,service," default:""`
@@ -324,7 +342,7 @@ type tokenCommand struct {
 	Expires  time.Duration  `help:"How long it is good for; 0 is until revoked." default:"0"`
 }
 
-func (c *tokenCommand) Run(ctx context.Context) error {
+func (c *tokenIssueCommand) Run(ctx context.Context) error {
 	if err := c.Gateway.database(); err != nil {
 		return err
 	}
@@ -339,6 +357,45 @@ func (c *tokenCommand) Run(ctx context.Context) error {
 	}
 	fmt.Println(token)
 	return nil
+}
+
+type tokenListCommand struct {
+	Client client `embed:""`
+}
+
+func (c *tokenListCommand) Run(ctx context.Context, program *program) error {
+	options, err := c.Client.terminal(program)
+	if err != nil {
+		return err
+	}
+	return terminal.ListTokens(ctx, options)
+}
+
+type tokenRevokeCommand struct {
+	Client client `embed:""`
+	ID     string `arg:"" help:"The token, such as T-3."`
+}
+
+func (c *tokenRevokeCommand) Run(ctx context.Context, program *program) error {
+	options, err := c.Client.terminal(program)
+	if err != nil {
+		return err
+	}
+	return terminal.RevokeToken(ctx, options, c.ID)
+}
+
+type tokenRotateCommand struct {
+	Client  client        `embed:""`
+	ID      string        `arg:"" help:"The token, such as T-3."`
+	Overlap time.Duration `help:"How long the old token still works, up to 720h." default:"1h"`
+}
+
+func (c *tokenRotateCommand) Run(ctx context.Context, program *program) error {
+	options, err := c.Client.terminal(program)
+	if err != nil {
+		return err
+	}
+	return terminal.RotateToken(ctx, options, c.ID, c.Overlap)
 }
 
 type settings []config.Setting

@@ -25,6 +25,7 @@ var statuses = map[register.ProblemCode]int{
 	register.ProblemCodeNotOpen:             http.StatusConflict,
 	register.ProblemCodeNotRefused:          http.StatusConflict,
 	register.ProblemCodeClaimLost:           http.StatusConflict,
+	register.ProblemCodeTokenEnded:          http.StatusConflict,
 	register.ProblemCodeUnitMismatch:        http.StatusUnprocessableEntity,
 	register.ProblemCodeResetInPast:         http.StatusUnprocessableEntity,
 	register.ProblemCodeLimitNotPositive:    http.StatusUnprocessableEntity,

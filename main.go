@@ -193,26 +193,34 @@ func (c *upCommand) Run(ctx context.Context, program *program) error {
 	})
 }
 
-type gatewayCommand struct {
-	Listen   string `help:"Address to serve on." default:"127.0.0.1:14242" env:"MOSAIC_GATEWAY_LISTEN" config:"gateway.listen"`
+// registerDatabase is where the register lies, for what works on it directly.
+type registerDatabase struct {
 	Database string `help:"Postgres URL of the role that owns schema fleet." env:"MOSAIC_GATEWAY_DATABASE" hidden:""`
 	Tenant   string `help:"The tenant every row belongs to." default:"default" env:"MOSAIC_TENANT" config:"gateway.tenant"`
 }
 
-func (c *gatewayCommand) database() error {
-	if c.Database == "" {
+func (r registerDatabase) given() error {
+	if r.Database == "" {
 		return errors.New("no database for the gateway: set MOSAIC_GATEWAY_DATABASE, such as postgres://mosaic_gateway:…@127.0.0.1:5432/mosaic")
 	}
 	return nil
 }
 
+type gatewayCommand struct {
+	registerDatabase
+	Listen string  `help:"Address to serve on." default:"127.0.0.1:14242" env:"MOSAIC_GATEWAY_LISTEN" config:"gateway.listen"`
+	Rate   float64 `help:"Requests a second one token may make; 0 sets no limit." default:"500" env:"MOSAIC_GATEWAY_RATE" config:"gateway.rate"`
+	Burst  int     `help:"Requests one token may make at once." default:"1000" env:"MOSAIC_GATEWAY_BURST" config:"gateway.burst"`
+}
+
 func (c *gatewayCommand) Run(ctx context.Context) error {
-	if err := c.database(); err != nil {
+	if err := c.given(); err != nil {
 		return err
 	}
 	host, _ := os.Hostname()
 	server, err := gateway.New(ctx, gateway.Options{
 		Listen: c.Listen, DatabaseURL: c.Database, Tenant: c.Tenant, Host: host, Version: version, Log: *zerolog.Ctx(ctx),
+		RequestsPerSecond: c.Rate, RequestBurst: c.Burst,
 	})
 	if err != nil {
 		return err
@@ -334,24 +342,24 @@ type tokenCommand struct {
 }
 
 type tokenIssueCommand struct {
-	Gateway  gatewayCommand `embed:""`
-	Identity string         `help:"Whose token it is." required:""`
-	Kind     string         `help:"Create the identity as this kind if the register does not know it." enum:"human,agent,service," default:""`
-	Roles    []string       `help:"Roles of a created identity: viewer, operator, board, admin, worker."`
-	Scopes   []string       `help:"What the token may do: read, operate, worker, bot, admin." default:"operate"`
-	Expires  time.Duration  `help:"How long it is good for; 0 is until revoked." default:"0"`
+	registerDatabase
+	Identity string        `help:"Whose token it is." required:""`
+	Kind     string        `help:"Create the identity as this kind if the register does not know it." enum:"human,agent,service," default:""`
+	Roles    []string      `help:"Roles of a created identity: viewer, operator, board, admin, worker."`
+	Scopes   []string      `help:"What the token may do: read, operate, worker, bot, admin." default:"operate"`
+	Expires  time.Duration `help:"How long it is good for; 0 is until revoked." default:"0"`
 }
 
 func (c *tokenIssueCommand) Run(ctx context.Context) error {
-	if err := c.Gateway.database(); err != nil {
+	if err := c.given(); err != nil {
 		return err
 	}
 	if c.Kind != "" {
-		if err := gateway.EnsureIdentity(ctx, c.Gateway.Database, c.Gateway.Tenant, c.Identity, c.Kind, c.Roles); err != nil {
+		if err := gateway.EnsureIdentity(ctx, c.Database, c.Tenant, c.Identity, c.Kind, c.Roles); err != nil {
 			return err
 		}
 	}
-	token, err := gateway.IssueToken(ctx, c.Gateway.Database, c.Gateway.Tenant, c.Identity, c.Scopes, c.Expires)
+	token, err := gateway.IssueToken(ctx, c.Database, c.Tenant, c.Identity, c.Scopes, c.Expires)
 	if err != nil {
 		return err
 	}

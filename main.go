@@ -40,7 +40,7 @@ type program struct {
 	Bot      botCommand      `cmd:"" help:"Carry commands, notices and votes between Matrix rooms and the gateway."`
 	Work     workCommand     `cmd:"" help:"Claim dispatches of a role and run a command on each brief."`
 	Exec     execCommand     `cmd:"" help:"Carry out one command on this terminal, as in a room."`
-	Token    tokenCommand    `cmd:"" help:"Issue a bearer token; it is shown once and stored hashed."`
+	Token    tokenCommand    `cmd:"" help:"Issue, list, rotate and revoke bearer tokens; a new one is shown once and stored hashed."`
 	Settings settingsCommand `cmd:"" help:"List every setting: file key, environment variable, default."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
@@ -56,6 +56,16 @@ func (c client) api() (*register.API, error) {
 		return nil, errors.New("no token for the gateway: set MOSAIC_GATEWAY_TOKEN (`mosaic-matrix token --identity NAME` issues one)")
 	}
 	return register.NewAPI(c.URL, c.Token), nil
+}
+
+// terminal is a client that prints on this terminal.
+func (c client) terminal(program *program) (terminal.Options, error) {
+	api, err := c.api()
+	if err != nil {
+		return terminal.Options{}, err
+	}
+	zone, err := program.zone()
+	return terminal.Options{API: api, Zone: zone, Out: os.Stdout, Err: os.Stderr}, err
 }
 
 func main() {
@@ -183,26 +193,34 @@ func (c *upCommand) Run(ctx context.Context, program *program) error {
 	})
 }
 
-type gatewayCommand struct {
-	Listen   string `help:"Address to serve on." default:"127.0.0.1:14242" env:"MOSAIC_GATEWAY_LISTEN" config:"gateway.listen"`
+// registerDatabase is where the register lies, for what works on it directly.
+type registerDatabase struct {
 	Database string `help:"Postgres URL of the role that owns schema fleet." env:"MOSAIC_GATEWAY_DATABASE" hidden:""`
 	Tenant   string `help:"The tenant every row belongs to." default:"default" env:"MOSAIC_TENANT" config:"gateway.tenant"`
 }
 
-func (c *gatewayCommand) database() error {
-	if c.Database == "" {
+func (r registerDatabase) given() error {
+	if r.Database == "" {
 		return errors.New("no database for the gateway: set MOSAIC_GATEWAY_DATABASE, such as postgres://mosaic_gateway:…@127.0.0.1:5432/mosaic")
 	}
 	return nil
 }
 
+type gatewayCommand struct {
+	registerDatabase
+	Listen string  `help:"Address to serve on." default:"127.0.0.1:14242" env:"MOSAIC_GATEWAY_LISTEN" config:"gateway.listen"`
+	Rate   float64 `help:"Requests a second one token may make; 0 sets no limit." default:"500" env:"MOSAIC_GATEWAY_RATE" config:"gateway.rate"`
+	Burst  int     `help:"Requests one token may make at once." default:"1000" env:"MOSAIC_GATEWAY_BURST" config:"gateway.burst"`
+}
+
 func (c *gatewayCommand) Run(ctx context.Context) error {
-	if err := c.database(); err != nil {
+	if err := c.given(); err != nil {
 		return err
 	}
 	host, _ := os.Hostname()
 	server, err := gateway.New(ctx, gateway.Options{
 		Listen: c.Listen, DatabaseURL: c.Database, Tenant: c.Tenant, Host: host, Version: version, Log: *zerolog.Ctx(ctx),
+		RequestsPerSecond: c.Rate, RequestBurst: c.Burst,
 	})
 	if err != nil {
 		return err
@@ -315,30 +333,77 @@ func exitFrom(code int) error {
 	return exitCode(code)
 }
 
+// tokenCommand issues on the database itself, which the first token needs; everything else goes over the gateway.
 type tokenCommand struct {
-	Gateway  gatewayCommand `embed:""`
-	Identity string         `help:"Whose token it is." required:""`
-	Kind     string         `help:"Create the identity as this kind if the register does not know it." enum:"human,agent,service," default:""`
-	Roles    []string       `help:"Roles of a created identity: viewer, operator, board, admin, worker."`
-	Scopes   []string       `help:"What the token may do: read, operate, worker, bot, admin." default:"operate"`
-	Expires  time.Duration  `help:"How long it is good for; 0 is until revoked." default:"0"`
+	Issue  tokenIssueCommand  `cmd:"" default:"withargs" help:"Issue a token on the database; the default."`
+	List   tokenListCommand   `cmd:"" help:"List every token, its scopes and its last use; over the gateway, for admins."`
+	Revoke tokenRevokeCommand `cmd:"" help:"End a token now."`
+	Rotate tokenRotateCommand `cmd:"" help:"Replace a token by a new one and let both work for a while; the new one is shown once."`
 }
 
-func (c *tokenCommand) Run(ctx context.Context) error {
-	if err := c.Gateway.database(); err != nil {
+type tokenIssueCommand struct {
+	registerDatabase
+	Identity string        `help:"Whose token it is." required:""`
+	Kind     string        `help:"Create the identity as this kind if the register does not know it." enum:"human,agent,service," default:""`
+	Roles    []string      `help:"Roles of a created identity: viewer, operator, board, admin, worker."`
+	Scopes   []string      `help:"What the token may do: read, operate, worker, bot, admin." default:"operate"`
+	Expires  time.Duration `help:"How long it is good for; 0 is until revoked." default:"0"`
+}
+
+func (c *tokenIssueCommand) Run(ctx context.Context) error {
+	if err := c.given(); err != nil {
 		return err
 	}
 	if c.Kind != "" {
-		if err := gateway.EnsureIdentity(ctx, c.Gateway.Database, c.Gateway.Tenant, c.Identity, c.Kind, c.Roles); err != nil {
+		if err := gateway.EnsureIdentity(ctx, c.Database, c.Tenant, c.Identity, c.Kind, c.Roles); err != nil {
 			return err
 		}
 	}
-	token, err := gateway.IssueToken(ctx, c.Gateway.Database, c.Gateway.Tenant, c.Identity, c.Scopes, c.Expires)
+	token, err := gateway.IssueToken(ctx, c.Database, c.Tenant, c.Identity, c.Scopes, c.Expires)
 	if err != nil {
 		return err
 	}
 	fmt.Println(token)
 	return nil
+}
+
+type tokenListCommand struct {
+	Client client `embed:""`
+}
+
+func (c *tokenListCommand) Run(ctx context.Context, program *program) error {
+	options, err := c.Client.terminal(program)
+	if err != nil {
+		return err
+	}
+	return terminal.ListTokens(ctx, options)
+}
+
+type tokenRevokeCommand struct {
+	Client client `embed:""`
+	ID     string `arg:"" help:"The token, such as T-3."`
+}
+
+func (c *tokenRevokeCommand) Run(ctx context.Context, program *program) error {
+	options, err := c.Client.terminal(program)
+	if err != nil {
+		return err
+	}
+	return terminal.RevokeToken(ctx, options, c.ID)
+}
+
+type tokenRotateCommand struct {
+	Client  client        `embed:""`
+	ID      string        `arg:"" help:"The token, such as T-3."`
+	Overlap time.Duration `help:"How long the old token still works, up to 720h." default:"1h"`
+}
+
+func (c *tokenRotateCommand) Run(ctx context.Context, program *program) error {
+	options, err := c.Client.terminal(program)
+	if err != nil {
+		return err
+	}
+	return terminal.RotateToken(ctx, options, c.ID, c.Overlap)
 }
 
 type settings []config.Setting

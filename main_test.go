@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +16,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/config"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
 )
 
 func grammar(t *testing.T) *kong.Kong {
@@ -147,4 +151,52 @@ func TestTheEnvironmentWinsOverTheFileAndAFlagOverBoth(t *testing.T) {
 		require.Equal(t, test.listen, cli.Gateway.Listen)
 		require.Equal(t, test.tenant, cli.Gateway.Tenant)
 	}
+}
+
+// said carries out a command line and answers what it printed and its exit code.
+func said(t *testing.T, arguments ...string) (string, int) {
+	t.Helper()
+	reader, writer, err := os.Pipe()
+	require.NoError(t, err)
+	stdout := os.Stdout
+	os.Stdout = writer
+	code := run(t.Context(), arguments)
+	os.Stdout = stdout
+	require.NoError(t, writer.Close())
+	out, err := io.ReadAll(reader)
+	require.NoError(t, err)
+	return strings.TrimSpace(string(out)), code
+}
+
+func TestTheFirstTokenIsIssuedOnTheDatabaseAndAllAreHandledOverTheGateway(t *testing.T) {
+	database := localtest.Database(t).Gateway
+	server, err := gateway.New(t.Context(), gateway.Options{Listen: "127.0.0.1:0", DatabaseURL: database})
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	defer func() { stop(); require.NoError(t, <-ended) }()
+	t.Setenv("MOSAIC_GATEWAY_DATABASE", database)
+	t.Setenv("MOSAIC_GATEWAY_URL", server.URL())
+
+	admin, code := said(t, "token", "--identity", "root", "--kind", "human", "--roles", "admin", "--scopes", "admin")
+	require.Zero(t, code)
+	require.Regexp(t, `^mosaic_\S+$`, admin)
+	_, code = said(t, "token", "--identity", "coder-1", "--kind", "agent", "--roles", "worker", "--scopes", "worker", "--expires", "24h")
+	require.Zero(t, code)
+	t.Setenv("MOSAIC_GATEWAY_TOKEN", admin)
+	renewed, code := said(t, "token", "rotate", "T-2", "--overlap", "0s")
+	require.Zero(t, code)
+	require.Regexp(t, `^mosaic_\S+$`, renewed)
+	out, code := said(t, "token", "revoke", "T-3")
+	require.Zero(t, code)
+	require.Equal(t, "T-3 of coder-1 is revoked.", out)
+	out, code = said(t, "token", "list")
+	require.Zero(t, code)
+	lines := strings.Split(out, "\n")
+	require.Len(t, lines, 4)
+	require.Regexp(t, `^T-3 +coder-1 +worker +\S+ \S+ UTC +revoked \S+ \S+ UTC +never$`, lines[1])
+	require.Regexp(t, `^T-1 +root +admin +\S+ \S+ UTC +never +\S+ \S+:00 UTC$`, lines[3])
+	_, code = said(t, "token", "rotate", "T-3")
+	require.Equal(t, 1, code)
 }

@@ -118,6 +118,12 @@ func (a *API) Identities(ctx context.Context, by By) (IdentityList, error) {
 	return answer[IdentityList](response, err)
 }
 
+// Tokens lists bearer tokens, newest first: at most limit (0 is 20), older than before ("T-12") if it is set. It takes an admin.
+func (a *API) Tokens(ctx context.Context, by By, before string, limit int) (TokenList, error) {
+	response, err := a.calls.ListTokens(ctx, &ListTokensParams{Before: optional(before), Limit: optional(limit), MosaicActor: optional(by.Actor)})
+	return answer[TokenList](response, err)
+}
+
 // WhoAmI reads the identity a call acts for; a stranger gets code actor_unknown.
 func (a *API) WhoAmI(ctx context.Context, by By) (Identity, error) {
 	response, err := a.calls.WhoAmI(ctx, &WhoAmIParams{MosaicActor: optional(by.Actor)})

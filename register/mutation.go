@@ -97,3 +97,18 @@ func BindRoom(body RoomBinding) Mutation {
 func PutIdentity(name string, body IdentityRequest) Mutation {
 	return mutation(NewPutIdentityRequest(nowhere, name, &PutIdentityParams{}, body))
 }
+
+// IssueTokenTo makes a bearer token for an identity; the answer is an IssuedToken, which has the secret this once.
+func IssueTokenTo(body TokenRequest) Mutation {
+	return mutation(NewIssueTokenRequest(nowhere, &IssueTokenParams{}, body))
+}
+
+// RevokeToken ends a token now; the answer is a Token.
+func RevokeToken(id string) Mutation {
+	return mutation(NewRevokeTokenRequest(nowhere, id, &RevokeTokenParams{}))
+}
+
+// RotateToken replaces a token; the answer is an IssuedToken, which has the new secret this once.
+func RotateToken(id string, body TokenRotation) Mutation {
+	return mutation(NewRotateTokenRequest(nowhere, id, &RotateTokenParams{}, body))
+}

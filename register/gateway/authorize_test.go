@@ -19,7 +19,7 @@ func TestEveryChangeHasARule(t *testing.T) {
 	for path, item := range document.Paths.Map() {
 		for method, operation := range item.Operations() {
 			_, ruled := rules[operation.OperationID]
-			require.Equal(t, method != http.MethodGet, ruled, "%s %s", method, path)
+			require.True(t, ruled || method == http.MethodGet, "%s %s", method, path)
 		}
 	}
 }
@@ -37,7 +37,7 @@ func TestNothingIsDoneOrReadWithoutALiveToken(t *testing.T) {
 				continue
 			}
 			for _, token := range []string{"", "mosaic_wrong", expired} {
-				address := strings.NewReplacer("{dispatch}", "D-1", "{proposal}", "P-1", "{seat}", "ceo", "{name}", "x").Replace(path)
+				address := strings.NewReplacer("{dispatch}", "D-1", "{proposal}", "P-1", "{seat}", "ceo", "{name}", "x", "{token}", "T-1").Replace(path)
 				status, header, body := b.raw(t, method, address, token, "")
 				require.Equal(t, http.StatusUnauthorized, status, "%s %s", method, path)
 				require.Equal(t, "Bearer", header.Get("WWW-Authenticate"))

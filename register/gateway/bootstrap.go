@@ -37,7 +37,7 @@ func IssueToken(ctx context.Context, databaseURL, tenant, identity string, scope
 	var token string
 	err := withStore(ctx, databaseURL, tenant, func(store *fleet.Store) error {
 		var err error
-		token, err = store.IssueToken(ctx, identity, scopes, expires)
+		token, err = store.BootstrapToken(ctx, identity, scopes, expires)
 		return err
 	})
 	return token, err

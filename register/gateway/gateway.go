@@ -30,7 +30,10 @@ type Options struct {
 	Ladder budget.Ladder
 	// BurstPPM is the slack of new windows in parts per million of their capacity; 0 takes budget.DefaultBurstPPM.
 	BurstPPM int64
-	Log      zerolog.Logger
+	// RequestsPerSecond is how many requests one token may make a second, and RequestBurst how many at once; 0 sets no limit.
+	RequestsPerSecond float64
+	RequestBurst      int
+	Log               zerolog.Logger
 }
 
 // connections bounds the gateway's connections to its database.
@@ -47,6 +50,7 @@ type Gateway struct {
 	replan   chan struct{} // waiting work should be judged anew
 	schedule chan struct{} // the next wake-up may have moved
 	metrics  *metrics
+	limits   *limits
 }
 
 // New migrates the database, connects to it and begins to listen; Run serves.
@@ -61,6 +65,7 @@ func New(ctx context.Context, options Options) (*Gateway, error) {
 		changed:  make(chan struct{}, 1),
 		replan:   make(chan struct{}, 1),
 		schedule: make(chan struct{}, 1),
+		limits:   newLimits(options.RequestsPerSecond, options.RequestBurst),
 	}
 	var err error
 	g.store, err = fleet.Open(ctx, options.DatabaseURL, fleet.Options{

@@ -61,6 +61,9 @@ func (g *Gateway) admit(contract *contract, r **http.Request) error {
 		return err
 	}
 	asked.note((*r).Context())
+	if err := g.limit(asked); err != nil {
+		return err
+	}
 	if err := authorize(asked, route.Operation.OperationID); err != nil {
 		return err
 	}

@@ -46,6 +46,13 @@ func TestNoRequestBreaksTheGateway(t *testing.T) {
 		register.BindRoom(register.RoomBinding{Room: "!r", Alias: "#r", Purposes: []register.RoomPurpose{"fleet"}}),
 		register.PutIdentity("eve", register.IdentityRequest{Kind: "human", MatrixID: "@eve:x", Roles: []register.FleetRole{"viewer"}}),
 	}
+	var issued register.IssuedToken
+	b.send(t, b.admin, register.IssueTokenTo(register.TokenRequest{Identity: "vera", Scopes: []register.TokenScope{"read"}}), &issued)
+	ways = append(
+		ways,
+		register.IssueTokenTo(register.TokenRequest{Identity: "vera", Scopes: []register.TokenScope{"read"}, ExpiresAt: time.Now().Add(time.Hour)}),
+		register.RotateToken(issued.Token.ID, register.TokenRotation{OverlapSeconds: new(3600), ExpiresAt: time.Now().Add(time.Hour)}),
+	)
 	oddities := []any{
 		nil, true, 0, -1, 1.5, 1e300, int64(1) << 62, int64(1000000000000000000), "", " ", "D-0", "D-1", "\u0000", "\ufeff", "🙂\u202e",
 		strings.Repeat("long", 20_000), "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59", "2016-12-31T23:59:60Z", "infinity",

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/rs/zerolog"
 
@@ -25,6 +26,7 @@ var statuses = map[register.ProblemCode]int{
 	register.ProblemCodeNotOpen:             http.StatusConflict,
 	register.ProblemCodeNotRefused:          http.StatusConflict,
 	register.ProblemCodeClaimLost:           http.StatusConflict,
+	register.ProblemCodeTokenEnded:          http.StatusConflict,
 	register.ProblemCodeUnitMismatch:        http.StatusUnprocessableEntity,
 	register.ProblemCodeResetInPast:         http.StatusUnprocessableEntity,
 	register.ProblemCodeLimitNotPositive:    http.StatusUnprocessableEntity,
@@ -79,6 +81,11 @@ func answer(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "1")
+	case http.StatusTooManyRequests:
+		var many *limited
+		if errors.As(err, &many) {
+			w.Header().Set("Retry-After", strconv.Itoa(many.retryAfter))
+		}
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)

@@ -26,6 +26,7 @@ type Event struct {
 	Seat     *Seat       `json:"seat,omitempty"`
 	Room     *Room       `json:"room,omitempty"`
 	Identity *Identity   `json:"identity,omitempty"`
+	Token    *Token      `json:"token,omitempty"`
 }
 
 // tell writes an event in the deciding transaction. It gets its number after the commit.

@@ -30,6 +30,7 @@ const (
 	CodeNotRefused          = "not_refused"
 	CodeClaimLost           = "claim_lost"
 	CodeActualMissing       = "actual_missing"
+	CodeTokenEnded          = "token_ended"
 )
 
 func notFound(what string, next string) error {

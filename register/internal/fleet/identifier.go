@@ -11,14 +11,21 @@ type DispatchID int64
 // ProposalID is the number of a proposal, written P-7.
 type ProposalID int64
 
+// TokenID is the number of a bearer token, written T-3.
+type TokenID int64
+
 func (id DispatchID) String() string { return "D-" + strconv.FormatInt(int64(id), 10) }
 func (id ProposalID) String() string { return "P-" + strconv.FormatInt(int64(id), 10) }
+func (id TokenID) String() string    { return "T-" + strconv.FormatInt(int64(id), 10) }
 
 // MarshalText writes D-12.
 func (id DispatchID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
 // MarshalText writes P-7.
 func (id ProposalID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// MarshalText writes T-3.
+func (id TokenID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
 // UnmarshalText reads D-12, in either case.
 func (id *DispatchID) UnmarshalText(text []byte) error {
@@ -34,6 +41,13 @@ func (id *ProposalID) UnmarshalText(text []byte) error {
 	return err
 }
 
+// UnmarshalText reads T-3, in either case.
+func (id *TokenID) UnmarshalText(text []byte) error {
+	number, err := identifier(string(text), 'T')
+	*id = TokenID(number)
+	return err
+}
+
 // ParseDispatchID reads D-12, in either case.
 func ParseDispatchID(text string) (DispatchID, error) {
 	number, err := identifier(text, 'D')
@@ -44,6 +58,12 @@ func ParseDispatchID(text string) (DispatchID, error) {
 func ParseProposalID(text string) (ProposalID, error) {
 	number, err := identifier(text, 'P')
 	return ProposalID(number), err
+}
+
+// ParseTokenID reads T-3, in either case.
+func ParseTokenID(text string) (TokenID, error) {
+	number, err := identifier(text, 'T')
+	return TokenID(number), err
 }
 
 func identifier(text string, letter byte) (int64, error) {

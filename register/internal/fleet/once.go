@@ -68,7 +68,13 @@ func (t *transaction) replay(ctx context.Context, m Mutation, answer any) (bool,
 	return true, nil
 }
 
+// withholding is an answer of which a part is given once and never kept.
+type withholding interface{ withheld() any }
+
 func (t *transaction) remember(ctx context.Context, m Mutation, answer any) error {
+	if whole, secretive := answer.(withholding); secretive {
+		answer = whole.withheld()
+	}
 	body, err := json.Marshal(answer)
 	if err != nil {
 		return fmt.Errorf("writing the answer: %w", err)

@@ -28,16 +28,32 @@ SELECT * FROM fleet.identities WHERE tenant_id = sqlc.arg(tenant_id) AND matrix_
 -- name: ListIdentities :many
 SELECT * FROM fleet.identities WHERE tenant_id = $1 ORDER BY name;
 
--- name: InsertToken :exec
-INSERT INTO fleet.tokens (tenant_id, host, identity, hash, scopes, created_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7);
+-- name: InsertToken :one
+INSERT INTO fleet.tokens (tenant_id, host, identity, hash, scopes, created_at, expires_at, replaces)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *;
 
--- name: RevokeTokens :execrows
-UPDATE fleet.tokens SET revoked_at = sqlc.arg(now)::timestamptz
-WHERE tenant_id = sqlc.arg(tenant_id) AND identity = sqlc.arg(identity) AND revoked_at IS NULL;
+-- name: ListTokens :many
+SELECT * FROM fleet.tokens
+WHERE tenant_id = sqlc.arg(tenant_id) AND (sqlc.arg(before)::bigint = 0 OR id < sqlc.arg(before)::bigint)
+ORDER BY id DESC LIMIT sqlc.arg(page);
+
+-- name: LockToken :one
+SELECT * FROM fleet.tokens WHERE tenant_id = $1 AND id = $2 FOR UPDATE;
+
+-- name: EndToken :one
+UPDATE fleet.tokens SET host = $3, expires_at = $4, revoked_at = $5 WHERE tenant_id = $1 AND id = $2 RETURNING *;
+
+-- name: TouchToken :exec
+UPDATE fleet.tokens SET last_used_at = date_trunc('hour', clock_timestamp(), 'UTC')
+WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < date_trunc('hour', clock_timestamp(), 'UTC'));
+
+-- name: RevokeTokens :many
+UPDATE fleet.tokens SET host = sqlc.arg(host), revoked_at = sqlc.arg(now)::timestamptz
+WHERE tenant_id = sqlc.arg(tenant_id) AND identity = sqlc.arg(identity) AND revoked_at IS NULL RETURNING *;
 
 -- name: GetCaller :one
-SELECT t.hash, t.scopes, i.name, i.kind, i.matrix_id, i.roles
+SELECT t.id, t.hash, t.scopes, i.name, i.kind, i.matrix_id, i.roles,
+    (t.last_used_at IS NULL OR t.last_used_at < date_trunc('hour', clock_timestamp(), 'UTC'))::boolean AS untouched
 FROM fleet.tokens t JOIN fleet.identities i ON i.tenant_id = t.tenant_id AND i.name = t.identity
 WHERE t.tenant_id = $1 AND t.hash = $2 AND t.revoked_at IS NULL
   AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp());

@@ -195,15 +195,17 @@ type Tenant struct {
 }
 
 type Token struct {
-	ID        int64
-	TenantID  string
-	Host      string
-	Identity  string
-	Hash      []byte
-	Scopes    []string
-	CreatedAt time.Time
-	ExpiresAt *time.Time
-	RevokedAt *time.Time
+	ID         int64
+	TenantID   string
+	Host       string
+	Identity   string
+	Hash       []byte
+	Scopes     []string
+	CreatedAt  time.Time
+	ExpiresAt  *time.Time
+	RevokedAt  *time.Time
+	LastUsedAt *time.Time
+	Replaces   *int64
 }
 
 type Vote struct {

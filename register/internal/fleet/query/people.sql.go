@@ -21,6 +21,43 @@ func (q *Queries) DatabaseClock(ctx context.Context) (time.Time, error) {
 	return now, err
 }
 
+const endToken = `-- name: EndToken :one
+UPDATE fleet.tokens SET host = $3, expires_at = $4, revoked_at = $5 WHERE tenant_id = $1 AND id = $2 RETURNING id, tenant_id, host, identity, hash, scopes, created_at, expires_at, revoked_at, last_used_at, replaces
+`
+
+type EndTokenParams struct {
+	TenantID  string
+	ID        int64
+	Host      string
+	ExpiresAt *time.Time
+	RevokedAt *time.Time
+}
+
+func (q *Queries) EndToken(ctx context.Context, arg EndTokenParams) (Token, error) {
+	row := q.db.QueryRow(ctx, endToken,
+		arg.TenantID,
+		arg.ID,
+		arg.Host,
+		arg.ExpiresAt,
+		arg.RevokedAt,
+	)
+	var i Token
+	err := row.Scan(
+		&i.ID,
+		&i.TenantID,
+		&i.Host,
+		&i.Identity,
+		&i.Hash,
+		&i.Scopes,
+		&i.CreatedAt,
+		&i.ExpiresAt,
+		&i.RevokedAt,
+		&i.LastUsedAt,
+		&i.Replaces,
+	)
+	return i, err
+}
+
 const ensureCounters = `-- name: EnsureCounters :exec
 INSERT INTO fleet.counters (tenant_id, host, name)
 SELECT $1::text, $2::text, unnest(ARRAY['dispatch', 'proposal', 'event'])
@@ -52,7 +89,8 @@ func (q *Queries) EnsureTenant(ctx context.Context, arg EnsureTenantParams) erro
 }
 
 const getCaller = `-- name: GetCaller :one
-SELECT t.hash, t.scopes, i.name, i.kind, i.matrix_id, i.roles
+SELECT t.id, t.hash, t.scopes, i.name, i.kind, i.matrix_id, i.roles,
+    (t.last_used_at IS NULL OR t.last_used_at < date_trunc('hour', clock_timestamp(), 'UTC'))::boolean AS untouched
 FROM fleet.tokens t JOIN fleet.identities i ON i.tenant_id = t.tenant_id AND i.name = t.identity
 WHERE t.tenant_id = $1 AND t.hash = $2 AND t.revoked_at IS NULL
   AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp())
@@ -64,24 +102,28 @@ type GetCallerParams struct {
 }
 
 type GetCallerRow struct {
-	Hash     []byte
-	Scopes   []string
-	Name     string
-	Kind     string
-	MatrixID *string
-	Roles    []string
+	ID        int64
+	Hash      []byte
+	Scopes    []string
+	Name      string
+	Kind      string
+	MatrixID  *string
+	Roles     []string
+	Untouched bool
 }
 
 func (q *Queries) GetCaller(ctx context.Context, arg GetCallerParams) (GetCallerRow, error) {
 	row := q.db.QueryRow(ctx, getCaller, arg.TenantID, arg.Hash)
 	var i GetCallerRow
 	err := row.Scan(
+		&i.ID,
 		&i.Hash,
 		&i.Scopes,
 		&i.Name,
 		&i.Kind,
 		&i.MatrixID,
 		&i.Roles,
+		&i.Untouched,
 	)
 	return i, err
 }
@@ -136,9 +178,9 @@ func (q *Queries) GetIdentityByMatrixID(ctx context.Context, arg GetIdentityByMa
 	return i, err
 }
 
-const insertToken = `-- name: InsertToken :exec
-INSERT INTO fleet.tokens (tenant_id, host, identity, hash, scopes, created_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+const insertToken = `-- name: InsertToken :one
+INSERT INTO fleet.tokens (tenant_id, host, identity, hash, scopes, created_at, expires_at, replaces)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id, tenant_id, host, identity, hash, scopes, created_at, expires_at, revoked_at, last_used_at, replaces
 `
 
 type InsertTokenParams struct {
@@ -149,10 +191,11 @@ type InsertTokenParams struct {
 	Scopes    []string
 	CreatedAt time.Time
 	ExpiresAt *time.Time
+	Replaces  *int64
 }
 
-func (q *Queries) InsertToken(ctx context.Context, arg InsertTokenParams) error {
-	_, err := q.db.Exec(ctx, insertToken,
+func (q *Queries) InsertToken(ctx context.Context, arg InsertTokenParams) (Token, error) {
+	row := q.db.QueryRow(ctx, insertToken,
 		arg.TenantID,
 		arg.Host,
 		arg.Identity,
@@ -160,8 +203,23 @@ func (q *Queries) InsertToken(ctx context.Context, arg InsertTokenParams) error 
 		arg.Scopes,
 		arg.CreatedAt,
 		arg.ExpiresAt,
+		arg.Replaces,
 	)
-	return err
+	var i Token
+	err := row.Scan(
+		&i.ID,
+		&i.TenantID,
+		&i.Host,
+		&i.Identity,
+		&i.Hash,
+		&i.Scopes,
+		&i.CreatedAt,
+		&i.ExpiresAt,
+		&i.RevokedAt,
+		&i.LastUsedAt,
+		&i.Replaces,
+	)
+	return i, err
 }
 
 const listIdentities = `-- name: ListIdentities :many
@@ -264,6 +322,78 @@ func (q *Queries) ListSeats(ctx context.Context, tenantID string) ([]ListSeatsRo
 		return nil, err
 	}
 	return items, nil
+}
+
+const listTokens = `-- name: ListTokens :many
+SELECT id, tenant_id, host, identity, hash, scopes, created_at, expires_at, revoked_at, last_used_at, replaces FROM fleet.tokens
+WHERE tenant_id = $1 AND ($2::bigint = 0 OR id < $2::bigint)
+ORDER BY id DESC LIMIT $3
+`
+
+type ListTokensParams struct {
+	TenantID string
+	Before   int64
+	Page     int32
+}
+
+func (q *Queries) ListTokens(ctx context.Context, arg ListTokensParams) ([]Token, error) {
+	rows, err := q.db.Query(ctx, listTokens, arg.TenantID, arg.Before, arg.Page)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Token
+	for rows.Next() {
+		var i Token
+		if err := rows.Scan(
+			&i.ID,
+			&i.TenantID,
+			&i.Host,
+			&i.Identity,
+			&i.Hash,
+			&i.Scopes,
+			&i.CreatedAt,
+			&i.ExpiresAt,
+			&i.RevokedAt,
+			&i.LastUsedAt,
+			&i.Replaces,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockToken = `-- name: LockToken :one
+SELECT id, tenant_id, host, identity, hash, scopes, created_at, expires_at, revoked_at, last_used_at, replaces FROM fleet.tokens WHERE tenant_id = $1 AND id = $2 FOR UPDATE
+`
+
+type LockTokenParams struct {
+	TenantID string
+	ID       int64
+}
+
+func (q *Queries) LockToken(ctx context.Context, arg LockTokenParams) (Token, error) {
+	row := q.db.QueryRow(ctx, lockToken, arg.TenantID, arg.ID)
+	var i Token
+	err := row.Scan(
+		&i.ID,
+		&i.TenantID,
+		&i.Host,
+		&i.Identity,
+		&i.Hash,
+		&i.Scopes,
+		&i.CreatedAt,
+		&i.ExpiresAt,
+		&i.RevokedAt,
+		&i.LastUsedAt,
+		&i.Replaces,
+	)
+	return i, err
 }
 
 const nextNumber = `-- name: NextNumber :one
@@ -380,21 +510,61 @@ func (q *Queries) PutSeat(ctx context.Context, arg PutSeatParams) error {
 	return err
 }
 
-const revokeTokens = `-- name: RevokeTokens :execrows
-UPDATE fleet.tokens SET revoked_at = $1::timestamptz
-WHERE tenant_id = $2 AND identity = $3 AND revoked_at IS NULL
+const revokeTokens = `-- name: RevokeTokens :many
+UPDATE fleet.tokens SET host = $1, revoked_at = $2::timestamptz
+WHERE tenant_id = $3 AND identity = $4 AND revoked_at IS NULL RETURNING id, tenant_id, host, identity, hash, scopes, created_at, expires_at, revoked_at, last_used_at, replaces
 `
 
 type RevokeTokensParams struct {
+	Host     string
 	Now      time.Time
 	TenantID string
 	Identity string
 }
 
-func (q *Queries) RevokeTokens(ctx context.Context, arg RevokeTokensParams) (int64, error) {
-	result, err := q.db.Exec(ctx, revokeTokens, arg.Now, arg.TenantID, arg.Identity)
+func (q *Queries) RevokeTokens(ctx context.Context, arg RevokeTokensParams) ([]Token, error) {
+	rows, err := q.db.Query(ctx, revokeTokens,
+		arg.Host,
+		arg.Now,
+		arg.TenantID,
+		arg.Identity,
+	)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return result.RowsAffected(), nil
+	defer rows.Close()
+	var items []Token
+	for rows.Next() {
+		var i Token
+		if err := rows.Scan(
+			&i.ID,
+			&i.TenantID,
+			&i.Host,
+			&i.Identity,
+			&i.Hash,
+			&i.Scopes,
+			&i.CreatedAt,
+			&i.ExpiresAt,
+			&i.RevokedAt,
+			&i.LastUsedAt,
+			&i.Replaces,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const touchToken = `-- name: TouchToken :exec
+UPDATE fleet.tokens SET last_used_at = date_trunc('hour', clock_timestamp(), 'UTC')
+WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < date_trunc('hour', clock_timestamp(), 'UTC'))
+`
+
+func (q *Queries) TouchToken(ctx context.Context, id int64) error {
+	_, err := q.db.Exec(ctx, touchToken, id)
+	return err
 }

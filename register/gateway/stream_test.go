@@ -99,6 +99,8 @@ func TestEveryEventKeepsToTheContract(t *testing.T) {
 	claim = b.claim(t)
 	b.send(t, b.worker, register.CompleteDispatch(claim.Dispatch.ID, register.CompleteRequest{Claim: claim.ID, Outcome: "done", Unmetered: "x"}), nil)
 	b.send(t, b.olga, register.ResetBudget(register.BudgetResetRequest{Provider: "claude", ResetAt: time.Now().Add(time.Hour)}), nil)
+	b.send(t, b.olga, register.SetPause(register.PauseRequest{Paused: true, Reason: "why"}), nil)
+	b.send(t, b.olga, register.SetPause(register.PauseRequest{}), nil)
 	last, err := b.store.NumberEvents(t.Context())
 	require.NoError(t, err)
 

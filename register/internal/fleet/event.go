@@ -26,6 +26,7 @@ type Event struct {
 	Seat     *Seat       `json:"seat,omitempty"`
 	Room     *Room       `json:"room,omitempty"`
 	Identity *Identity   `json:"identity,omitempty"`
+	Pause    *Pause      `json:"pause,omitempty"`
 }
 
 // tell writes an event in the deciding transaction. It gets its number after the commit.

@@ -162,3 +162,26 @@ func (b *Bot) planBudget(ctx context.Context, e register.Event) ([]step, error) 
 	}
 	return steps, nil
 }
+
+// planPause says in the rooms bound for the fleet that it was paused, or that it runs again.
+func (b *Bot) planPause(ctx context.Context, e register.Event) ([]step, error) {
+	said, ok := commands.NoticeFor(e, b.options.Zone)
+	if !ok {
+		return nil, nil
+	}
+	_, rooms, err := b.directory.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var steps []step
+	for _, room := range boundFor(rooms, register.RoomPurposeFleet) {
+		steps = append(steps, func(ctx context.Context) (id.RoomID, error) {
+			_, err := b.outbox.add(ctx, outgoing{
+				Txn: causedBy(e, room, "notice"), Room: room, Rank: notice, Type: event.EventMessage.Type,
+				Content: words(clip(said.Markdown), nil),
+			})
+			return room, err
+		})
+	}
+	return steps, nil
+}

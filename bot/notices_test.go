@@ -111,3 +111,21 @@ func TestRoomsAreMadeOnceAndEveryoneWhoBelongsIsInvited(t *testing.T) {
 	require.NoError(t, err)
 	require.NotContains(t, members.Joined, vera.UserID, "viewers do not belong to the board")
 }
+
+func TestAPauseIsSaidSilentlyInTheFleetRoomAndNoDispatchRepeatsIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.options.CreateRooms = true
+	b.start(t)
+	b.room = b.bound(t, register.RoomPurposeFleet)
+	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, b.ada.UserID))
+	b.fleet.send(t, b.fleet.admin, register.SetPause(register.PauseRequest{Paused: true, Reason: "the provider is down"}), nil)
+	paused, err := b.ada.WaitFor(soon(t), b.fromBot(), client.In(b.room), client.Contains("The fleet is paused"))
+	require.NoError(t, err)
+	require.Contains(t, paused.Body, "the provider is down")
+	require.Equal(t, event.MsgNotice, paused.MsgType)
+	require.Empty(t, paused.Mentions)
+	b.fleet.send(t, b.fleet.admin, register.SetPause(register.PauseRequest{}), nil)
+	_, err = b.ada.WaitFor(soon(t), b.fromBot(), client.In(b.room), client.Contains("The fleet runs"))
+	require.NoError(t, err)
+}

@@ -25,6 +25,8 @@ func NoticeFor(event register.Event, zone *time.Location) (Notice, bool) {
 		return Notice{Markdown: ended(event.Dispatch), Rings: true}, true
 	case register.EventTypeDispatchRefused:
 		return Notice{Markdown: turnedDown(event, zone), Rings: true}, true
+	case register.EventTypeFleetPaused, register.EventTypeFleetResumed:
+		return Notice{Markdown: pauseText(event.Pause, event.At, zone)}, true
 	case register.EventTypeBudgetStep:
 		return Notice{Markdown: stepped(event, zone), Rings: event.Step.To == register.StepRefuse}, true
 	case register.EventTypeProposalOpened:

@@ -29,6 +29,7 @@ type Status struct {
 	Ready   []register.Dispatch `json:"ready"`
 	Queued  []register.Dispatch `json:"queued"`
 	Windows []register.Window   `json:"windows"`
+	Pause   register.Pause      `json:"pause"`
 	// More says that there are more open dispatches than these.
 	More bool      `json:"more"`
 	Now  time.Time `json:"now"`
@@ -43,9 +44,13 @@ func (s *session) status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	pause, err := s.api.Pause(ctx, s.by)
+	if err != nil {
+		return Status{}, err
+	}
 	status := Status{
 		Running: []register.Dispatch{}, Ready: []register.Dispatch{}, Queued: []register.Dispatch{},
-		Windows: budgets.Windows, More: open.Next != "", Now: open.Now,
+		Windows: budgets.Windows, Pause: pause, More: open.Next != "", Now: open.Now,
 	}
 	for _, d := range open.Dispatches {
 		switch d.State {
@@ -86,6 +91,9 @@ func statusText(status Status, zone *time.Location) string {
 	}
 	if len(status.Windows) == 0 {
 		items = append(items, "No budget window is set: "+say("budget set --provider claude --limit 500 --unit credits --reset-at +5h"))
+	}
+	if status.Pause.Paused {
+		headline = paragraph(headline, pausedLine(status.Pause, status.Now, zone)+" · "+say("resume"))
 	}
 	return bullets(headline, items...)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -64,6 +65,20 @@ func (a *API) Send(ctx context.Context, by By, mutation Mutation, answer any) er
 	_ = a.authenticate(ctx, request)
 	response, err := a.wire.Do(request)
 	return decode(response, err, answer)
+}
+
+// ClaimAnswer is a Claim, or none: then Withheld says why nothing is given out, unless there is simply no work.
+type ClaimAnswer struct {
+	Claim
+	Withheld string `json:"-"`
+}
+
+func withheld(header http.Header) string {
+	reason := header.Get("Mosaic-Withheld")
+	if decoded, err := url.PathUnescape(reason); err == nil {
+		return decoded
+	}
+	return reason
 }
 
 // Dispatches lists dispatches, newest first: at most limit (0 is 20), older than before ("D-12") if it is set, only in states if any.
@@ -124,6 +139,12 @@ func (a *API) Tokens(ctx context.Context, by By, before string, limit int) (Toke
 	return answer[TokenList](response, err)
 }
 
+// Pause reads the fleet's switch.
+func (a *API) Pause(ctx context.Context, by By) (Pause, error) {
+	response, err := a.calls.GetPause(ctx, &GetPauseParams{MosaicActor: optional(by.Actor)})
+	return answer[Pause](response, err)
+}
+
 // WhoAmI reads the identity a call acts for; a stranger gets code actor_unknown.
 func (a *API) WhoAmI(ctx context.Context, by By) (Identity, error) {
 	response, err := a.calls.WhoAmI(ctx, &WhoAmIParams{MosaicActor: optional(by.Actor)})
@@ -170,6 +191,9 @@ func decode(response *http.Response, err error, into any) error {
 	}
 	if response.StatusCode/100 != 2 {
 		return problem(response, body)
+	}
+	if none, ok := into.(*ClaimAnswer); ok && response.StatusCode == http.StatusNoContent {
+		none.Withheld = withheld(response.Header)
 	}
 	if into == nil || response.StatusCode == http.StatusNoContent {
 		return nil

@@ -117,6 +117,8 @@ const (
 	EventTypeDispatchReady     EventType = "dispatch.ready"
 	EventTypeDispatchRefused   EventType = "dispatch.refused"
 	EventTypeDispatchRunning   EventType = "dispatch.running"
+	EventTypeFleetPaused       EventType = "fleet.paused"
+	EventTypeFleetResumed      EventType = "fleet.resumed"
 	EventTypeIdentitySet       EventType = "identity.set"
 	EventTypeProposalClosed    EventType = "proposal.closed"
 	EventTypeProposalOpened    EventType = "proposal.opened"
@@ -152,6 +154,10 @@ func (e EventType) Valid() bool {
 	case EventTypeDispatchRefused:
 		return true
 	case EventTypeDispatchRunning:
+		return true
+	case EventTypeFleetPaused:
+		return true
+	case EventTypeFleetResumed:
 		return true
 	case EventTypeIdentitySet:
 		return true
@@ -808,10 +814,13 @@ type Event struct {
 	At    time.Time `json:"at"`
 
 	// Cause Why it happened, one sentence.
-	Cause    string      `json:"cause,omitempty,omitzero"`
-	Dispatch Dispatch    `json:"dispatch,omitempty,omitzero"`
-	Host     string      `json:"host"`
-	Identity Identity    `json:"identity,omitempty,omitzero"`
+	Cause    string   `json:"cause,omitempty,omitzero"`
+	Dispatch Dispatch `json:"dispatch,omitempty,omitzero"`
+	Host     string   `json:"host"`
+	Identity Identity `json:"identity,omitempty,omitzero"`
+
+	// Pause The fleet's one switch. Without `by` it was never used.
+	Pause    Pause       `json:"pause,omitempty,omitzero"`
 	Proposal Proposal    `json:"proposal,omitempty,omitzero"`
 	Room     RoomBinding `json:"room,omitempty,omitzero"`
 	Seat     Seat        `json:"seat,omitempty,omitzero"`
@@ -929,6 +938,24 @@ type Outcome struct {
 
 // PassRule defines model for PassRule.
 type PassRule string
+
+// Pause The fleet's one switch. Without `by` it was never used.
+type Pause struct {
+	At time.Time `json:"at,omitempty,omitzero"`
+
+	// By The identity that paused or resumed.
+	By     string `json:"by,omitempty,omitzero"`
+	Paused bool   `json:"paused"`
+	Reason string `json:"reason,omitempty,omitzero"`
+}
+
+// PauseRequest defines model for PauseRequest.
+type PauseRequest struct {
+	Paused bool `json:"paused"`
+
+	// Reason Why, for whoever waits.
+	Reason string `json:"reason,omitempty,omitzero"`
+}
 
 // Problem defines model for Problem.
 type Problem struct {
@@ -1370,6 +1397,21 @@ type PutIdentityParams struct {
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
+// GetPauseParams defines parameters for GetPause.
+type GetPauseParams struct {
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// SetPauseParams defines parameters for SetPause.
+type SetPauseParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
 // ListProposalsParams defines parameters for ListProposals.
 type ListProposalsParams struct {
 	State *ProposalState `form:"state,omitempty" json:"state,omitempty"`
@@ -1510,6 +1552,9 @@ type HeartbeatDispatchJSONRequestBody = HeartbeatRequest
 
 // PutIdentityJSONRequestBody defines body for PutIdentity for application/json ContentType.
 type PutIdentityJSONRequestBody = IdentityRequest
+
+// SetPauseJSONRequestBody defines body for SetPause for application/json ContentType.
+type SetPauseJSONRequestBody = PauseRequest
 
 // OpenProposalJSONRequestBody defines body for OpenProposal for application/json ContentType.
 type OpenProposalJSONRequestBody = ProposalRequest
@@ -1743,6 +1788,35 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /api/fleet/identities/{name} (the `PutIdentity` operationId).
 	PutIdentity(ctx context.Context, name string, params *PutIdentityParams, body PutIdentityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetPause Whether the fleet is paused, and who paused or resumed it last.
+	//
+	// Corresponds with GET /api/fleet/pause (the `GetPause` operationId).
+	GetPause(ctx context.Context, params *GetPauseParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetPauseWithBody Pause the fleet, or let it resume.
+	//
+	// While it is paused nothing is admitted or claimed: ready work goes back to the line and holds nothing, new work is
+	// queued, and running work goes on. Resuming judges the waiting line in its order before it answers. Once a pause is
+	// answered, no admission or claim passes it. Setting what already is changes nothing, except that another pause
+	// takes over who and why.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/fleet/pause (the `SetPause` operationId).
+	SetPauseWithBody(ctx context.Context, params *SetPauseParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetPause Pause the fleet, or let it resume.
+	//
+	// While it is paused nothing is admitted or claimed: ready work goes back to the line and holds nothing, new work is
+	// queued, and running work goes on. Resuming judges the waiting line in its order before it answers. Once a pause is
+	// answered, no admission or claim passes it. Setting what already is changes nothing, except that another pause
+	// takes over who and why.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/fleet/pause (the `SetPause` operationId).
+	SetPause(ctx context.Context, params *SetPauseParams, body SetPauseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListProposals Proposals, newest first.
 	//
@@ -2230,6 +2304,65 @@ func (c *Client) PutIdentityWithBody(ctx context.Context, name string, params *P
 // Corresponds with PUT /api/fleet/identities/{name} (the `PutIdentity` operationId).
 func (c *Client) PutIdentity(ctx context.Context, name string, params *PutIdentityParams, body PutIdentityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutIdentityRequest(c.Server, name, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetPause Whether the fleet is paused, and who paused or resumed it last.
+//
+// Corresponds with GET /api/fleet/pause (the `GetPause` operationId).
+func (c *Client) GetPause(ctx context.Context, params *GetPauseParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetPauseRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetPauseWithBody Pause the fleet, or let it resume.
+//
+// While it is paused nothing is admitted or claimed: ready work goes back to the line and holds nothing, new work is
+// queued, and running work goes on. Resuming judges the waiting line in its order before it answers. Once a pause is
+// answered, no admission or claim passes it. Setting what already is changes nothing, except that another pause
+// takes over who and why.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/fleet/pause (the `SetPause` operationId).
+func (c *Client) SetPauseWithBody(ctx context.Context, params *SetPauseParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetPauseRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetPause Pause the fleet, or let it resume.
+//
+// While it is paused nothing is admitted or claimed: ready work goes back to the line and holds nothing, new work is
+// queued, and running work goes on. Resuming judges the waiting line in its order before it answers. Once a pause is
+// answered, no admission or claim passes it. Setting what already is changes nothing, except that another pause
+// takes over who and why.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/fleet/pause (the `SetPause` operationId).
+func (c *Client) SetPause(ctx context.Context, params *SetPauseParams, body SetPauseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetPauseRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3450,6 +3583,112 @@ func NewPutIdentityRequestWithBody(server string, name string, params *PutIdenti
 	return req, nil
 }
 
+// NewGetPauseRequest constructs an http.Request for the GetPause method
+func NewGetPauseRequest(server string, params *GetPauseParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/pause")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSetPauseRequest calls the generic SetPause builder with application/json body
+func NewSetPauseRequest(server string, params *SetPauseParams, body SetPauseJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetPauseRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewSetPauseRequestWithBody constructs an http.Request for the SetPause method, with any body, and a specified content type
+func NewSetPauseRequestWithBody(server string, params *SetPauseParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/pause")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListProposalsRequest constructs an http.Request for the ListProposals method
 func NewListProposalsRequest(server string, params *ListProposalsParams) (*http.Request, error) {
 	var err error
@@ -4598,6 +4837,37 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /api/fleet/identities/{name} (the `PutIdentity` operationId).
 	PutIdentityWithResponse(ctx context.Context, name string, params *PutIdentityParams, body PutIdentityJSONRequestBody, reqEditors ...RequestEditorFn) (*PutIdentityResponse, error)
 
+	// GetPauseWithResponse Whether the fleet is paused, and who paused or resumed it last.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/pause (the `GetPause` operationId).
+	GetPauseWithResponse(ctx context.Context, params *GetPauseParams, reqEditors ...RequestEditorFn) (*GetPauseResponse, error)
+
+	// SetPauseWithBodyWithResponse Pause the fleet, or let it resume.
+	//
+	// While it is paused nothing is admitted or claimed: ready work goes back to the line and holds nothing, new work is
+	// queued, and running work goes on. Resuming judges the waiting line in its order before it answers. Once a pause is
+	// answered, no admission or claim passes it. Setting what already is changes nothing, except that another pause
+	// takes over who and why.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/fleet/pause (the `SetPause` operationId).
+	SetPauseWithBodyWithResponse(ctx context.Context, params *SetPauseParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetPauseResponse, error)
+
+	// SetPauseWithResponse Pause the fleet, or let it resume.
+	//
+	// While it is paused nothing is admitted or claimed: ready work goes back to the line and holds nothing, new work is
+	// queued, and running work goes on. Resuming judges the waiting line in its order before it answers. Once a pause is
+	// answered, no admission or claim passes it. Setting what already is changes nothing, except that another pause
+	// takes over who and why.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/fleet/pause (the `SetPause` operationId).
+	SetPauseWithResponse(ctx context.Context, params *SetPauseParams, body SetPauseJSONRequestBody, reqEditors ...RequestEditorFn) (*SetPauseResponse, error)
+
 	// ListProposalsWithResponse Proposals, newest first.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4907,6 +5177,11 @@ func (r ResetBudgetResponse) ContentType() string {
 	return ""
 }
 
+// ClaimDispatchResponse204Headers the declared response headers of an HTTP 204 response for ClaimDispatch
+type ClaimDispatchResponse204Headers struct {
+	MosaicWithheld string
+}
+
 type ClaimDispatchResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -4914,6 +5189,8 @@ type ClaimDispatchResponse struct {
 	JSON200 *Claim
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *ClaimDispatchResponse204Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -5374,6 +5651,102 @@ func (r PutIdentityResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PutIdentityResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetPauseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Pause
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetPauseResponse) GetJSON200() *Pause {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetPauseResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetPauseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetPauseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetPauseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetPauseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SetPauseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Pause
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetPauseResponse) GetJSON200() *Pause {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetPauseResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetPauseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetPauseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetPauseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetPauseResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6418,6 +6791,55 @@ func (c *ClientWithResponses) PutIdentityWithResponse(ctx context.Context, name 
 	return ParsePutIdentityResponse(rsp)
 }
 
+// GetPauseWithResponse Whether the fleet is paused, and who paused or resumed it last.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/pause (the `GetPause` operationId).
+func (c *ClientWithResponses) GetPauseWithResponse(ctx context.Context, params *GetPauseParams, reqEditors ...RequestEditorFn) (*GetPauseResponse, error) {
+	rsp, err := c.GetPause(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetPauseResponse(rsp)
+}
+
+// SetPauseWithBodyWithResponse Pause the fleet, or let it resume.
+//
+// While it is paused nothing is admitted or claimed: ready work goes back to the line and holds nothing, new work is
+// queued, and running work goes on. Resuming judges the waiting line in its order before it answers. Once a pause is
+// answered, no admission or claim passes it. Setting what already is changes nothing, except that another pause
+// takes over who and why.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/fleet/pause (the `SetPause` operationId).
+func (c *ClientWithResponses) SetPauseWithBodyWithResponse(ctx context.Context, params *SetPauseParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetPauseResponse, error) {
+	rsp, err := c.SetPauseWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetPauseResponse(rsp)
+}
+
+// SetPauseWithResponse Pause the fleet, or let it resume.
+//
+// While it is paused nothing is admitted or claimed: ready work goes back to the line and holds nothing, new work is
+// queued, and running work goes on. Resuming judges the waiting line in its order before it answers. Once a pause is
+// answered, no admission or claim passes it. Setting what already is changes nothing, except that another pause
+// takes over who and why.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/fleet/pause (the `SetPause` operationId).
+func (c *ClientWithResponses) SetPauseWithResponse(ctx context.Context, params *SetPauseParams, body SetPauseJSONRequestBody, reqEditors ...RequestEditorFn) (*SetPauseResponse, error) {
+	rsp, err := c.SetPause(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetPauseResponse(rsp)
+}
+
 // ListProposalsWithResponse Proposals, newest first.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -6846,6 +7268,19 @@ func ParseClaimDispatchResponse(rsp *http.Response) (*ClaimDispatchResponse, err
 
 	}
 
+	switch {
+	case rsp.StatusCode == 204:
+		var headers ClaimDispatchResponse204Headers
+		if values := rsp.Header.Values("Mosaic-Withheld"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Mosaic-Withheld", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.MosaicWithheld = value
+		}
+		response.Headers204 = &headers
+	}
+
 	return response, nil
 }
 
@@ -7122,6 +7557,72 @@ func ParsePutIdentityResponse(rsp *http.Response) (*PutIdentityResponse, error) 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Identity
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetPauseResponse parses an HTTP response from a GetPauseWithResponse call
+func ParseGetPauseResponse(rsp *http.Response) (*GetPauseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetPauseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Pause
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSetPauseResponse parses an HTTP response from a SetPauseWithResponse call
+func ParseSetPauseResponse(rsp *http.Response) (*SetPauseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetPauseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Pause
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

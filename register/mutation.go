@@ -43,7 +43,7 @@ func CancelDispatch(id, reason string) Mutation {
 	return mutation(NewCancelDispatchRequest(nowhere, id, &CancelDispatchParams{}, CancelDispatchJSONRequestBody{Reason: reason}))
 }
 
-// ClaimDispatch claims ready work; the answer is a Claim, or none (204), which leaves the Claim zero.
+// ClaimDispatch claims ready work; the answer is a ClaimAnswer, or none (204), which leaves the Claim zero.
 func ClaimDispatch(body ClaimRequest) Mutation {
 	return mutation(NewClaimDispatchRequest(nowhere, &ClaimDispatchParams{}, body))
 }
@@ -56,6 +56,11 @@ func HeartbeatDispatch(id string, body HeartbeatRequest) Mutation {
 // CompleteDispatch ends a run; the answer is a Dispatch.
 func CompleteDispatch(id string, body CompleteRequest) Mutation {
 	return mutation(NewCompleteDispatchRequest(nowhere, id, &CompleteDispatchParams{}, body))
+}
+
+// SetPause pauses the fleet or lets it resume; the answer is a Pause.
+func SetPause(body PauseRequest) Mutation {
+	return mutation(NewSetPauseRequest(nowhere, &SetPauseParams{}, body))
 }
 
 // SetBudget sets or amends a window; the answer is a BudgetChange.

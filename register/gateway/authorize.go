@@ -36,6 +36,7 @@ var rules = map[string]rule{
 	"castVote":       {scopes: operating, verb: "vote"},
 	"withdrawVote":   {scopes: operating, verb: "withdraw votes"},
 	"putSeat":        {scopes: operating, roles: []string{"admin"}, verb: "seat the board"},
+	"setPause":       {scopes: operating, roles: []string{"operator", "admin"}, verb: "pause or resume the fleet"},
 	// A bot makes the rooms it then speaks in.
 	"bindRoom":          {scopes: operating, roles: []string{"admin"}, verb: "bind rooms", asItself: []string{"bot"}},
 	"putIdentity":       {scopes: operating, roles: []string{"admin"}, verb: "change identities"},

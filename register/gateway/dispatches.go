@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -88,6 +89,10 @@ func (o *operations) CancelDispatch(ctx context.Context, request CancelDispatchR
 func (o *operations) ClaimDispatch(ctx context.Context, request ClaimDispatchRequestObject) (ClaimDispatchResponseObject, error) {
 	body := request.Body
 	claim, err := o.store.ClaimDispatch(ctx, mutation(ctx, http.StatusOK), body.Role, body.Worker, ttlOf(body.TTLSeconds))
+	var withheld *fleet.Withheld
+	if errors.As(err, &withheld) {
+		return ClaimDispatch204Response{Headers: ClaimDispatch204ResponseHeaders{MosaicWithheld: headerText(withheld.Reason)}}, nil
+	}
 	if err == nil && claim == nil {
 		return ClaimDispatch204Response{}, nil
 	}

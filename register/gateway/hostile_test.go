@@ -42,6 +42,7 @@ func TestNoRequestBreaksTheGateway(t *testing.T) {
 		register.ResetBudget(register.BudgetResetRequest{Provider: "claude", ResetAt: time.Now().Add(time.Hour), Zero: true}),
 		register.OpenProposal(register.ProposalRequest{Title: "x", Quorum: 1, Pass: "majority", ClosesAt: time.Now().Add(time.Hour), Action: register.Action{Kind: "override", Dispatch: "D-1"}}),
 		register.CastVote("P-1", "ceo", register.VoteRequest{Verdict: "abstain", Reason: "x", EventID: "$x"}),
+		register.SetPause(register.PauseRequest{Paused: true, Reason: "x"}),
 		register.PutSeat("cto", register.SeatRequest{Lens: "x", Identity: "root"}),
 		register.BindRoom(register.RoomBinding{Room: "!r", Alias: "#r", Purposes: []register.RoomPurpose{"fleet"}}),
 		register.PutIdentity("eve", register.IdentityRequest{Kind: "human", MatrixID: "@eve:x", Roles: []register.FleetRole{"viewer"}}),

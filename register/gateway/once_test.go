@@ -38,6 +38,7 @@ func TestARepeatedChangeIsAnsweredByteForByte(t *testing.T) {
 		{"olga", register.OpenProposal(register.ProposalRequest{Title: "Another"})},
 		{"olga", register.CastVote(proposal.ID, "ceo", register.VoteRequest{Verdict: register.VerdictConditional, EventID: "$1"})},
 		{"olga", register.WithdrawVote(proposal.ID, "ceo", "$1")},
+		{"olga", register.SetPause(register.PauseRequest{Paused: true, Reason: "why"})},
 		{"root", register.PutSeat("cto", register.SeatRequest{Lens: "feasibility", Identity: "olga"})},
 		{"root", register.BindRoom(register.RoomBinding{Room: "!r:localhost", Purposes: []register.RoomPurpose{"board", "fleet"}})},
 		{"root", register.PutIdentity("eve", register.IdentityRequest{Kind: "human", Roles: []register.FleetRole{"viewer"}})},

@@ -59,6 +59,12 @@ type ServerInterface interface {
 	// PutIdentity Create an identity, or replace its Matrix ID, kind and roles.
 	// (PUT /api/fleet/identities/{name})
 	PutIdentity(w http.ResponseWriter, r *http.Request, name string, params PutIdentityParams)
+	// GetPause Whether the fleet is paused, and who paused or resumed it last.
+	// (GET /api/fleet/pause)
+	GetPause(w http.ResponseWriter, r *http.Request, params GetPauseParams)
+	// SetPause Pause the fleet, or let it resume.
+	// (PUT /api/fleet/pause)
+	SetPause(w http.ResponseWriter, r *http.Request, params SetPauseParams)
 	// ListProposals Proposals, newest first.
 	// (GET /api/fleet/proposals)
 	ListProposals(w http.ResponseWriter, r *http.Request, params ListProposalsParams)
@@ -942,6 +948,111 @@ func (siw *ServerInterfaceWrapper) PutIdentity(w http.ResponseWriter, r *http.Re
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.PutIdentity(w, r, name, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetPause operation middleware
+func (siw *ServerInterfaceWrapper) GetPause(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetPauseParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Mosaic-Actor" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Mosaic-Actor")]; found {
+		var MosaicActor Actor
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Mosaic-Actor", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Mosaic-Actor", valueList[0], &MosaicActor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Mosaic-Actor", Err: err})
+			return
+		}
+
+		params.MosaicActor = &MosaicActor
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetPause(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SetPause operation middleware
+func (siw *ServerInterfaceWrapper) SetPause(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SetPauseParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		err := fmt.Errorf("Header parameter Idempotency-Key is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Idempotency-Key", Err: err})
+		return
+	}
+
+	// ------------- Optional header parameter "Mosaic-Actor" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Mosaic-Actor")]; found {
+		var MosaicActor Actor
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Mosaic-Actor", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Mosaic-Actor", valueList[0], &MosaicActor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Mosaic-Actor", Err: err})
+			return
+		}
+
+		params.MosaicActor = &MosaicActor
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SetPause(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2020,6 +2131,8 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/api/fleet/tokens/{token}", wrapper.RevokeToken)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/fleet/tokens/{token}/rotate", wrapper.RotateToken)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/whoami", wrapper.WhoAmI)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/pause", wrapper.GetPause)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/api/fleet/pause", wrapper.SetPause)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/events", wrapper.StreamEvents)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/healthz", wrapper.Health)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/readyz", wrapper.Ready)
@@ -2171,10 +2284,16 @@ func (response ClaimDispatch200JSONResponse) VisitClaimDispatchResponse(w http.R
 	return err
 }
 
+type ClaimDispatch204ResponseHeaders struct {
+	MosaicWithheld string
+}
+
 type ClaimDispatch204Response struct {
+	Headers ClaimDispatch204ResponseHeaders
 }
 
 func (response ClaimDispatch204Response) VisitClaimDispatchResponse(w http.ResponseWriter) error {
+	w.Header().Set("Mosaic-Withheld", fmt.Sprint(response.Headers.MosaicWithheld))
 	w.WriteHeader(204)
 	return nil
 }
@@ -2575,6 +2694,85 @@ type PutIdentitydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutIdentitydefaultApplicationProblemPlusJSONResponse) VisitPutIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPauseRequestObject struct {
+	Params GetPauseParams
+}
+
+type GetPauseResponseObject interface {
+	VisitGetPauseResponse(w http.ResponseWriter) error
+}
+
+type GetPause200JSONResponse Pause
+
+func (response GetPause200JSONResponse) VisitGetPauseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPausedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetPausedefaultApplicationProblemPlusJSONResponse) VisitGetPauseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetPauseRequestObject struct {
+	Params SetPauseParams
+	Body   *SetPauseJSONRequestBody
+}
+
+type SetPauseResponseObject interface {
+	VisitSetPauseResponse(w http.ResponseWriter) error
+}
+
+type SetPause200JSONResponse Pause
+
+func (response SetPause200JSONResponse) VisitSetPauseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetPausedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SetPausedefaultApplicationProblemPlusJSONResponse) VisitSetPauseResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3243,6 +3441,12 @@ type StrictServerInterface interface {
 	// PutIdentity Create an identity, or replace its Matrix ID, kind and roles.
 	// (PUT /api/fleet/identities/{name})
 	PutIdentity(ctx context.Context, request PutIdentityRequestObject) (PutIdentityResponseObject, error)
+	// GetPause Whether the fleet is paused, and who paused or resumed it last.
+	// (GET /api/fleet/pause)
+	GetPause(ctx context.Context, request GetPauseRequestObject) (GetPauseResponseObject, error)
+	// SetPause Pause the fleet, or let it resume.
+	// (PUT /api/fleet/pause)
+	SetPause(ctx context.Context, request SetPauseRequestObject) (SetPauseResponseObject, error)
 	// ListProposals Proposals, newest first.
 	// (GET /api/fleet/proposals)
 	ListProposals(ctx context.Context, request ListProposalsRequestObject) (ListProposalsResponseObject, error)
@@ -3724,6 +3928,65 @@ func (sh *strictHandler) PutIdentity(w http.ResponseWriter, r *http.Request, nam
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PutIdentityResponseObject); ok {
 		if err := validResponse.VisitPutIdentityResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetPause operation middleware
+func (sh *strictHandler) GetPause(w http.ResponseWriter, r *http.Request, params GetPauseParams) {
+	var request GetPauseRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPause(ctx, request.(GetPauseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPause")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetPauseResponseObject); ok {
+		if err := validResponse.VisitGetPauseResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SetPause operation middleware
+func (sh *strictHandler) SetPause(w http.ResponseWriter, r *http.Request, params SetPauseParams) {
+	var request SetPauseRequestObject
+
+	request.Params = params
+
+	var body SetPauseJSONRequestBody
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SetPause(ctx, request.(SetPauseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetPause")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SetPauseResponseObject); ok {
+		if err := validResponse.VisitSetPauseResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

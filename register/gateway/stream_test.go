@@ -101,6 +101,8 @@ func TestEveryEventKeepsToTheContract(t *testing.T) {
 	b.send(t, b.olga, register.ResetBudget(register.BudgetResetRequest{Provider: "claude", ResetAt: time.Now().Add(time.Hour)}), nil)
 	b.send(t, b.admin, register.RotateToken(b.issue(t, time.Time{}).Token.ID, register.TokenRotation{}), nil)
 	b.send(t, b.admin, register.RevokeToken(b.issue(t, time.Time{}).Token.ID), nil)
+	b.send(t, b.olga, register.SetPause(register.PauseRequest{Paused: true, Reason: "why"}), nil)
+	b.send(t, b.olga, register.SetPause(register.PauseRequest{}), nil)
 	last, err := b.store.NumberEvents(t.Context())
 	require.NoError(t, err)
 

@@ -42,6 +42,7 @@ type Options struct {
 // Worker claims and runs dispatches of one role.
 type Worker struct {
 	Options
+	withheld string // why nothing was given out last, said once
 }
 
 // The gateway takes claims that live this long.
@@ -85,7 +86,8 @@ func (w *Worker) Run(ctx context.Context) error {
 		return err
 	}
 	for {
-		claim, found, err := w.claim(ctx)
+		claim, err := w.claim(ctx)
+		found := claim.ID != ""
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -93,11 +95,13 @@ func (w *Worker) Run(ctx context.Context) error {
 			return fmt.Errorf("claiming work for role %s: %w", w.Role, err)
 		}
 		if found {
-			err = w.run(ctx, claim)
+			err = w.run(ctx, claim.Claim)
 		}
 		switch {
 		case errors.Is(err, errUnable):
 			return err
+		case w.Once && !found && claim.Withheld != "":
+			return fmt.Errorf("%w: %s", ErrNothingReady, claim.Withheld)
 		case w.Once && !found:
 			return ErrNothingReady
 		case w.Once:
@@ -117,16 +121,20 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 // claim asks until the gateway gives an answer that stands; the key is kept, so that a lost answer is not a lost claim.
-func (w *Worker) claim(ctx context.Context) (register.Claim, bool, error) {
+func (w *Worker) claim(ctx context.Context) (register.ClaimAnswer, error) {
 	tries := 0
 	if w.Once {
 		tries = 5
 	}
-	var claim register.Claim
+	var claim register.ClaimAnswer
 	err := w.insist(ctx, uuid.NewString(), register.ClaimDispatch(register.ClaimRequest{
 		Role: w.Role, Worker: w.Worker, Host: w.Host, TTLSeconds: int(w.TTL.Seconds()),
 	}), &claim, tries)
-	return claim, claim.ID != "", err
+	if claim.Withheld != w.withheld && claim.Withheld != "" {
+		zerolog.Ctx(ctx).Info().Str("reason", claim.Withheld).Msg("no work is given out; asking on")
+	}
+	w.withheld = claim.Withheld
+	return claim, err
 }
 
 // insist sends a mutation with one key until it is consumed, at most tries times, or until ctx ends if tries is 0.

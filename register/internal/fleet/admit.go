@@ -73,8 +73,9 @@ func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch,
 	}
 	row.ModelRequested = decision.Requested.Model
 	row.Estimate = encode(withUnits(ask.Estimate, &decision))
+	reason := b.reasonFor(row, &decision)
 	t.change.Replan = t.change.Replan || passes(b, &decision, request.Place)
-	row.State = settleOn(b, row, &decision, decision.Reason())
+	row.State = settleOn(b, row, &decision, reason)
 	dispatch, err := dispatchOf(*row, b.holds(heldBy(&decision)))
 	if err != nil {
 		return Dispatch{}, err

@@ -18,6 +18,7 @@ type book struct {
 	order         []int64 // window IDs
 	rows          map[int64]*query.Window
 	movers        map[int64]mover
+	pause         *Pause // nil while the fleet runs
 }
 
 // mover is the dispatch whose decision last touched a window.
@@ -27,9 +28,13 @@ type mover struct {
 	text     string
 }
 
-// openBook locks the tenant's current windows in ID order, then reads the clock and the lines: nobody else can change either before
+// openBook shares the pause, locks the tenant's current windows in ID order, then reads the clock and the lines: nobody else can change either before
 // this transaction ends.
 func (t *transaction) openBook(ctx context.Context) (*book, error) {
+	pause, err := t.sharePause(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if err := t.ShareWindowSet(ctx, t.Tenant); err != nil {
 		return nil, fmt.Errorf("sharing the set of windows: %w", err)
 	}
@@ -40,7 +45,12 @@ func (t *transaction) openBook(ctx context.Context) (*book, error) {
 	if err := t.readClock(ctx); err != nil {
 		return nil, err
 	}
-	return t.fillBook(ctx, windows)
+	b, err := t.fillBook(ctx, windows)
+	if err != nil {
+		return nil, err
+	}
+	b.pause = pause
+	return b, nil
 }
 
 // readBook is a book to look at, without locks.

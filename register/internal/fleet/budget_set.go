@@ -108,6 +108,9 @@ func (t *transaction) subscription(ctx context.Context, provider, name string) (
 }
 
 func (t *transaction) lockWindowSet(ctx context.Context) error {
+	if err := t.SharePause(ctx, t.Tenant); err != nil { // before the windows, as everywhere
+		return fmt.Errorf("sharing the pause: %w", err)
+	}
 	if err := t.LockWindowSet(ctx, t.Tenant); err != nil {
 		return fmt.Errorf("locking the set of windows: %w", err)
 	}

@@ -17,9 +17,17 @@ type Claim struct {
 	Dispatch  Dispatch  `json:"dispatch"`
 }
 
-// ClaimDispatch gives a worker the oldest ready dispatch of the highest priority for its role; nil when there is none.
+// ClaimDispatch gives a worker the oldest ready dispatch of the highest priority for its role; nil when there is none, and
+// *Withheld when none is given out.
 func (s *Store) ClaimDispatch(ctx context.Context, m Mutation, role, worker string, ttl time.Duration) (*Claim, error) {
 	return once(ctx, s, m, func(t *transaction) (*Claim, error) {
+		pause, err := t.sharePause(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if pause != nil {
+			return nil, &Withheld{pause.text()}
+		}
 		row, err := t.LockNextReady(ctx, query.LockNextReadyParams{TenantID: t.Tenant, Role: role})
 		if none(err) {
 			t.unrecorded = true

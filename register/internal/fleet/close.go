@@ -83,7 +83,7 @@ func (t *transaction) override(ctx context.Context, proposal *Proposal) (Outcome
 		return Outcome{}, err
 	}
 	outcome := Outcome{
-		CarriedOut: dispatch.State == StateReady,
+		CarriedOut: dispatch.State == StateReady || dispatch.State == StateQueued && b.pause != nil,
 		Text:       fmt.Sprintf("%s is %s. %s", dispatch.ID, dispatch.State, dispatch.Reason),
 	}
 	return outcome, t.closeBook(ctx, b)

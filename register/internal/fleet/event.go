@@ -27,6 +27,7 @@ type Event struct {
 	Room     *Room       `json:"room,omitempty"`
 	Identity *Identity   `json:"identity,omitempty"`
 	Token    *Token      `json:"token,omitempty"`
+	Pause    *Pause      `json:"pause,omitempty"`
 }
 
 // tell writes an event in the deciding transaction. It gets its number after the commit.

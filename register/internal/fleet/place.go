@@ -36,7 +36,7 @@ func (t *transaction) judge(b *book, row *query.Dispatch) (budget.Decision, stri
 	if err != nil {
 		return budget.Decision{}, "", fmt.Errorf("judging %s: %w", DispatchID(row.ID), err)
 	}
-	return decision, decision.Reason(), nil
+	return decision, b.reasonFor(row, &decision), nil
 }
 
 // place carries out a decision about a dispatch that is in the register: its moves, its holds or its place in line, and
@@ -67,7 +67,7 @@ func (t *transaction) place(ctx context.Context, b *book, row *query.Dispatch, d
 	if err := t.reserve(ctx, row.ID, decision); err != nil {
 		return Dispatch{}, err
 	}
-	if before.State == target && !moved(before.PromisedStart, row.PromisedStart) {
+	if before.State == target && (row.PromisedStart == nil || !moved(before.PromisedStart, row.PromisedStart)) {
 		return dispatch, nil
 	}
 	return dispatch, t.tell(ctx, Event{Type: "dispatch." + target, Cause: row.Reason, Dispatch: &dispatch})
@@ -172,9 +172,10 @@ func unroute(row *query.Dispatch) {
 	row.Model, row.Provider, row.Subscription, row.SubscriptionID, row.Downgraded = "", "", "", nil, false
 }
 
-// samePlace says whether a waiting dispatch waits just as before, so that nothing needs to be written.
+// samePlace says whether a waiting dispatch waits just as before, so that nothing needs to be written. In a line the numbers of
+// the reason change with time; outside of every line the reason is all there is.
 func samePlace(before, after *query.Dispatch) bool {
-	return before.State == StateQueued && after.State == StateQueued && before.Lifted == after.Lifted &&
+	return (before.Reason == after.Reason || len(after.WaitsOn) > 0) && before.State == StateQueued && after.State == StateQueued && before.Lifted == after.Lifted &&
 		instant(before.PromisedStart).Equal(instant(after.PromisedStart)) &&
 		reflect.DeepEqual(before.WaitsOn, after.WaitsOn) && reflect.DeepEqual(before.WaitsMicros, after.WaitsMicros)
 }

@@ -55,3 +55,6 @@ WHERE tenant_id = $1 AND state = 'queued' AND promised_start IS NOT NULL ORDER B
 
 -- name: CountDispatches :many
 SELECT state, count(*) AS dispatches FROM fleet.dispatches WHERE tenant_id = $1 GROUP BY state;
+
+-- name: LockReady :many
+SELECT * FROM fleet.dispatches WHERE tenant_id = $1 AND state = 'ready' ORDER BY id FOR UPDATE;

@@ -527,6 +527,72 @@ func (q *Queries) LockNextReady(ctx context.Context, arg LockNextReadyParams) (D
 	return i, err
 }
 
+const lockReady = `-- name: LockReady :many
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at FROM fleet.dispatches WHERE tenant_id = $1 AND state = 'ready' ORDER BY id FOR UPDATE
+`
+
+func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, error) {
+	rows, err := q.db.Query(ctx, lockReady, tenantID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Dispatch
+	for rows.Next() {
+		var i Dispatch
+		if err := rows.Scan(
+			&i.TenantID,
+			&i.ID,
+			&i.Host,
+			&i.Role,
+			&i.Brief,
+			&i.BriefClass,
+			&i.Project,
+			&i.Mission,
+			&i.ModelRequested,
+			&i.Exact,
+			&i.Estimate,
+			&i.Priority,
+			&i.Deadline,
+			&i.Origin,
+			&i.CreatedBy,
+			&i.CreatedAt,
+			&i.State,
+			&i.CameFrom,
+			&i.Reason,
+			&i.PromisedStart,
+			&i.Model,
+			&i.Provider,
+			&i.SubscriptionID,
+			&i.Subscription,
+			&i.Downgraded,
+			&i.Lifted,
+			&i.Attempts,
+			&i.WaitsOn,
+			&i.WaitsMicros,
+			&i.Attempt,
+			&i.MaxAttempts,
+			&i.Worker,
+			&i.Claim,
+			&i.ClaimExpiresAt,
+			&i.Metered,
+			&i.Progress,
+			&i.Actuals,
+			&i.Unmetered,
+			&i.Result,
+			&i.StartedAt,
+			&i.FinishedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lockWaiting = `-- name: LockWaiting :many
 SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'queued' ORDER BY lifted DESC, priority DESC, id FOR UPDATE

@@ -118,6 +118,15 @@ type Override struct {
 	At         time.Time
 }
 
+type Pause struct {
+	TenantID string
+	Host     string
+	Paused   bool
+	Reason   string
+	Actor    string
+	At       time.Time
+}
+
 type Proposal struct {
 	TenantID   string
 	ID         int64

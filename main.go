@@ -19,6 +19,7 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/demo"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/up"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/conformance"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/work"
 )
@@ -34,13 +35,16 @@ type program struct {
 	LogFormat string `help:"How log lines look: json for machines, console for people." enum:"json,console" default:"json" env:"MOSAIC_LOG_FORMAT" config:"log.format"`
 	Zone      string `help:"IANA zone in which times are read and shown." default:"UTC" env:"MOSAIC_ZONE" config:"zone" placeholder:"ZONE"`
 
-	Demo     demoCommand     `cmd:"" help:"Show the main job, start to finish, on a private Postgres and homeserver; then stop."`
-	Up       upCommand       `cmd:"" help:"Set up the same and stay, with a prompt that takes the same commands."`
-	Gateway  gatewayCommand  `cmd:"" help:"Serve the gateway API, the only door to the register."`
-	Bot      botCommand      `cmd:"" help:"Carry commands, notices and votes between Matrix rooms and the gateway."`
-	Work     workCommand     `cmd:"" help:"Claim dispatches of a role and run a command on each brief."`
-	Exec     execCommand     `cmd:"" help:"Carry out one command on this terminal, as in a room."`
-	Token    tokenCommand    `cmd:"" help:"Issue a bearer token; it is shown once and stored hashed."`
+	Demo    demoCommand    `cmd:"" help:"Show the main job, start to finish, on a private Postgres and homeserver; then stop."`
+	Up      upCommand      `cmd:"" help:"Set up the same and stay, with a prompt that takes the same commands."`
+	Gateway gatewayCommand `cmd:"" help:"Serve the gateway API, the only door to the register."`
+	Bot     botCommand     `cmd:"" help:"Carry commands, notices and votes between Matrix rooms and the gateway."`
+	Work    workCommand    `cmd:"" help:"Claim dispatches of a role and run a command on each brief."`
+	Exec    execCommand    `cmd:"" help:"Carry out one command on this terminal, as in a room."`
+	Token   tokenCommand   `cmd:"" help:"Issue a bearer token; it is shown once and stored hashed."`
+
+	Conformance conformanceCommand `cmd:"" help:"Run the contract of the gateway API against a gateway that is not in use, and print what it keeps."`
+
 	Settings settingsCommand `cmd:"" help:"List every setting: file key, environment variable, default."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
@@ -338,6 +342,31 @@ func (c *tokenCommand) Run(ctx context.Context) error {
 		return err
 	}
 	fmt.Println(token)
+	return nil
+}
+
+// conformanceCommand makes what it needs through the API; the contract has no way to make tokens, so more of them are given.
+type conformanceCommand struct {
+	URL         string `help:"The gateway to talk to." default:"http://127.0.0.1:14242" env:"MOSAIC_GATEWAY_URL" config:"gateway.url" name:"gateway"`
+	Token       string `help:"Bearer token for the gateway." env:"MOSAIC_GATEWAY_TOKEN"`
+	WorkerToken string `help:"For conformance: a token with only the scope worker, to claim with." env:"MOSAIC_CONFORMANCE_WORKER_TOKEN"`
+	ReadToken   string `help:"For conformance: a token with only the scope read, which must not change anything." env:"MOSAIC_CONFORMANCE_READ_TOKEN"`
+}
+
+func (c *conformanceCommand) Run(ctx context.Context) error {
+	if c.Token == "" {
+		return errors.New("no token for the gateway: set MOSAIC_GATEWAY_TOKEN to one with the scope admin, of an identity with the role admin")
+	}
+	report, err := conformance.Run(ctx, conformance.Options{URL: c.URL, Token: c.Token, WorkerToken: c.WorkerToken, ReadToken: c.ReadToken})
+	if err != nil {
+		return err
+	}
+	if err := report.Write(os.Stdout); err != nil {
+		return err
+	}
+	if len(report.Broken()) > 0 {
+		return exitCode(1)
+	}
 	return nil
 }
 

@@ -35,18 +35,17 @@ type program struct {
 	LogFormat string `help:"How log lines look: json for machines, console for people." enum:"json,console" default:"json" env:"MOSAIC_LOG_FORMAT" config:"log.format"`
 	Zone      string `help:"IANA zone in which times are read and shown." default:"UTC" env:"MOSAIC_ZONE" config:"zone" placeholder:"ZONE"`
 
-	Demo    demoCommand    `cmd:"" help:"Show the main job, start to finish, on a private Postgres and homeserver; then stop."`
-	Up      upCommand      `cmd:"" help:"Set up the same and stay, with a prompt that takes the same commands."`
-	Gateway gatewayCommand `cmd:"" help:"Serve the gateway API, the only door to the register."`
-	Bot     botCommand     `cmd:"" help:"Carry commands, notices and votes between Matrix rooms and the gateway."`
-	Work    workCommand    `cmd:"" help:"Claim dispatches of a role and run a command on each brief."`
-	Exec    execCommand    `cmd:"" help:"Carry out one command on this terminal, as in a room."`
-	Token   tokenCommand   `cmd:"" help:"Issue a bearer token; it is shown once and stored hashed."`
-
-	Conformance conformanceCommand `cmd:"" help:"Run the contract of the gateway API against a gateway that is not in use, and print what it keeps."`
-
+	Demo     demoCommand     `cmd:"" help:"Show the main job, start to finish, on a private Postgres and homeserver; then stop."`
+	Up       upCommand       `cmd:"" help:"Set up the same and stay, with a prompt that takes the same commands."`
+	Gateway  gatewayCommand  `cmd:"" help:"Serve the gateway API, the only door to the register."`
+	Bot      botCommand      `cmd:"" help:"Carry commands, notices and votes between Matrix rooms and the gateway."`
+	Work     workCommand     `cmd:"" help:"Claim dispatches of a role and run a command on each brief."`
+	Exec     execCommand     `cmd:"" help:"Carry out one command on this terminal, as in a room."`
+	Token    tokenCommand    `cmd:"" help:"Issue a bearer token; it is shown once and stored hashed."`
 	Settings settingsCommand `cmd:"" help:"List every setting: file key, environment variable, default."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
+
+	Conformance conformanceCommand `cmd:"" help:"Run the contract of the gateway API against a gateway that is not in use, and print what it keeps."`
 }
 
 // client is how everything but the gateway itself reaches the register.

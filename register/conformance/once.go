@@ -30,7 +30,7 @@ type repeated struct {
 	change, other register.Mutation
 }
 
-// changes makes one of every kind of change; each needs something of its own to change.
+// changes lists one change of each kind but the board's, which leave something open; each needs something of its own to change.
 func (t *trial) changes(ctx context.Context, part string) ([]repeated, error) {
 	role := t.role(part)
 	open, err := t.dispatch(ctx, t.work(role+"-cancel"))

@@ -19,6 +19,7 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/demo"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/up"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/conformance"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/work"
 )
@@ -43,6 +44,8 @@ type program struct {
 	Token    tokenCommand    `cmd:"" help:"Issue, list, rotate and revoke bearer tokens; a new one is shown once and stored hashed."`
 	Settings settingsCommand `cmd:"" help:"List every setting: file key, environment variable, default."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
+
+	Conformance conformanceCommand `cmd:"" help:"Run the contract of the gateway API against a gateway that is not in use, and print what it keeps."`
 }
 
 // client is how everything but the gateway itself reaches the register.
@@ -404,6 +407,31 @@ func (c *tokenRotateCommand) Run(ctx context.Context, program *program) error {
 		return err
 	}
 	return terminal.RotateToken(ctx, options, c.ID, c.Overlap)
+}
+
+// conformanceCommand makes what it needs through the API; tokens of narrower scopes are given, so that it need not issue any.
+type conformanceCommand struct {
+	URL         string `help:"The gateway to talk to." default:"http://127.0.0.1:14242" env:"MOSAIC_GATEWAY_URL" config:"gateway.url" name:"gateway"`
+	Token       string `help:"Bearer token for the gateway." env:"MOSAIC_GATEWAY_TOKEN"`
+	WorkerToken string `help:"For conformance: a token with only the scope worker, to claim with." env:"MOSAIC_CONFORMANCE_WORKER_TOKEN"`
+	ReadToken   string `help:"For conformance: a token with only the scope read, which must not change anything." env:"MOSAIC_CONFORMANCE_READ_TOKEN"`
+}
+
+func (c *conformanceCommand) Run(ctx context.Context) error {
+	if c.Token == "" {
+		return errors.New("no token for the gateway: set MOSAIC_GATEWAY_TOKEN to one with the scope admin, of an identity with the role admin")
+	}
+	report, err := conformance.Run(ctx, conformance.Options{URL: c.URL, Token: c.Token, WorkerToken: c.WorkerToken, ReadToken: c.ReadToken})
+	if err != nil {
+		return err
+	}
+	if err := report.Write(os.Stdout); err != nil {
+		return err
+	}
+	if len(report.Broken()) > 0 {
+		return exitCode(1)
+	}
+	return nil
 }
 
 type settings []config.Setting

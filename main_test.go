@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -116,6 +118,17 @@ func TestSystemdFindsNothingWrongWithTheUnits(t *testing.T) {
 		require.NoError(t, err, "%s", out)
 		require.Empty(t, string(out))
 	}
+}
+
+func TestConformanceFailsOnABrokenGateway(t *testing.T) {
+	t.Setenv("MOSAIC_GATEWAY_TOKEN", "")
+	require.Equal(t, 1, run(t.Context(), []string{"conformance"}), "it needs a token")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = w.Write([]byte(`{"statusCode": 404, "message": "Cannot find it", "error": "Not Found"}`))
+	}))
+	t.Cleanup(server.Close)
+	require.Equal(t, 1, run(t.Context(), []string{"conformance", "--gateway", server.URL, "--token", "a-token"}))
 }
 
 func TestAFileWithASecretIsRefused(t *testing.T) {

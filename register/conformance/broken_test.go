@@ -1,0 +1,326 @@
+package conformance_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/conformance"
+)
+
+// fault is a gateway that is broken in one way, and the promises that show it: these and no others.
+type fault struct {
+	name   string
+	breaks func(http.Handler) http.Handler
+	shows  []string
+	says   string // in what was seen of the first of them
+}
+
+var faults = []fault{
+	{
+		"it forgets the keys", forgetKeys,
+		[]string{
+			"the same key and payload answers the same, byte for byte", "the same key with another payload is 409 idempotency_mismatch",
+			"a repeated key takes effect once", "8 requests at once under one key take effect once",
+		},
+		"/api/fleet/dispatches/D-",
+	},
+	{"it runs the later of two requests under one key", forgetOthers, []string{"the same key with another payload is 409 idempotency_mismatch"}, "201"},
+	{"it tells events out of order", events(holdBack("dispatch.running")), []string{"ids rise by one, so that nothing is missed"}, "after"},
+	{
+		"it loses events", events(lose("dispatch.progress")),
+		[]string{"a change is told, in the order of its moves", "ids rise by one, so that nothing is missed"},
+		"dispatch.progress of D-",
+	},
+	{
+		"it tells an event in another shape", events(func(told []string) []string {
+			return []string{strings.Replace(told[len(told)-1], `"host":`, `"hosts":`, 1)}
+		}),
+		[]string{"streamEvents answers in the contract's shape"},
+		`property "host" is missing`,
+	},
+	{
+		"it forgets where a reader was", changing(func(r *http.Request) { r.Header.Del("Last-Event-ID") }),
+		[]string{
+			"what was heard is told again from its Last-Event-ID", "a reader that hangs up resumes with the next event",
+			"0 starts with the first retained event", "a Last-Event-ID that is no number: 400 invalid",
+		},
+		"is not told again",
+	},
+	{
+		"it gives an error another code", alter(func(_ *http.Request, a *httptest.ResponseRecorder) []byte {
+			return bytes.ReplaceAll(a.Body.Bytes(), []byte("actor_unknown"), []byte("not_found"))
+		}),
+		[]string{"a stranger as actor: 403 actor_unknown"},
+		"403 not_found (“The register does not know conformance-nobody-",
+	},
+	{
+		"it gives an error without a sentence", alter(func(r *http.Request, a *httptest.ResponseRecorder) []byte {
+			if a.Code < 400 || !strings.HasSuffix(r.URL.Path, "/cancel") {
+				return a.Body.Bytes()
+			}
+			return edit(a.Body.Bytes(), func(problem map[string]any) { problem["detail"] = "line one\nline two" })
+		}),
+		[]string{"cancelDispatch answers in the contract's shape"},
+		"not one sentence",
+	},
+	{
+		"it gives a success in another shape", alter(func(r *http.Request, a *httptest.ResponseRecorder) []byte {
+			if r.Method != http.MethodGet || r.URL.Path != "/api/fleet/budgets" || a.Code != http.StatusOK {
+				return a.Body.Bytes()
+			}
+			return bytes.ReplaceAll(a.Body.Bytes(), []byte(`"step":"normal"`), []byte(`"step":"fine"`))
+		}),
+		[]string{"listBudgets answers in the contract's shape"},
+		"windows.0.step",
+	},
+	{"it gives one dispatch to two workers", claimTwice(), []string{"16 claimers at once get each dispatch once"}, "was given with the claim"},
+	{
+		"it forgets use when a window is amended", changing(func(r *http.Request) {
+			if r.Method == http.MethodPost && r.URL.Path == "/api/fleet/budgets" {
+				rewrite(r, func(set map[string]any) {
+					if set["used_micros"] == nil {
+						set["used_micros"] = 0
+					}
+				})
+			}
+		}),
+		[]string{"setting it again amends it and keeps its use"},
+		"CommittedMicros:0",
+	},
+	{
+		"it lets anybody vote", changing(func(r *http.Request) {
+			if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/votes/") {
+				r.Header.Set("Mosaic-Actor", "conformance-board")
+			}
+		}),
+		[]string{"only the seat's holder votes for it"},
+		"not not_seated",
+	},
+	{
+		"it lets anybody in", changing(func(r *http.Request) {
+			if r.URL.Path == "/api/fleet/whoami" && r.Header.Get("Authorization") == "" {
+				r.Header.Set("Authorization", "Bearer "+r.Header.Get("Test-Admin"))
+			}
+		}),
+		[]string{"without a known token: 401 unauthorized"},
+		"answered 200",
+	},
+}
+
+func TestABrokenGatewayIsCaughtByTheRightPromise(t *testing.T) {
+	t.Parallel()
+	reports := make([]*conformance.Report, len(faults))
+	failed := make([]error, len(faults))
+	var wait sync.WaitGroup
+	turns := make(chan struct{}, 5) // most of a run is waiting
+	for i, fault := range faults {
+		b := setup(t)
+		address := b.behind(t, func(gateway http.Handler) http.Handler {
+			broken := fault.breaks(gateway)
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				r.Header.Set("Test-Admin", b.admin)
+				broken.ServeHTTP(w, r)
+			})
+		})
+		wait.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			reports[i], failed[i] = conformance.Run(t.Context(), conformance.Options{URL: address, Token: b.admin})
+		})
+	}
+	wait.Wait()
+	for i, fault := range faults {
+		t.Run(fault.name, func(t *testing.T) {
+			require.NoError(t, failed[i])
+			seen := broken(reports[i])
+			require.ElementsMatch(t, fault.shows, slices.Collect(maps.Keys(seen)), table(t, reports[i]))
+			require.Contains(t, seen[fault.shows[0]], fault.says)
+		})
+	}
+}
+
+func TestAGatewayThatNeverSeesAKeyIsCaughtAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	report := b.try(t, b.behind(t, changing(func(r *http.Request) { r.Header.Del("Idempotency-Key") })))
+	require.Contains(t, broken(report)["an admin makes identities, and they are listed"], "400 invalid (“Idempotency-Key is missing")
+	require.Contains(t, table(t, report), "not tried: the identities it needs are missing")
+}
+
+func TestANestJSErrorIsReportedClearly(t *testing.T) {
+	t.Parallel()
+	for message, sentence := range map[string]string{
+		`"Unauthorized"`: "Unauthorized", `["token must be a string","token is short"]`: "token must be a string; token is short",
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			report := b.try(t, b.behind(t, alter(func(r *http.Request, a *httptest.ResponseRecorder) []byte {
+				if a.Code < 400 || r.URL.Path != "/api/fleet/whoami" {
+					return a.Body.Bytes()
+				}
+				a.Header().Set("Content-Type", "application/json; charset=utf-8")
+				return fmt.Appendf(nil, `{"statusCode":%d,"message":%s,"error":"Unauthorized"}`, a.Code, message)
+			})))
+			require.Equal(t, map[string]string{
+				"without a known token: 401 unauthorized": "GET /api/fleet/whoami answered 401 with a NestJS error (“" + sentence + "”) that has no code, not unauthorized",
+				"a stranger as actor: 403 actor_unknown":  "GET /api/fleet/whoami answered 403 with a NestJS error (“" + sentence + "”) that has no code, not actor_unknown",
+				"whoAmI answers in the contract's shape":  "answered a NestJS error {statusCode, message, error} (“" + sentence + "”) instead of problem details with a stable code",
+			}, broken(report))
+		})
+	}
+}
+
+// changing alters a request before the gateway gets it.
+func changing(change func(*http.Request)) func(http.Handler) http.Handler {
+	return func(gateway http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			change(r)
+			gateway.ServeHTTP(w, r)
+		})
+	}
+}
+
+// forgetKeys makes a new key for every request that has a good one.
+func forgetKeys(gateway http.Handler) http.Handler {
+	return changing(func(r *http.Request) {
+		if key := r.Header.Get("Idempotency-Key"); key != "" && len(key) <= 255 {
+			r.Header.Set("Idempotency-Key", rand.Text())
+		}
+	})(gateway)
+}
+
+// forgetOthers remembers a key only together with its payload, for new dispatches.
+func forgetOthers(gateway http.Handler) http.Handler {
+	return changing(func(r *http.Request) {
+		if key := r.Header.Get("Idempotency-Key"); r.URL.Path == "/api/fleet/dispatches" && key != "" && len(key) < 100 {
+			r.Header.Set("Idempotency-Key", fmt.Sprintf("%s-%x", key, bodyOf(r)[:min(len(bodyOf(r)), 50)])+fmt.Sprint(len(bodyOf(r))))
+		}
+	})(gateway)
+}
+
+func bodyOf(r *http.Request) []byte {
+	body, _ := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return body
+}
+
+func rewrite(r *http.Request, change func(map[string]any)) {
+	body := edit(bodyOf(r), change)
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+}
+
+// edit changes a JSON object; anything else stays as it is.
+func edit(body []byte, change func(map[string]any)) []byte {
+	var object map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.UseNumber()
+	if decoder.Decode(&object) != nil {
+		return body
+	}
+	change(object)
+	changed, _ := json.Marshal(object)
+	return changed
+}
+
+// claimTwice answers every claim in the race with the first one's answer.
+func claimTwice() func(http.Handler) http.Handler {
+	var mutex sync.Mutex
+	var first []byte
+	return func(gateway http.Handler) http.Handler {
+		altered := alter(func(_ *http.Request, a *httptest.ResponseRecorder) []byte {
+			mutex.Lock()
+			defer mutex.Unlock()
+			if first == nil {
+				first = a.Body.Bytes()
+			}
+			return first
+		})(gateway)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/api/fleet/claims" && bytes.Contains(bodyOf(r), []byte("-race")) {
+				altered.ServeHTTP(w, r)
+				return
+			}
+			gateway.ServeHTTP(w, r)
+		})
+	}
+}
+
+// events takes the log apart and tells what tell makes of the messages so far, of which the last is new.
+func events(tell func(told []string) []string) func(http.Handler) http.Handler {
+	return func(gateway http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/api/fleet/events" {
+				gateway.ServeHTTP(w, r)
+				return
+			}
+			gateway.ServeHTTP(&retelling{ResponseWriter: w, tell: tell}, r)
+		})
+	}
+}
+
+type retelling struct {
+	http.ResponseWriter
+	tell func([]string) []string
+	rest string
+	told []string
+}
+
+func (r *retelling) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+func (r *retelling) Write(part []byte) (int, error) {
+	if r.Header().Get("Content-Type") != "text/event-stream" {
+		return r.ResponseWriter.Write(part)
+	}
+	r.rest += string(part)
+	for {
+		message, rest, whole := strings.Cut(r.rest, "\n\n")
+		if !whole {
+			return len(part), nil
+		}
+		r.rest, r.told = rest, append(r.told, message+"\n\n")
+		for _, message := range r.tell(r.told) {
+			if _, err := io.WriteString(r.ResponseWriter, message); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+func isOf(message, kind string) bool { return strings.Contains(message, "\nevent: "+kind+"\n") }
+
+// holdBack tells a kind of event after the one that follows it.
+func holdBack(kind string) func([]string) []string {
+	return func(told []string) []string {
+		last := told[len(told)-1]
+		var now []string
+		if !isOf(last, kind) {
+			now = append(now, last)
+		}
+		for i := len(told) - 2; i >= 0 && isOf(told[i], kind) && !isOf(last, kind); i-- {
+			now = append(now, told[i])
+		}
+		return now
+	}
+}
+
+func lose(kind string) func([]string) []string {
+	return func(told []string) []string {
+		if isOf(told[len(told)-1], kind) {
+			return nil
+		}
+		return told[len(told)-1:]
+	}
+}

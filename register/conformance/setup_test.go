@@ -1,0 +1,113 @@
+package conformance_test
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/conformance"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
+)
+
+const tenant = "acme"
+
+// bundle is the reference gateway on an empty register, with a token of each kind.
+type bundle struct {
+	url                 string
+	admin, worker, read string
+}
+
+func setup(t *testing.T) *bundle {
+	t.Helper()
+	database := localtest.Database(t).Gateway
+	running, err := gateway.New(t.Context(), gateway.Options{Listen: "127.0.0.1:0", DatabaseURL: database, Tenant: tenant, Host: "alpha"})
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- running.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		require.NoError(t, <-ended)
+	})
+	token := func(name, kind, role, scope string) string {
+		require.NoError(t, gateway.EnsureIdentity(t.Context(), database, tenant, name, kind, []string{role}))
+		token, err := gateway.IssueToken(t.Context(), database, tenant, name, []string{scope}, time.Hour)
+		require.NoError(t, err)
+		return token
+	}
+	return &bundle{
+		url: running.URL(), admin: token("root", "human", "admin", "admin"),
+		worker: token("coder-1", "agent", "worker", "worker"), read: token("vera", "human", "viewer", "read"),
+	}
+}
+
+// behind is the address of a proxy before the gateway that breaks something.
+func (b *bundle) behind(t *testing.T, breaks func(gateway http.Handler) http.Handler) string {
+	t.Helper()
+	target, err := url.Parse(b.url)
+	require.NoError(t, err)
+	forward := &httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		FlushInterval: -1,
+		ErrorHandler:  func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	}
+	server := httptest.NewServer(breaks(forward))
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+	return server.URL
+}
+
+// try runs the contract against an address.
+func (b *bundle) try(t *testing.T, address string) *conformance.Report {
+	t.Helper()
+	report, err := conformance.Run(t.Context(), conformance.Options{URL: address, Token: b.admin})
+	require.NoError(t, err)
+	return report
+}
+
+func table(t *testing.T, report *conformance.Report) string {
+	t.Helper()
+	var text bytes.Buffer
+	require.NoError(t, report.Write(&text))
+	return text.String()
+}
+
+// broken is what was seen instead of each promise that was not kept.
+func broken(report *conformance.Report) map[string]string {
+	seen := make(map[string]string)
+	for _, result := range report.Broken() {
+		seen[result.Promise] = result.Seen
+	}
+	return seen
+}
+
+// alter lets the gateway answer and hands the answer to change before it goes on.
+func alter(change func(r *http.Request, answer *httptest.ResponseRecorder) []byte) func(http.Handler) http.Handler {
+	return func(gateway http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/api/fleet/events" {
+				gateway.ServeHTTP(w, r)
+				return
+			}
+			answer := httptest.NewRecorder()
+			gateway.ServeHTTP(answer, r)
+			body := change(r, answer)
+			for name, values := range answer.Header() {
+				w.Header()[name] = values
+			}
+			w.Header().Del("Content-Length")
+			w.WriteHeader(answer.Code)
+			_, _ = w.Write(body)
+		})
+	}
+}

@@ -33,7 +33,10 @@ type Options struct {
 	// RequestsPerSecond is how many requests one token may make a second, and RequestBurst how many at once; 0 sets no limit.
 	RequestsPerSecond float64
 	RequestBurst      int
-	Log               zerolog.Logger
+	// TLSCertificate and TLSKey are PEM files, read anew when they change; without them the gateway serves plain HTTP.
+	TLSCertificate string
+	TLSKey         string
+	Log            zerolog.Logger
 }
 
 // connections bounds the gateway's connections to its database.
@@ -51,6 +54,7 @@ type Gateway struct {
 	schedule chan struct{} // the next wake-up may have moved
 	metrics  *metrics
 	limits   *limits
+	secure   *certificate // nil: plain HTTP
 }
 
 // New migrates the database, connects to it and begins to listen; Run serves.
@@ -75,7 +79,11 @@ func New(ctx context.Context, options Options) (*Gateway, error) {
 		return nil, err
 	}
 	g.metrics = newMetrics(g.store, options.Log)
-	handler, err := g.handler()
+	g.secure, err = newCertificate(options.TLSCertificate, options.TLSKey, options.Log)
+	var handler http.Handler
+	if err == nil {
+		handler, err = g.handler()
+	}
 	if err == nil {
 		g.listener, err = net.Listen("tcp", options.Listen)
 	}
@@ -84,6 +92,9 @@ func New(ctx context.Context, options Options) (*Gateway, error) {
 		return nil, fmt.Errorf("starting the gateway on %s: %w", options.Listen, err)
 	}
 	g.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	if g.secure != nil {
+		g.server.TLSConfig = g.secure.config()
+	}
 	g.server.RegisterOnShutdown(g.stream.end)
 	return g, nil
 }
@@ -108,7 +119,12 @@ func withDefaults(options Options) Options {
 }
 
 // URL is where the gateway listens.
-func (g *Gateway) URL() string { return "http://" + g.listener.Addr().String() }
+func (g *Gateway) URL() string {
+	if g.secure != nil {
+		return "https://" + g.listener.Addr().String()
+	}
+	return "http://" + g.listener.Addr().String()
+}
 
 // Run serves until ctx ends, then lets running requests finish for up to ten seconds.
 func (g *Gateway) Run(ctx context.Context) error {
@@ -127,11 +143,18 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return g.server.Shutdown(grace)
 	})
 	g.options.Log.Info().Str("url", g.URL()).Str("tenant", g.options.Tenant).Msg("The gateway listens")
+	if exposed(g.listener.Addr(), g.secure != nil) {
+		g.options.Log.Warn().Msg("Tokens cross the network unencrypted: this address is beyond loopback and has no TLS; give --tls-cert and --tls-key, or keep it behind a proxy that has TLS")
+	}
 	return group.Wait()
 }
 
 func (g *Gateway) serve() error {
-	if err := g.server.Serve(g.listener); !errors.Is(err, http.ErrServerClosed) {
+	serve := g.server.Serve
+	if g.secure != nil {
+		serve = func(listener net.Listener) error { return g.server.ServeTLS(listener, "", "") }
+	}
+	if err := serve(g.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving the gateway API: %w", err)
 	}
 	return nil

@@ -646,6 +646,9 @@ type Dispatch struct {
 	CreatedBy  string           `json:"created_by"`
 	Deadline   time.Time        `json:"deadline,omitempty,omitzero"`
 
+	// DependsOn What has to be done first.
+	DependsOn []string `json:"depends_on,omitempty,omitzero"`
+
 	// Downgraded Admitted on a lower tier than asked.
 	Downgraded bool      `json:"downgraded"`
 	DryRun     bool      `json:"dry_run,omitempty,omitzero"`
@@ -713,6 +716,9 @@ type DispatchRequest struct {
 
 	// Deadline The latest start. Without it the dispatch waits as long as it takes.
 	Deadline time.Time `json:"deadline,omitempty,omitzero"`
+
+	// DependsOn It waits, and holds nothing, until all of these are done; if one fails, is refused or is cancelled, it is cancelled with that cause. They must exist already, so that no circle can come about.
+	DependsOn []string `json:"depends_on,omitempty,omitzero"`
 
 	// DryRun Answer what would be decided, and reserve and record nothing; the answer's id is `D-0`.
 	DryRun bool `json:"dry_run,omitempty,omitzero"`

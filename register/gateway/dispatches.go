@@ -42,6 +42,9 @@ func askOf(body register.DispatchRequest) (fleet.Ask, error) {
 	if err := instants(map[string]time.Time{"deadline": body.Deadline}); err != nil {
 		return fleet.Ask{}, err
 	}
+	for _, id := range body.DependsOn {
+		ask.DependsOn = append(ask.DependsOn, dispatchID(id))
+	}
 	seen := make(map[register.Unit]bool)
 	for _, amount := range body.Estimate {
 		if seen[amount.Unit] {

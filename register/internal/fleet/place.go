@@ -70,7 +70,10 @@ func (t *transaction) place(ctx context.Context, b *book, row *query.Dispatch, d
 	if before.State == target && (row.PromisedStart == nil || !moved(before.PromisedStart, row.PromisedStart)) {
 		return dispatch, nil
 	}
-	return dispatch, t.tell(ctx, Event{Type: "dispatch." + target, Cause: row.Reason, Dispatch: &dispatch})
+	if err := t.tell(ctx, Event{Type: "dispatch." + target, Cause: row.Reason, Dispatch: &dispatch}); err != nil {
+		return Dispatch{}, err
+	}
+	return dispatch, t.endDependents(ctx, b, row)
 }
 
 // settleOn writes a decision into the book and the row, all but the row's state, which it answers.

@@ -2,9 +2,9 @@
 INSERT INTO fleet.dispatches (tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact,
     estimate, priority, deadline, origin, created_by, created_at, state, reason, promised_start, model, provider,
     subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker,
-    claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at)
+    claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
-    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40);
+    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41);
 
 -- name: PutDispatch :exec
 UPDATE fleet.dispatches
@@ -58,3 +58,16 @@ SELECT state, count(*) AS dispatches FROM fleet.dispatches WHERE tenant_id = $1 
 
 -- name: LockReady :many
 SELECT * FROM fleet.dispatches WHERE tenant_id = $1 AND state = 'ready' ORDER BY id FOR UPDATE;
+
+-- name: ShareDispatches :many
+SELECT id, state FROM fleet.dispatches
+WHERE tenant_id = $1 AND id = ANY(sqlc.arg(dispatches)::bigint[]) ORDER BY id FOR SHARE;
+
+-- name: NotDone :many
+SELECT id, state FROM fleet.dispatches
+WHERE tenant_id = $1 AND id = ANY(sqlc.arg(dispatches)::bigint[]) AND state <> 'done';
+
+-- name: LockDependents :many
+SELECT * FROM fleet.dispatches
+WHERE tenant_id = $1 AND state = 'queued' AND cardinality(depends_on) > 0 AND depends_on @> ARRAY[sqlc.arg(dispatch)::bigint]
+ORDER BY id FOR UPDATE;

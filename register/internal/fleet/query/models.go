@@ -58,6 +58,7 @@ type Dispatch struct {
 	Result         json.RawMessage
 	StartedAt      *time.Time
 	FinishedAt     *time.Time
+	DependsOn      []int64
 }
 
 type Event struct {

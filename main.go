@@ -187,6 +187,7 @@ type gatewayCommand struct {
 	Listen   string `help:"Address to serve on." default:"127.0.0.1:14242" env:"MOSAIC_GATEWAY_LISTEN" config:"gateway.listen"`
 	Database string `help:"Postgres URL of the role that owns schema fleet." env:"MOSAIC_GATEWAY_DATABASE" hidden:""`
 	Tenant   string `help:"The tenant every row belongs to." default:"default" env:"MOSAIC_TENANT" config:"gateway.tenant"`
+	Bound    int    `help:"How many dispatches may run at once per role and host of the worker." default:"8" env:"MOSAIC_GATEWAY_WORKER_BOUND" config:"gateway.worker_bound" name:"worker-bound"`
 }
 
 func (c *gatewayCommand) database() error {
@@ -203,6 +204,7 @@ func (c *gatewayCommand) Run(ctx context.Context) error {
 	host, _ := os.Hostname()
 	server, err := gateway.New(ctx, gateway.Options{
 		Listen: c.Listen, DatabaseURL: c.Database, Tenant: c.Tenant, Host: host, Version: version, Log: *zerolog.Ctx(ctx),
+		WorkerBound: c.Bound,
 	})
 	if err != nil {
 		return err

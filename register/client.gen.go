@@ -611,6 +611,7 @@ type Claim struct {
 
 // ClaimRequest defines model for ClaimRequest.
 type ClaimRequest struct {
+	// Host The machine it runs on. At most so many run at once per role and host as the gateway is set to, 8 unless set.
 	Host       string `json:"host,omitempty,omitzero"`
 	Role       string `json:"role"`
 	TTLSeconds int    `json:"ttl_seconds,omitempty,omitzero"`

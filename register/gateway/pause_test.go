@@ -94,3 +94,21 @@ func TestADependentIsToldWhenWhatItWaitedForIsDoneOrFails(t *testing.T) {
 	request.DependsOn = []string{"D-99"}
 	require.Equal(t, "depends_on", b.refused(t, register.ProblemCodeNotFound, b.olga, register.CreateDispatch(request)).Field)
 }
+
+func TestAWorkerBeyondTheBoundOfItsHostLearnsWhyItGetsNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	request := register.ClaimDispatch(register.ClaimRequest{Role: "coder", Worker: "coder-1", Host: "forge-a"})
+	for range defaultWorkerBound + 1 {
+		b.dispatch(t, ask(1))
+	}
+	for range defaultWorkerBound {
+		var claim register.ClaimAnswer
+		b.send(t, b.worker, request, &claim)
+		require.NotEmpty(t, claim.ID)
+	}
+	var none register.ClaimAnswer
+	b.send(t, b.worker, request, &none)
+	require.Equal(t, "8 dispatches for coder run on forge-a already; at most 8 may at once.", none.Withheld)
+	require.NotEmpty(t, b.claim(t).ID, "another host has room")
+}

@@ -138,7 +138,7 @@ func (t *transaction) putDispatch(ctx context.Context, row *query.Dispatch) erro
 		Downgraded: row.Downgraded, Lifted: row.Lifted, Attempts: row.Attempts, WaitsOn: row.WaitsOn, WaitsMicros: row.WaitsMicros,
 		Attempt: row.Attempt, Worker: row.Worker, Claim: row.Claim, ClaimExpiresAt: row.ClaimExpiresAt, Metered: row.Metered,
 		Progress: row.Progress, Actuals: row.Actuals, Unmetered: row.Unmetered, Result: row.Result,
-		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt,
+		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, WorkerHost: row.WorkerHost,
 	})
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", DispatchID(row.ID), err)
@@ -167,7 +167,7 @@ func clearWait(row *query.Dispatch) {
 }
 
 func leaveClaim(row *query.Dispatch) {
-	row.Worker, row.Claim, row.ClaimExpiresAt, row.Progress = "", "", nil, ""
+	row.Worker, row.WorkerHost, row.Claim, row.ClaimExpiresAt, row.Progress = "", "", "", nil, ""
 	row.Metered = encode([]Amount{})
 }
 

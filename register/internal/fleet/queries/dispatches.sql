@@ -11,7 +11,7 @@ UPDATE fleet.dispatches
 SET host = $3, state = $4, reason = $5, promised_start = $6, model = $7, provider = $8, subscription_id = $9,
     subscription = $10, downgraded = $11, lifted = $12, attempts = $13, waits_on = $14, waits_micros = $15, attempt = $16,
     worker = $17, claim = $18, claim_expires_at = $19, metered = $20, progress = $21, actuals = $22, unmetered = $23,
-    result = $24, started_at = $25, finished_at = $26
+    result = $24, started_at = $25, finished_at = $26, worker_host = $27
 WHERE tenant_id = $1 AND id = $2;
 
 -- name: GetDispatch :one
@@ -71,3 +71,10 @@ WHERE tenant_id = $1 AND id = ANY(sqlc.arg(dispatches)::bigint[]) AND state <> '
 SELECT * FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'queued' AND cardinality(depends_on) > 0 AND depends_on @> ARRAY[sqlc.arg(dispatch)::bigint]
 ORDER BY id FOR UPDATE;
+
+-- name: LockRunning :exec
+SELECT pg_advisory_xact_lock(hashtextextended(sqlc.arg(tenant_id)::text || E'\nrunning\n' || sqlc.arg(role)::text || E'\n' || sqlc.arg(worker_host)::text, 0));
+
+-- name: CountRunning :one
+SELECT count(*) FROM fleet.dispatches
+WHERE tenant_id = $1 AND state = 'running' AND role = $2 AND worker_host = $3;

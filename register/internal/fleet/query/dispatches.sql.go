@@ -57,8 +57,26 @@ func (q *Queries) CountExpired(ctx context.Context, arg CountExpiredParams) (int
 	return count, err
 }
 
+const countRunning = `-- name: CountRunning :one
+SELECT count(*) FROM fleet.dispatches
+WHERE tenant_id = $1 AND state = 'running' AND role = $2 AND worker_host = $3
+`
+
+type CountRunningParams struct {
+	TenantID   string
+	Role       string
+	WorkerHost string
+}
+
+func (q *Queries) CountRunning(ctx context.Context, arg CountRunningParams) (int64, error) {
+	row := q.db.QueryRow(ctx, countRunning, arg.TenantID, arg.Role, arg.WorkerHost)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const getDispatch = `-- name: GetDispatch :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2
 `
 
 type GetDispatchParams struct {
@@ -112,6 +130,7 @@ func (q *Queries) GetDispatch(ctx context.Context, arg GetDispatchParams) (Dispa
 		&i.StartedAt,
 		&i.FinishedAt,
 		&i.DependsOn,
+		&i.WorkerHost,
 	)
 	return i, err
 }
@@ -258,7 +277,7 @@ func (q *Queries) Line(ctx context.Context, tenantID string) ([]LineRow, error) 
 }
 
 const listDispatches = `-- name: ListDispatches :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host FROM fleet.dispatches
 WHERE tenant_id = $1
   AND (cardinality($2::text[]) = 0 OR state = ANY($2::text[]))
   AND ($3::bigint = 0 OR id < $3::bigint)
@@ -329,6 +348,7 @@ func (q *Queries) ListDispatches(ctx context.Context, arg ListDispatchesParams) 
 			&i.StartedAt,
 			&i.FinishedAt,
 			&i.DependsOn,
+			&i.WorkerHost,
 		); err != nil {
 			return nil, err
 		}
@@ -341,7 +361,7 @@ func (q *Queries) ListDispatches(ctx context.Context, arg ListDispatchesParams) 
 }
 
 const lockDependents = `-- name: LockDependents :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'queued' AND cardinality(depends_on) > 0 AND depends_on @> ARRAY[$2::bigint]
 ORDER BY id FOR UPDATE
 `
@@ -403,6 +423,7 @@ func (q *Queries) LockDependents(ctx context.Context, arg LockDependentsParams) 
 			&i.StartedAt,
 			&i.FinishedAt,
 			&i.DependsOn,
+			&i.WorkerHost,
 		); err != nil {
 			return nil, err
 		}
@@ -415,7 +436,7 @@ func (q *Queries) LockDependents(ctx context.Context, arg LockDependentsParams) 
 }
 
 const lockDispatch = `-- name: LockDispatch :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2 FOR UPDATE
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2 FOR UPDATE
 `
 
 type LockDispatchParams struct {
@@ -469,12 +490,13 @@ func (q *Queries) LockDispatch(ctx context.Context, arg LockDispatchParams) (Dis
 		&i.StartedAt,
 		&i.FinishedAt,
 		&i.DependsOn,
+		&i.WorkerHost,
 	)
 	return i, err
 }
 
 const lockExpired = `-- name: LockExpired :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'running' AND claim_expires_at <= $2::timestamptz
 ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED
 `
@@ -536,6 +558,7 @@ func (q *Queries) LockExpired(ctx context.Context, arg LockExpiredParams) ([]Dis
 			&i.StartedAt,
 			&i.FinishedAt,
 			&i.DependsOn,
+			&i.WorkerHost,
 		); err != nil {
 			return nil, err
 		}
@@ -548,7 +571,7 @@ func (q *Queries) LockExpired(ctx context.Context, arg LockExpiredParams) ([]Dis
 }
 
 const lockNextReady = `-- name: LockNextReady :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host FROM fleet.dispatches
 WHERE tenant_id = $1 AND role = $2 AND state = 'ready'
 ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED
 `
@@ -604,12 +627,13 @@ func (q *Queries) LockNextReady(ctx context.Context, arg LockNextReadyParams) (D
 		&i.StartedAt,
 		&i.FinishedAt,
 		&i.DependsOn,
+		&i.WorkerHost,
 	)
 	return i, err
 }
 
 const lockReady = `-- name: LockReady :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on FROM fleet.dispatches WHERE tenant_id = $1 AND state = 'ready' ORDER BY id FOR UPDATE
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host FROM fleet.dispatches WHERE tenant_id = $1 AND state = 'ready' ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, error) {
@@ -664,6 +688,7 @@ func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, e
 			&i.StartedAt,
 			&i.FinishedAt,
 			&i.DependsOn,
+			&i.WorkerHost,
 		); err != nil {
 			return nil, err
 		}
@@ -675,8 +700,23 @@ func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, e
 	return items, nil
 }
 
+const lockRunning = `-- name: LockRunning :exec
+SELECT pg_advisory_xact_lock(hashtextextended($1::text || E'\nrunning\n' || $2::text || E'\n' || $3::text, 0))
+`
+
+type LockRunningParams struct {
+	TenantID   string
+	Role       string
+	WorkerHost string
+}
+
+func (q *Queries) LockRunning(ctx context.Context, arg LockRunningParams) error {
+	_, err := q.db.Exec(ctx, lockRunning, arg.TenantID, arg.Role, arg.WorkerHost)
+	return err
+}
+
 const lockWaiting = `-- name: LockWaiting :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'queued' ORDER BY lifted DESC, priority DESC, id FOR UPDATE
 `
 
@@ -732,6 +772,7 @@ func (q *Queries) LockWaiting(ctx context.Context, tenantID string) ([]Dispatch,
 			&i.StartedAt,
 			&i.FinishedAt,
 			&i.DependsOn,
+			&i.WorkerHost,
 		); err != nil {
 			return nil, err
 		}
@@ -795,7 +836,7 @@ UPDATE fleet.dispatches
 SET host = $3, state = $4, reason = $5, promised_start = $6, model = $7, provider = $8, subscription_id = $9,
     subscription = $10, downgraded = $11, lifted = $12, attempts = $13, waits_on = $14, waits_micros = $15, attempt = $16,
     worker = $17, claim = $18, claim_expires_at = $19, metered = $20, progress = $21, actuals = $22, unmetered = $23,
-    result = $24, started_at = $25, finished_at = $26
+    result = $24, started_at = $25, finished_at = $26, worker_host = $27
 WHERE tenant_id = $1 AND id = $2
 `
 
@@ -826,6 +867,7 @@ type PutDispatchParams struct {
 	Result         json.RawMessage
 	StartedAt      *time.Time
 	FinishedAt     *time.Time
+	WorkerHost     string
 }
 
 func (q *Queries) PutDispatch(ctx context.Context, arg PutDispatchParams) error {
@@ -856,6 +898,7 @@ func (q *Queries) PutDispatch(ctx context.Context, arg PutDispatchParams) error 
 		arg.Result,
 		arg.StartedAt,
 		arg.FinishedAt,
+		arg.WorkerHost,
 	)
 	return err
 }

@@ -59,6 +59,7 @@ type Dispatch struct {
 	StartedAt      *time.Time
 	FinishedAt     *time.Time
 	DependsOn      []int64
+	WorkerHost     string
 }
 
 type Event struct {

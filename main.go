@@ -200,6 +200,7 @@ func (c *upCommand) Run(ctx context.Context, program *program) error {
 type registerDatabase struct {
 	Database string `help:"Postgres URL of the role that owns schema fleet." env:"MOSAIC_GATEWAY_DATABASE" hidden:""`
 	Tenant   string `help:"The tenant every row belongs to." default:"default" env:"MOSAIC_TENANT" config:"gateway.tenant"`
+	Bound    int    `help:"How many dispatches may run at once per role and host of the worker." default:"8" env:"MOSAIC_GATEWAY_WORKER_BOUND" config:"gateway.worker_bound" name:"worker-bound"`
 }
 
 func (r registerDatabase) given() error {
@@ -227,6 +228,7 @@ func (c *gatewayCommand) Run(ctx context.Context) error {
 	server, err := gateway.New(ctx, gateway.Options{
 		Listen: c.Listen, DatabaseURL: c.Database, Tenant: c.Tenant, Host: host, Version: version, Log: *zerolog.Ctx(ctx),
 		RequestsPerSecond: c.Rate, RequestBurst: c.Burst, TLSCertificate: c.TLSCert, TLSKey: c.TLSKey,
+		WorkerBound: c.Bound,
 	})
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ func dispatchCommand() *command {
 		examples: []string{
 			`dispatch coder "Add a health check to the collector" --estimate 4`,
 			`dispatch reviewer "Review the open merge requests" --model sonnet --exact --deadline +2h`,
+			`dispatch tester "Test the health check" --after D-3,D-4`,
 			`dispatch coder "Mend the login page" --class hotfix --priority 9 --dry-run`,
 		},
 		grammar: func() grammar { return new(dispatchGrammar) },
@@ -40,6 +41,7 @@ type dispatchGrammar struct {
 	Exact    bool   `help:"Never downgrade below the model."`
 	Estimate string `placeholder:"N" kind:"estimate" help:"What the run will spend, such as 10, 10credits or 40ktokens."`
 	Deadline string `placeholder:"T" kind:"time" help:"The latest start, such as +2h or fri 17:00; without it the dispatch waits as long as it takes."`
+	After    string `placeholder:"D-3,D-4" help:"What has to be done first; it waits, and holds nothing, until all of them are."`
 	Priority string `placeholder:"0-9" help:"Higher goes first; 5 unless given."`
 	Project  string `placeholder:"NAME" help:"The project it belongs to."`
 	Mission  string `placeholder:"NAME" help:"The mission it belongs to."`
@@ -64,6 +66,9 @@ func (g *dispatchGrammar) request(r *reader) request {
 		estimate, err := parseEstimate(g.Estimate)
 		r.under("--estimate", err)
 		body.Estimate = []register.EstimateAmount{estimate}
+	}
+	for one := range strings.FieldsFuncSeq(g.After, func(char rune) bool { return char == ',' || char == ' ' }) {
+		body.DependsOn = append(body.DependsOn, r.dispatch("--after", one))
 	}
 	if g.Priority != "" {
 		body.Priority = new(r.number("--priority", g.Priority, 0, 9, "7"))

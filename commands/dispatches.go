@@ -125,6 +125,9 @@ func showText(d register.Dispatch, now time.Time, zone *time.Location) string {
 	if len(d.Estimate) > 0 {
 		lines = append(lines, "Estimate: "+amounts(d.Estimate))
 	}
+	if len(d.DependsOn) > 0 {
+		lines = append(lines, "After: "+listing(d.DependsOn, "and"))
+	}
 	lines = append(lines, worked(d, now), spent(d), progressLine(d), resultLine(d), wayOut(d))
 	return paragraph(lines...) + "\n\n" + quote(cut(d.Brief, 1500), 12)
 }

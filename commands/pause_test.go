@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -36,4 +37,19 @@ func TestAPauseSaysWhoWhenAndWhyWhereverItIsShown(t *testing.T) {
 		"Fleet: idle", line+" · !mosaic resume", "",
 		"- No budget window is set: !mosaic budget set --provider claude --limit 500 --unit credits --reset-at +5h")
 	reads(t, pauseText(register.Pause{}, monday, time.UTC), "The fleet is not paused.")
+}
+
+func TestWhatHasToBeDoneFirstIsReadAndShown(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{`dispatch tester "Test it" --after D-3,d4`, `dispatch tester "Test it" after="3, 4"`} {
+		var body register.DispatchRequest
+		require.NoError(t, json.Unmarshal(understood(t, line).Mutation.Body, &body))
+		require.Equal(t, []string{"D-3", "D-4"}, body.DependsOn, line)
+	}
+	require.Contains(t, misunderstood(t, `dispatch tester "Test it" --after soon`).Error(), "--after")
+	waiting := asked(func(d *register.Dispatch) {
+		d.State, d.Reason, d.DependsOn = register.DispatchStateQueued, "Waits until D-3 and D-4 are done.", []string{"D-3", "D-4"}
+	})
+	require.Contains(t, showText(waiting, monday, time.UTC), "After: D-3 and D-4")
+	require.Contains(t, dispatchReply(waiting, time.UTC).Markdown, "Waits until D-3 and D-4 are done.")
 }

@@ -668,6 +668,7 @@ type Claim struct {
 
 // ClaimRequest defines model for ClaimRequest.
 type ClaimRequest struct {
+	// Host The machine it runs on. At most so many run at once per role and host as the gateway is set to, 8 unless set.
 	Host       string `json:"host,omitempty,omitzero"`
 	Role       string `json:"role"`
 	TTLSeconds int    `json:"ttl_seconds,omitempty,omitzero"`
@@ -702,6 +703,9 @@ type Dispatch struct {
 	CreatedAt  time.Time        `json:"created_at"`
 	CreatedBy  string           `json:"created_by"`
 	Deadline   time.Time        `json:"deadline,omitempty,omitzero"`
+
+	// DependsOn What has to be done first.
+	DependsOn []string `json:"depends_on,omitempty,omitzero"`
 
 	// Downgraded Admitted on a lower tier than asked.
 	Downgraded bool      `json:"downgraded"`
@@ -770,6 +774,9 @@ type DispatchRequest struct {
 
 	// Deadline The latest start. Without it the dispatch waits as long as it takes.
 	Deadline time.Time `json:"deadline,omitempty,omitzero"`
+
+	// DependsOn It waits, and holds nothing, until all of these are done; if one fails, is refused or is cancelled, it is cancelled with that cause. They must exist already, so that no circle can come about.
+	DependsOn []string `json:"depends_on,omitempty,omitzero"`
 
 	// DryRun Answer what would be decided, and reserve and record nothing; the answer's id is `D-0`.
 	DryRun bool `json:"dry_run,omitempty,omitzero"`

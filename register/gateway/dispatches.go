@@ -42,6 +42,9 @@ func askOf(body register.DispatchRequest) (fleet.Ask, error) {
 	if err := instants(map[string]time.Time{"deadline": body.Deadline}); err != nil {
 		return fleet.Ask{}, err
 	}
+	for _, id := range body.DependsOn {
+		ask.DependsOn = append(ask.DependsOn, dispatchID(id))
+	}
 	seen := make(map[register.Unit]bool)
 	for _, amount := range body.Estimate {
 		if seen[amount.Unit] {
@@ -88,7 +91,7 @@ func (o *operations) CancelDispatch(ctx context.Context, request CancelDispatchR
 // ClaimDispatch gives a worker ready work, or 204.
 func (o *operations) ClaimDispatch(ctx context.Context, request ClaimDispatchRequestObject) (ClaimDispatchResponseObject, error) {
 	body := request.Body
-	claim, err := o.store.ClaimDispatch(ctx, mutation(ctx, http.StatusOK), body.Role, body.Worker, ttlOf(body.TTLSeconds))
+	claim, err := o.store.ClaimOn(ctx, mutation(ctx, http.StatusOK), body.Role, body.Worker, body.Host, ttlOf(body.TTLSeconds))
 	var withheld *fleet.Withheld
 	if errors.As(err, &withheld) {
 		return ClaimDispatch204Response{Headers: ClaimDispatch204ResponseHeaders{MosaicWithheld: headerText(withheld.Reason)}}, nil

@@ -36,8 +36,12 @@ type Options struct {
 	// TLSCertificate and TLSKey are PEM files, read anew when they change; without them the gateway serves plain HTTP.
 	TLSCertificate string
 	TLSKey         string
-	Log            zerolog.Logger
+	// WorkerBound is how many dispatches may run at once per role and host of the worker; 0 takes 8.
+	WorkerBound int
+	Log         zerolog.Logger
 }
+
+const defaultWorkerBound = 8
 
 // connections bounds the gateway's connections to its database.
 const connections = 16
@@ -74,6 +78,7 @@ func New(ctx context.Context, options Options) (*Gateway, error) {
 	var err error
 	g.store, err = fleet.Open(ctx, options.DatabaseURL, fleet.Options{
 		Tenant: options.Tenant, Host: options.Host, Ladder: options.Ladder, BurstPPM: options.BurstPPM, Changed: g.onChange, Connections: connections,
+		WorkerBound: options.WorkerBound,
 	})
 	if err != nil {
 		return nil, err
@@ -111,6 +116,9 @@ func withDefaults(options Options) Options {
 	}
 	if len(options.Ladder) == 0 {
 		options.Ladder = budget.DefaultLadder()
+	}
+	if options.WorkerBound <= 0 {
+		options.WorkerBound = defaultWorkerBound
 	}
 	if options.BurstPPM == 0 {
 		options.BurstPPM = budget.DefaultBurstPPM

@@ -27,7 +27,7 @@ func TestNoRequestBreaksTheGateway(t *testing.T) {
 	ways := []register.Mutation{
 		register.CreateDispatch(register.DispatchRequest{
 			Role: "coder", Brief: "x", Model: "opus", Estimate: ask(1).Estimate, Deadline: time.Now(), Priority: new(5),
-			Origin: register.Origin{Transport: "matrix", Room: "!r"}, Project: "p", Mission: "m", BriefClass: "hotfix",
+			Origin: register.Origin{Transport: "matrix", Room: "!r"}, Project: "p", Mission: "m", BriefClass: "hotfix", DependsOn: []string{"D-1"},
 		}),
 		register.CancelDispatch("D-1", "why"),
 		register.ClaimDispatch(register.ClaimRequest{Role: "coder", Worker: "w", Host: "h", TTLSeconds: 5}),

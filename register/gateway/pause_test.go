@@ -69,3 +69,46 @@ func TestOnlyOperatorsAndAdminsPause(t *testing.T) {
 	b.send(t, b.olga, pause, nil)
 	b.send(t, b.admin, register.SetPause(register.PauseRequest{}), nil)
 }
+
+func TestADependentIsToldWhenWhatItWaitedForIsDoneOrFails(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.budget(t)
+	events := follow(t, b.reader, 0)
+	first := b.dispatch(t, ask(1))
+	claim := b.claim(t)
+	request := ask(1)
+	request.DependsOn = []string{first.ID}
+	second := b.dispatch(t, request)
+	require.Equal(t, []string{"D-1"}, second.DependsOn)
+	await(t, events, register.EventTypeDispatchQueued)
+	b.send(t, b.worker, register.CompleteDispatch(first.ID, register.CompleteRequest{Claim: claim.ID, Outcome: "done", Unmetered: "x"}), nil)
+	require.Equal(t, second.ID, await(t, events, register.EventTypeDispatchReady).Dispatch.ID)
+	claim = b.claim(t)
+	request.DependsOn = []string{second.ID}
+	third := b.dispatch(t, request)
+	b.send(t, b.worker, register.CompleteDispatch(second.ID, register.CompleteRequest{Claim: claim.ID, Outcome: "failed", Unmetered: "x"}), nil)
+	cancelled := await(t, events, register.EventTypeDispatchCancelled)
+	require.Equal(t, third.ID, cancelled.Dispatch.ID)
+	require.Equal(t, "Cancelled because D-2, which it waited for, is failed.", cancelled.Cause)
+	request.DependsOn = []string{"D-99"}
+	require.Equal(t, "depends_on", b.refused(t, register.ProblemCodeNotFound, b.olga, register.CreateDispatch(request)).Field)
+}
+
+func TestAWorkerBeyondTheBoundOfItsHostLearnsWhyItGetsNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	request := register.ClaimDispatch(register.ClaimRequest{Role: "coder", Worker: "coder-1", Host: "forge-a"})
+	for range defaultWorkerBound + 1 {
+		b.dispatch(t, ask(1))
+	}
+	for range defaultWorkerBound {
+		var claim register.ClaimAnswer
+		b.send(t, b.worker, request, &claim)
+		require.NotEmpty(t, claim.ID)
+	}
+	var none register.ClaimAnswer
+	b.send(t, b.worker, request, &none)
+	require.Equal(t, "8 dispatches for coder run on forge-a already; at most 8 may at once.", none.Withheld)
+	require.NotEmpty(t, b.claim(t).ID, "another host has room")
+}

@@ -23,6 +23,7 @@ type Ask struct {
 	Estimate                []Amount // an empty unit is that of the window it is held against
 	Priority                int
 	Deadline                time.Time
+	DependsOn               []DispatchID
 	Origin                  json.RawMessage
 	DryRun                  bool
 }
@@ -58,6 +59,9 @@ func (t *transaction) admit(ctx context.Context, asks []Ask) ([]Dispatch, error)
 
 func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch, error) {
 	row := t.newDispatch(ask)
+	if err := t.shareDependencies(ctx, b, row.DependsOn); err != nil {
+		return Dispatch{}, err
+	}
 	if ask.DryRun {
 		row.ID = budget.Newcomer
 	} else if err := t.number(ctx, &row.ID, "dispatch"); err != nil {
@@ -99,7 +103,7 @@ func (t *transaction) newDispatch(ask Ask) *query.Dispatch {
 		Mission: ask.Mission, ModelRequested: ask.Model, Exact: ask.Exact, Estimate: encode(ask.Estimate),
 		Priority: int32(ask.Priority), Deadline: pointer(ask.Deadline.UTC().Truncate(time.Microsecond)), Origin: ask.Origin,
 		CreatedBy: t.actor, CreatedAt: t.now, MaxAttempts: maxAttempts, WaitsOn: []int64{}, WaitsMicros: []int64{},
-		Metered: encode([]Amount{}), Actuals: encode([]Amount{}),
+		Metered: encode([]Amount{}), Actuals: encode([]Amount{}), DependsOn: numbers(ask.DependsOn),
 	}
 }
 
@@ -174,6 +178,6 @@ func insertion(row *query.Dispatch) query.InsertDispatchParams {
 		Attempts: row.Attempts, WaitsOn: row.WaitsOn, WaitsMicros: row.WaitsMicros, Attempt: row.Attempt,
 		MaxAttempts: row.MaxAttempts, Worker: row.Worker, Claim: row.Claim, ClaimExpiresAt: row.ClaimExpiresAt,
 		Metered: row.Metered, Progress: row.Progress, Actuals: row.Actuals, Unmetered: row.Unmetered, Result: row.Result,
-		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt,
+		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, DependsOn: row.DependsOn,
 	}
 }

@@ -18,7 +18,9 @@ type book struct {
 	order         []int64 // window IDs
 	rows          map[int64]*query.Window
 	movers        map[int64]mover
-	pause         *Pause // nil while the fleet runs
+	pause         *Pause             // nil while the fleet runs
+	undone        map[int64]string   // the state of what waiting work depends on and is not done
+	cancelled     map[int64]struct{} // what this transaction cancelled for a dependency
 }
 
 // mover is the dispatch whose decision last touched a window.
@@ -49,7 +51,7 @@ func (t *transaction) openBook(ctx context.Context) (*book, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.pause = pause
+	b.pause, b.undone, b.cancelled = pause, make(map[int64]string), make(map[int64]struct{})
 	return b, nil
 }
 

@@ -51,6 +51,9 @@ func (t *transaction) cancel(ctx context.Context, b *book, row *query.Dispatch, 
 	if err != nil {
 		return Dispatch{}, err
 	}
+	if err := t.endDependents(ctx, b, row); err != nil {
+		return Dispatch{}, err
+	}
 	return dispatch, t.closeBook(ctx, b)
 }
 

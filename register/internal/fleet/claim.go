@@ -20,6 +20,11 @@ type Claim struct {
 // ClaimDispatch gives a worker the oldest ready dispatch of the highest priority for its role; nil when there is none, and
 // *Withheld when none is given out.
 func (s *Store) ClaimDispatch(ctx context.Context, m Mutation, role, worker string, ttl time.Duration) (*Claim, error) {
+	return s.ClaimOn(ctx, m, role, worker, "", ttl)
+}
+
+// ClaimOn is ClaimDispatch for a worker that says which host it runs on, which bounds how much runs there at once.
+func (s *Store) ClaimOn(ctx context.Context, m Mutation, role, worker, host string, ttl time.Duration) (*Claim, error) {
 	return once(ctx, s, m, func(t *transaction) (*Claim, error) {
 		pause, err := t.sharePause(ctx)
 		if err != nil {
@@ -27,6 +32,9 @@ func (s *Store) ClaimDispatch(ctx context.Context, m Mutation, role, worker stri
 		}
 		if pause != nil {
 			return nil, &Withheld{pause.text()}
+		}
+		if err := t.withinBound(ctx, role, host); err != nil {
+			return nil, err
 		}
 		row, err := t.LockNextReady(ctx, query.LockNextReadyParams{TenantID: t.Tenant, Role: role})
 		if none(err) {
@@ -39,8 +47,32 @@ func (s *Store) ClaimDispatch(ctx context.Context, m Mutation, role, worker stri
 		if err := t.readClock(ctx); err != nil {
 			return nil, err
 		}
+		row.WorkerHost = host
 		return t.claim(ctx, &row, worker, ttl)
 	})
+}
+
+// withinBound withholds work while as much of a role runs on a host as may. Claims of one role and host take turns, so that
+// none counts past another.
+func (t *transaction) withinBound(ctx context.Context, role, host string) error {
+	if t.WorkerBound == 0 {
+		return nil
+	}
+	if err := t.LockRunning(ctx, query.LockRunningParams{TenantID: t.Tenant, Role: role, WorkerHost: host}); err != nil {
+		return fmt.Errorf("taking turns with the claims of %s: %w", role, err)
+	}
+	running, err := t.CountRunning(ctx, query.CountRunningParams{TenantID: t.Tenant, Role: role, WorkerHost: host})
+	if err != nil {
+		return fmt.Errorf("counting what runs for %s: %w", role, err)
+	}
+	if running < int64(t.WorkerBound) {
+		return nil
+	}
+	where := "a host that was not named"
+	if host != "" {
+		where = host
+	}
+	return &Withheld{fmt.Sprintf("%d dispatches for %s run on %s already; at most %d may at once.", running, role, where, t.WorkerBound)}
 }
 
 func (t *transaction) claim(ctx context.Context, row *query.Dispatch, worker string, ttl time.Duration) (*Claim, error) {

@@ -65,6 +65,12 @@ func (t *transaction) override(ctx context.Context, proposal *Proposal) (Outcome
 			NextStep: "Nothing needs to be overridden.",
 		}
 	}
+	if err := t.learnUndone(ctx, b, row); err != nil {
+		return Outcome{}, err
+	}
+	if err := b.neverAfter(row.DependsOn); err != nil {
+		return Outcome{}, err
+	}
 	number := int64(proposal.ID)
 	err = t.InsertOverride(ctx, query.InsertOverrideParams{
 		TenantID: t.Tenant, Host: t.Host, DispatchID: row.ID, ProposalID: &number, Actor: t.actor, At: t.now,

@@ -62,6 +62,7 @@ type Dispatch struct {
 	Estimate       []Amount         `json:"estimate"`
 	Priority       int              `json:"priority"`
 	Deadline       time.Time        `json:"deadline,omitzero"`
+	DependsOn      []DispatchID     `json:"depends_on,omitempty"`
 	State          string           `json:"state"`
 	Reason         string           `json:"reason,omitempty"`
 	PromisedStart  time.Time        `json:"promised_start,omitzero"`
@@ -198,7 +199,7 @@ func dispatchOf(row query.Dispatch, holds []Hold) (Dispatch, error) {
 	dispatch := Dispatch{
 		ID: DispatchID(row.ID), TenantID: row.TenantID, Host: row.Host, Role: row.Role, Brief: row.Brief,
 		BriefClass: row.BriefClass, Project: row.Project, Mission: row.Mission, ModelRequested: row.ModelRequested,
-		Exact: row.Exact, Priority: int(row.Priority), Deadline: instant(row.Deadline), State: row.State, Reason: row.Reason,
+		Exact: row.Exact, Priority: int(row.Priority), Deadline: instant(row.Deadline), DependsOn: identifiers(row.DependsOn), State: row.State, Reason: row.Reason,
 		PromisedStart: instant(row.PromisedStart), Model: row.Model, Provider: row.Provider, Subscription: row.Subscription,
 		Downgraded: row.Downgraded, Lifted: row.Lifted, Attempt: int(row.Attempt), Holds: holds, Unmetered: row.Unmetered,
 		Progress: row.Progress, Result: row.Result, Worker: row.Worker, Origin: row.Origin, CreatedBy: row.CreatedBy,

@@ -133,11 +133,15 @@ func (t *transaction) sharePause(ctx context.Context) (*Pause, error) {
 // whatever the ladder decided; only a latest start that has passed is still refused.
 func (b *book) reasonFor(row *query.Dispatch, decision *budget.Decision) string {
 	late := row.Attempt == 0 && row.Deadline != nil && b.now.After(*row.Deadline)
-	if b.pause == nil || late {
+	waits := b.awaits(row)
+	if b.pause != nil {
+		waits = b.pause.text()
+	}
+	if waits == "" || late {
 		return decision.Reason()
 	}
 	decision.Outcome, decision.Holds, decision.Attempts, decision.Start = budget.Queue, nil, nil, time.Time{}
-	return b.pause.text()
+	return waits
 }
 
 // stopped ends a text a person wrote with a full stop, unless it has an end.

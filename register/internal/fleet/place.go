@@ -70,7 +70,10 @@ func (t *transaction) place(ctx context.Context, b *book, row *query.Dispatch, d
 	if before.State == target && (row.PromisedStart == nil || !moved(before.PromisedStart, row.PromisedStart)) {
 		return dispatch, nil
 	}
-	return dispatch, t.tell(ctx, Event{Type: "dispatch." + target, Cause: row.Reason, Dispatch: &dispatch})
+	if err := t.tell(ctx, Event{Type: "dispatch." + target, Cause: row.Reason, Dispatch: &dispatch}); err != nil {
+		return Dispatch{}, err
+	}
+	return dispatch, t.endDependents(ctx, b, row)
 }
 
 // settleOn writes a decision into the book and the row, all but the row's state, which it answers.
@@ -135,7 +138,7 @@ func (t *transaction) putDispatch(ctx context.Context, row *query.Dispatch) erro
 		Downgraded: row.Downgraded, Lifted: row.Lifted, Attempts: row.Attempts, WaitsOn: row.WaitsOn, WaitsMicros: row.WaitsMicros,
 		Attempt: row.Attempt, Worker: row.Worker, Claim: row.Claim, ClaimExpiresAt: row.ClaimExpiresAt, Metered: row.Metered,
 		Progress: row.Progress, Actuals: row.Actuals, Unmetered: row.Unmetered, Result: row.Result,
-		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt,
+		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, WorkerHost: row.WorkerHost,
 	})
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", DispatchID(row.ID), err)
@@ -164,7 +167,7 @@ func clearWait(row *query.Dispatch) {
 }
 
 func leaveClaim(row *query.Dispatch) {
-	row.Worker, row.Claim, row.ClaimExpiresAt, row.Progress = "", "", nil, ""
+	row.Worker, row.WorkerHost, row.Claim, row.ClaimExpiresAt, row.Progress = "", "", "", nil, ""
 	row.Metered = encode([]Amount{})
 }
 

@@ -24,6 +24,8 @@ type Options struct {
 	Ladder budget.Ladder
 	// BurstPPM is the slack of new windows as a share of their capacity, in parts per million.
 	BurstPPM int64
+	// WorkerBound is how many dispatches may run at once per role and host of the worker; 0 is without bound.
+	WorkerBound int
 	// Clock replaces the database's clock in tests.
 	Clock func() time.Time
 	// Changed is called after every commit that wrote an event.

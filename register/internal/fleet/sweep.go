@@ -76,8 +76,10 @@ func (t *transaction) expire(ctx context.Context, b *book, row *query.Dispatch) 
 		row.State, row.FinishedAt, row.ClaimExpiresAt = StateFailed, &t.now, nil
 		row.Reason = fmt.Sprintf("%s was lost on attempt %d of %d.", row.Worker, row.Attempt, row.MaxAttempts)
 		row.Claim = ""
-		_, err := t.putAndTell(ctx, row, "dispatch.failed")
-		return err
+		if _, err := t.putAndTell(ctx, row, "dispatch.failed"); err != nil {
+			return err
+		}
+		return t.endDependents(ctx, b, row)
 	}
 	lost := row.Worker
 	decision, reason, err := t.judge(b, row)

@@ -32,9 +32,15 @@ func (t *transaction) replanLine(ctx context.Context, b *book) ([]DispatchID, er
 	if err != nil {
 		return nil, fmt.Errorf("reading the waiting line: %w", err)
 	}
+	if err := t.learnUndone(ctx, b, rows...); err != nil {
+		return nil, err
+	}
 	replanned := []DispatchID{}
 	for i := range rows {
 		before := rows[i]
+		if _, gone := b.cancelled[before.ID]; gone {
+			continue
+		}
 		decision, reason, err := t.judge(b, &rows[i])
 		if err != nil {
 			return nil, err

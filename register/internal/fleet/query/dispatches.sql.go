@@ -57,8 +57,26 @@ func (q *Queries) CountExpired(ctx context.Context, arg CountExpiredParams) (int
 	return count, err
 }
 
+const countRunning = `-- name: CountRunning :one
+SELECT count(*) FROM fleet.dispatches
+WHERE tenant_id = $1 AND state = 'running' AND role = $2 AND worker_host = $3
+`
+
+type CountRunningParams struct {
+	TenantID   string
+	Role       string
+	WorkerHost string
+}
+
+func (q *Queries) CountRunning(ctx context.Context, arg CountRunningParams) (int64, error) {
+	row := q.db.QueryRow(ctx, countRunning, arg.TenantID, arg.Role, arg.WorkerHost)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const getDispatch = `-- name: GetDispatch :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2
 `
 
 type GetDispatchParams struct {
@@ -111,6 +129,8 @@ func (q *Queries) GetDispatch(ctx context.Context, arg GetDispatchParams) (Dispa
 		&i.Result,
 		&i.StartedAt,
 		&i.FinishedAt,
+		&i.DependsOn,
+		&i.WorkerHost,
 	)
 	return i, err
 }
@@ -119,9 +139,9 @@ const insertDispatch = `-- name: InsertDispatch :exec
 INSERT INTO fleet.dispatches (tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact,
     estimate, priority, deadline, origin, created_by, created_at, state, reason, promised_start, model, provider,
     subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker,
-    claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at)
+    claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
-    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40)
+    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41)
 `
 
 type InsertDispatchParams struct {
@@ -165,6 +185,7 @@ type InsertDispatchParams struct {
 	Result         json.RawMessage
 	StartedAt      *time.Time
 	FinishedAt     *time.Time
+	DependsOn      []int64
 }
 
 func (q *Queries) InsertDispatch(ctx context.Context, arg InsertDispatchParams) error {
@@ -209,6 +230,7 @@ func (q *Queries) InsertDispatch(ctx context.Context, arg InsertDispatchParams) 
 		arg.Result,
 		arg.StartedAt,
 		arg.FinishedAt,
+		arg.DependsOn,
 	)
 	return err
 }
@@ -255,7 +277,7 @@ func (q *Queries) Line(ctx context.Context, tenantID string) ([]LineRow, error) 
 }
 
 const listDispatches = `-- name: ListDispatches :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host FROM fleet.dispatches
 WHERE tenant_id = $1
   AND (cardinality($2::text[]) = 0 OR state = ANY($2::text[]))
   AND ($3::bigint = 0 OR id < $3::bigint)
@@ -325,6 +347,83 @@ func (q *Queries) ListDispatches(ctx context.Context, arg ListDispatchesParams) 
 			&i.Result,
 			&i.StartedAt,
 			&i.FinishedAt,
+			&i.DependsOn,
+			&i.WorkerHost,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockDependents = `-- name: LockDependents :many
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host FROM fleet.dispatches
+WHERE tenant_id = $1 AND state = 'queued' AND cardinality(depends_on) > 0 AND depends_on @> ARRAY[$2::bigint]
+ORDER BY id FOR UPDATE
+`
+
+type LockDependentsParams struct {
+	TenantID string
+	Dispatch int64
+}
+
+func (q *Queries) LockDependents(ctx context.Context, arg LockDependentsParams) ([]Dispatch, error) {
+	rows, err := q.db.Query(ctx, lockDependents, arg.TenantID, arg.Dispatch)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Dispatch
+	for rows.Next() {
+		var i Dispatch
+		if err := rows.Scan(
+			&i.TenantID,
+			&i.ID,
+			&i.Host,
+			&i.Role,
+			&i.Brief,
+			&i.BriefClass,
+			&i.Project,
+			&i.Mission,
+			&i.ModelRequested,
+			&i.Exact,
+			&i.Estimate,
+			&i.Priority,
+			&i.Deadline,
+			&i.Origin,
+			&i.CreatedBy,
+			&i.CreatedAt,
+			&i.State,
+			&i.CameFrom,
+			&i.Reason,
+			&i.PromisedStart,
+			&i.Model,
+			&i.Provider,
+			&i.SubscriptionID,
+			&i.Subscription,
+			&i.Downgraded,
+			&i.Lifted,
+			&i.Attempts,
+			&i.WaitsOn,
+			&i.WaitsMicros,
+			&i.Attempt,
+			&i.MaxAttempts,
+			&i.Worker,
+			&i.Claim,
+			&i.ClaimExpiresAt,
+			&i.Metered,
+			&i.Progress,
+			&i.Actuals,
+			&i.Unmetered,
+			&i.Result,
+			&i.StartedAt,
+			&i.FinishedAt,
+			&i.DependsOn,
+			&i.WorkerHost,
 		); err != nil {
 			return nil, err
 		}
@@ -337,7 +436,7 @@ func (q *Queries) ListDispatches(ctx context.Context, arg ListDispatchesParams) 
 }
 
 const lockDispatch = `-- name: LockDispatch :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2 FOR UPDATE
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2 FOR UPDATE
 `
 
 type LockDispatchParams struct {
@@ -390,12 +489,14 @@ func (q *Queries) LockDispatch(ctx context.Context, arg LockDispatchParams) (Dis
 		&i.Result,
 		&i.StartedAt,
 		&i.FinishedAt,
+		&i.DependsOn,
+		&i.WorkerHost,
 	)
 	return i, err
 }
 
 const lockExpired = `-- name: LockExpired :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'running' AND claim_expires_at <= $2::timestamptz
 ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED
 `
@@ -456,6 +557,8 @@ func (q *Queries) LockExpired(ctx context.Context, arg LockExpiredParams) ([]Dis
 			&i.Result,
 			&i.StartedAt,
 			&i.FinishedAt,
+			&i.DependsOn,
+			&i.WorkerHost,
 		); err != nil {
 			return nil, err
 		}
@@ -468,7 +571,7 @@ func (q *Queries) LockExpired(ctx context.Context, arg LockExpiredParams) ([]Dis
 }
 
 const lockNextReady = `-- name: LockNextReady :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host FROM fleet.dispatches
 WHERE tenant_id = $1 AND role = $2 AND state = 'ready'
 ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED
 `
@@ -523,12 +626,14 @@ func (q *Queries) LockNextReady(ctx context.Context, arg LockNextReadyParams) (D
 		&i.Result,
 		&i.StartedAt,
 		&i.FinishedAt,
+		&i.DependsOn,
+		&i.WorkerHost,
 	)
 	return i, err
 }
 
 const lockReady = `-- name: LockReady :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at FROM fleet.dispatches WHERE tenant_id = $1 AND state = 'ready' ORDER BY id FOR UPDATE
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host FROM fleet.dispatches WHERE tenant_id = $1 AND state = 'ready' ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, error) {
@@ -582,6 +687,8 @@ func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, e
 			&i.Result,
 			&i.StartedAt,
 			&i.FinishedAt,
+			&i.DependsOn,
+			&i.WorkerHost,
 		); err != nil {
 			return nil, err
 		}
@@ -593,8 +700,23 @@ func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, e
 	return items, nil
 }
 
+const lockRunning = `-- name: LockRunning :exec
+SELECT pg_advisory_xact_lock(hashtextextended($1::text || E'\nrunning\n' || $2::text || E'\n' || $3::text, 0))
+`
+
+type LockRunningParams struct {
+	TenantID   string
+	Role       string
+	WorkerHost string
+}
+
+func (q *Queries) LockRunning(ctx context.Context, arg LockRunningParams) error {
+	_, err := q.db.Exec(ctx, lockRunning, arg.TenantID, arg.Role, arg.WorkerHost)
+	return err
+}
+
 const lockWaiting = `-- name: LockWaiting :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'queued' ORDER BY lifted DESC, priority DESC, id FOR UPDATE
 `
 
@@ -649,6 +771,8 @@ func (q *Queries) LockWaiting(ctx context.Context, tenantID string) ([]Dispatch,
 			&i.Result,
 			&i.StartedAt,
 			&i.FinishedAt,
+			&i.DependsOn,
+			&i.WorkerHost,
 		); err != nil {
 			return nil, err
 		}
@@ -672,12 +796,47 @@ func (q *Queries) NextPromise(ctx context.Context, tenantID string) (*time.Time,
 	return promised_start, err
 }
 
+const notDone = `-- name: NotDone :many
+SELECT id, state FROM fleet.dispatches
+WHERE tenant_id = $1 AND id = ANY($2::bigint[]) AND state <> 'done'
+`
+
+type NotDoneParams struct {
+	TenantID   string
+	Dispatches []int64
+}
+
+type NotDoneRow struct {
+	ID    int64
+	State string
+}
+
+func (q *Queries) NotDone(ctx context.Context, arg NotDoneParams) ([]NotDoneRow, error) {
+	rows, err := q.db.Query(ctx, notDone, arg.TenantID, arg.Dispatches)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []NotDoneRow
+	for rows.Next() {
+		var i NotDoneRow
+		if err := rows.Scan(&i.ID, &i.State); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const putDispatch = `-- name: PutDispatch :exec
 UPDATE fleet.dispatches
 SET host = $3, state = $4, reason = $5, promised_start = $6, model = $7, provider = $8, subscription_id = $9,
     subscription = $10, downgraded = $11, lifted = $12, attempts = $13, waits_on = $14, waits_micros = $15, attempt = $16,
     worker = $17, claim = $18, claim_expires_at = $19, metered = $20, progress = $21, actuals = $22, unmetered = $23,
-    result = $24, started_at = $25, finished_at = $26
+    result = $24, started_at = $25, finished_at = $26, worker_host = $27
 WHERE tenant_id = $1 AND id = $2
 `
 
@@ -708,6 +867,7 @@ type PutDispatchParams struct {
 	Result         json.RawMessage
 	StartedAt      *time.Time
 	FinishedAt     *time.Time
+	WorkerHost     string
 }
 
 func (q *Queries) PutDispatch(ctx context.Context, arg PutDispatchParams) error {
@@ -738,6 +898,42 @@ func (q *Queries) PutDispatch(ctx context.Context, arg PutDispatchParams) error 
 		arg.Result,
 		arg.StartedAt,
 		arg.FinishedAt,
+		arg.WorkerHost,
 	)
 	return err
+}
+
+const shareDispatches = `-- name: ShareDispatches :many
+SELECT id, state FROM fleet.dispatches
+WHERE tenant_id = $1 AND id = ANY($2::bigint[]) ORDER BY id FOR SHARE
+`
+
+type ShareDispatchesParams struct {
+	TenantID   string
+	Dispatches []int64
+}
+
+type ShareDispatchesRow struct {
+	ID    int64
+	State string
+}
+
+func (q *Queries) ShareDispatches(ctx context.Context, arg ShareDispatchesParams) ([]ShareDispatchesRow, error) {
+	rows, err := q.db.Query(ctx, shareDispatches, arg.TenantID, arg.Dispatches)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ShareDispatchesRow
+	for rows.Next() {
+		var i ShareDispatchesRow
+		if err := rows.Scan(&i.ID, &i.State); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

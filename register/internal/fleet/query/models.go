@@ -58,6 +58,8 @@ type Dispatch struct {
 	Result         json.RawMessage
 	StartedAt      *time.Time
 	FinishedAt     *time.Time
+	DependsOn      []int64
+	WorkerHost     string
 }
 
 type Event struct {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,9 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/config"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
 )
 
 func grammar(t *testing.T) *kong.Kong {
@@ -147,4 +151,29 @@ func TestTheEnvironmentWinsOverTheFileAndAFlagOverBoth(t *testing.T) {
 		require.Equal(t, test.listen, cli.Gateway.Listen)
 		require.Equal(t, test.tenant, cli.Gateway.Tenant)
 	}
+}
+
+func TestExecRunsACommandOnceUnderAKey(t *testing.T) {
+	database := localtest.Database(t).Gateway
+	server, err := gateway.New(t.Context(), gateway.Options{Listen: "127.0.0.1:0", DatabaseURL: database, Tenant: "acme", Host: "alpha"})
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		require.NoError(t, <-ended)
+	})
+	require.NoError(t, gateway.EnsureIdentity(t.Context(), database, "acme", "olga", "human", []string{"operator"}))
+	token, err := gateway.IssueToken(t.Context(), database, "acme", "olga", []string{"operate"}, 0)
+	require.NoError(t, err)
+	t.Setenv("MOSAIC_GATEWAY_URL", server.URL())
+	t.Setenv("MOSAIC_GATEWAY_TOKEN", token)
+
+	for _, key := range []string{"--key=first", "--key=first", "--key=second"} {
+		require.Zero(t, run(t.Context(), []string{"exec", key, "dispatch", "coder", "Add a health check"}))
+	}
+	list, err := register.NewAPI(server.URL(), token).Dispatches(t.Context(), register.By{}, "", 0)
+	require.NoError(t, err)
+	require.Len(t, list.Dispatches, 2)
 }

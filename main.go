@@ -318,6 +318,7 @@ func (c *workCommand) Run(ctx context.Context) error {
 type execCommand struct {
 	Client client   `embed:""`
 	JSON   bool     `help:"Print the typed result." name:"json"`
+	Key    string   `help:"Repeat the command that had no answer, under the key it was told: it happens at most once." placeholder:"KEY"`
 	Words  []string `arg:"" optional:"" passthrough:"" help:"The command, such as: budget status"`
 }
 
@@ -330,7 +331,7 @@ func (c *execCommand) Run(ctx context.Context, program *program) error {
 	if err != nil {
 		return err
 	}
-	return exitFrom(terminal.Exec(ctx, terminal.Options{API: api, Zone: zone, Out: os.Stdout, Err: os.Stderr, JSON: c.JSON}, c.Words))
+	return exitFrom(terminal.Exec(ctx, terminal.Options{API: api, Zone: zone, Out: os.Stdout, Err: os.Stderr, JSON: c.JSON, Key: c.Key}, c.Words))
 }
 
 // exitFrom turns how a command ended into an exit code.

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+
 	"github.com/alecthomas/kong"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
@@ -212,4 +214,29 @@ func TestTheFirstTokenIsIssuedOnTheDatabaseAndAllAreHandledOverTheGateway(t *tes
 	require.Regexp(t, `^T-1 +root +admin +\S+ \S+ UTC +never +\S+ \S+:00 UTC$`, lines[3])
 	_, code = said(t, "token", "rotate", "T-3")
 	require.Equal(t, 1, code)
+}
+
+func TestExecRunsACommandOnceUnderAKey(t *testing.T) {
+	database := localtest.Database(t).Gateway
+	server, err := gateway.New(t.Context(), gateway.Options{Listen: "127.0.0.1:0", DatabaseURL: database, Tenant: "acme", Host: "alpha"})
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		require.NoError(t, <-ended)
+	})
+	require.NoError(t, gateway.EnsureIdentity(t.Context(), database, "acme", "olga", "human", []string{"operator"}))
+	token, err := gateway.IssueToken(t.Context(), database, "acme", "olga", []string{"operate"}, 0)
+	require.NoError(t, err)
+	t.Setenv("MOSAIC_GATEWAY_URL", server.URL())
+	t.Setenv("MOSAIC_GATEWAY_TOKEN", token)
+
+	for _, key := range []string{"--key=first", "--key=first", "--key=second"} {
+		require.Zero(t, run(t.Context(), []string{"exec", key, "dispatch", "coder", "Add a health check"}))
+	}
+	list, err := register.NewAPI(server.URL(), token).Dispatches(t.Context(), register.By{}, "", 0)
+	require.NoError(t, err)
+	require.Len(t, list.Dispatches, 2)
 }

@@ -15,34 +15,58 @@ import (
 
 // Prompt reads commands line by line until the input or ctx ends, or someone types exit.
 func Prompt(ctx context.Context, options Options, history string) error {
+	if options.In == nil {
+		options.In = os.Stdin
+	}
+	// Only this closes the input; readline itself would wait for it, with the terminal left raw.
+	input := readline.NewCancelableStdin(options.In)
+	defer context.AfterFunc(ctx, func() { _ = input.Close() })()
 	reader, err := readline.NewEx(&readline.Config{
-		Prompt: "mosaic> ", HistoryFile: history, AutoComplete: completer(), Stdout: options.Out, Stderr: options.Err,
-		Stdin: readline.NewCancelableStdin(os.Stdin),
+		Prompt: "mosaic> ", HistoryFile: history, AutoComplete: completer(), Stdout: options.Out, Stderr: options.Err, Stdin: input,
 	})
 	if err != nil {
 		return fmt.Errorf("opening the prompt: %w", err)
 	}
-	defer reader.Close()
-	defer context.AfterFunc(ctx, func() { _ = reader.Close() })()
+	defer func() { _, _ = input.Close(), reader.Close() }()
+	unanswered := map[string]string{}
 	for {
 		line, err := reader.Readline()
-		if errors.Is(err, readline.ErrInterrupt) || errors.Is(err, io.EOF) || ctx.Err() != nil {
+		switch {
+		case errors.Is(err, io.EOF), ctx.Err() != nil:
 			return nil
-		}
-		if err != nil {
+		case errors.Is(err, readline.ErrInterrupt) && line == "":
+			return nil
+		case errors.Is(err, readline.ErrInterrupt):
+			continue
+		case err != nil:
 			return fmt.Errorf("reading a command: %w", err)
 		}
-		line = strings.TrimSpace(line)
-		if rest, addressed := commands.Addressed(line, "!mosaic", nil, true); addressed {
-			line = rest
-		}
+		line = command(line)
 		switch strings.ToLower(line) {
 		case "":
 		case "exit", "quit":
 			return nil
 		default:
-			carryOut(ctx, options, commands.Asked{Text: line})
+			carryOutLine(ctx, options, line, unanswered)
 		}
+	}
+}
+
+// command is a typed line without the prefix it would have in a room.
+func command(line string) string {
+	rest, _ := commands.Addressed(line, "!mosaic", nil, true)
+	return strings.TrimSpace(rest)
+}
+
+// carryOutLine carries out one line. The same line after no answer is the same command: its key is kept in unanswered.
+func carryOutLine(ctx context.Context, options Options, line string, unanswered map[string]string) {
+	options.Key = unanswered[line]
+	if options.Key == "" {
+		options.Key = newKey()
+	}
+	delete(unanswered, line)
+	if carryOut(ctx, options, commands.Asked{Text: line}, "Type the same line again: it then happens at most once.") == Unanswered {
+		unanswered[line] = options.Key
 	}
 }
 

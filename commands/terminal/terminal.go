@@ -8,8 +8,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/google/uuid"
-
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/commands"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
@@ -19,7 +17,7 @@ const (
 	Done       = 0 // carried out, or accepted and waiting
 	Refused    = 1 // understood and not done; nothing was changed
 	Misread    = 2 // not understood; nothing was sent
-	Unanswered = 4 // no answer; it is not known whether it was carried out
+	Unanswered = 4 // no answer; a command that changes something may have been carried out
 )
 
 // Options are what a terminal needs; API, Out and Err are required.
@@ -28,35 +26,38 @@ type Options struct {
 	// Actor is set where the token may act for others; empty is the token's own identity.
 	Actor string
 	Zone  *time.Location
-	Out   io.Writer
-	Err   io.Writer
-	JSON  bool
-	// Key makes a repeated command the same command; empty makes a new one.
+	// In is what Prompt reads; nil is the standard input.
+	In   io.Reader
+	Out  io.Writer
+	Err  io.Writer
+	JSON bool
+	// Key makes a repeated command the same command, for Exec; empty makes a new one.
 	Key string
-	// Patience is how long an unreachable gateway is asked again; default 10 s.
+	// Patience is how long the gateway is waited for, and asked again; default 10 s.
 	Patience time.Duration
 }
 
 // Exec carries out one command given as words and returns its exit code.
 func Exec(ctx context.Context, options Options, words []string) int {
-	return carryOut(ctx, options, commands.Asked{Words: words})
+	if options.Key == "" {
+		options.Key = newKey()
+	}
+	again := fmt.Sprintf("Repeat it with `exec --key %s …`: it then happens at most once.", options.Key)
+	return carryOut(ctx, options, commands.Asked{Words: words}, again)
 }
 
-// carryOut understands one command, runs it, prints the reply and returns the exit code.
-func carryOut(ctx context.Context, options Options, asked commands.Asked) int {
-	asked.At, asked.Zone, asked.Origin = time.Now(), options.Zone, register.Origin{Transport: register.OriginTransportTty}
+// carryOut understands one command, runs it under options.Key, prints the reply and returns the exit code. again says how the
+// command is repeated.
+func carryOut(ctx context.Context, options Options, asked commands.Asked, again string) int {
+	asked.At, asked.Zone, asked.Origin = givenAt(options.Key), options.Zone, register.Origin{Transport: register.OriginTransportTty}
 	call, err := commands.Prepare(asked)
 	if err != nil {
 		fmt.Fprintln(options.Err, err)
 		return Misread
 	}
-	by := register.By{Actor: options.Actor, Key: options.Key}
-	if by.Key == "" {
-		by.Key = "tty-" + uuid.NewString()
-	}
-	reply, err := insist(ctx, options, by, call)
+	reply, lost, err := insist(ctx, options, call)
 	if err != nil {
-		return explain(options, by, call, err)
+		return explain(options, err, lost && call.Mutation != nil, again)
 	}
 	if options.JSON {
 		fmt.Fprintln(options.Out, commands.JSON(reply))
@@ -69,46 +70,61 @@ func carryOut(ctx context.Context, options Options, asked commands.Asked) int {
 	return Done
 }
 
-// insist asks again with the same key and bytes while the gateway gives no answer that stands.
-func insist(ctx context.Context, options Options, by register.By, call commands.Call) (commands.Reply, error) {
+// insist asks again with the same key and bytes while the gateway gives no answer that stands. lost says that an attempt may
+// have reached the gateway without its answer reaching us.
+func insist(ctx context.Context, options Options, call commands.Call) (reply commands.Reply, lost bool, err error) {
 	patience := options.Patience
 	if patience == 0 {
 		patience = 10 * time.Second
 	}
-	until := time.Now().Add(patience)
+	trying, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	by := register.By{Actor: options.Actor, Key: options.Key}
 	for told := false; ; {
-		reply, err := commands.Run(ctx, options.API, by, call)
-		if err == nil || !register.Retryable(err) || ctx.Err() != nil || !time.Now().Before(until) {
-			return reply, err
+		reply, err = commands.Run(trying, options.API, by, call)
+		if err == nil {
+			return reply, lost, nil
+		}
+		lost = lost || mayHaveArrived(err)
+		if !register.Retryable(err) || register.CodeOf(err) == register.ProblemCodeUnauthorized || trying.Err() != nil {
+			return reply, lost, err
 		}
 		if !told {
 			fmt.Fprintf(options.Err, "No answer from the gateway at %s; asking again for %s.\n", options.API.Base(), patience)
 			told = true
 		}
 		select {
-		case <-ctx.Done():
-			return reply, err
+		case <-trying.Done():
+			return reply, lost, err
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
 }
 
-// explain says what an error means for the command.
-func explain(options Options, by register.By, call commands.Call, err error) int {
+// mayHaveArrived is false where the gateway has said that it did nothing.
+func mayHaveArrived(err error) bool {
 	var failure *register.Error
-	if !errors.As(err, &failure) || !failure.Retry() {
-		fmt.Fprintln(options.Err, err)
-		return Refused
+	return !errors.As(err, &failure) || failure.Status < 400 || failure.Status >= 500
+}
+
+// explain says what it means for the command that it has no answer.
+func explain(options Options, err error, unknown bool, again string) int {
+	said := err.Error()
+	if errors.Is(err, context.Canceled) {
+		said = "Interrupted before the gateway answered."
 	}
-	fmt.Fprintln(options.Err, failure)
+	fmt.Fprintln(options.Err, said)
 	switch {
-	case failure.Code == register.ProblemCodeUnauthorized:
+	case unknown:
+		fmt.Fprintln(options.Err, "It is not known whether it was carried out.", again)
+		return Unanswered
+	case register.CodeOf(err) == register.ProblemCodeUnauthorized:
 		fmt.Fprintln(options.Err, "Nothing was changed. Set MOSAIC_GATEWAY_TOKEN to a token the gateway knows.")
 		return Refused
-	case call.Mutation == nil:
+	case mayHaveArrived(err):
 		fmt.Fprintln(options.Err, "Nothing was changed: this command only reads.")
 		return Unanswered
 	}
-	fmt.Fprintf(options.Err, "It is not known whether it was carried out. Repeat it with --key %s: it then happens at most once.\n", by.Key)
-	return Unanswered
+	fmt.Fprintln(options.Err, "Nothing was changed.")
+	return Refused
 }

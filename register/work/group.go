@@ -20,8 +20,8 @@ import (
 type ending struct {
 	// err is nil after exit code 0, an *exec.ExitError after another end, or why the command did not start.
 	err error
-	// stopped says that the command was told to stop before it ended by itself.
-	stopped bool
+	// stopped is why the command was told to stop before it ended by itself; nil if it was not.
+	stopped error
 }
 
 // drain is how long output may still come from what has left the group.
@@ -47,7 +47,7 @@ func runGroup(ctx context.Context, command *exec.Cmd, output io.Writer, grace ti
 	err = command.Start()
 	_ = writing.Close()
 	if err != nil {
-		return ending{err: err, stopped: ctx.Err() != nil}
+		return ending{err: err, stopped: context.Cause(ctx)}
 	}
 	dismiss := guard(ctx, command.Process.Pid)
 	defer dismiss()
@@ -67,7 +67,10 @@ func runGroup(ctx context.Context, command *exec.Cmd, output io.Writer, grace ti
 		_ = reading.SetReadDeadline(time.Now())
 		<-copied
 	}
-	return ending{err: err, stopped: !killAt.IsZero()}
+	if killAt.IsZero() {
+		return ending{err: err}
+	}
+	return ending{err: err, stopped: context.Cause(ctx)}
 }
 
 func within(done <-chan struct{}, limit time.Duration) bool {

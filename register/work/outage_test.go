@@ -1,10 +1,12 @@
 package work_test
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,6 +45,12 @@ func (l *lossy) seen() []string {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	return append([]string(nil), l.keys...)
+}
+
+// hang gives no answer until the caller gives up, which a server notices once it has read the request.
+func hang(r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	<-r.Context().Done()
 }
 
 func TestALostAnswerToAClaimIsNotALostClaim(t *testing.T) {
@@ -110,7 +118,7 @@ func TestAGatewayThatHangsHoldsNoReportUp(t *testing.T) {
 	b.breaks(func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc) {
 		if strings.HasSuffix(r.URL.Path, "/heartbeat") {
 			hanging <- struct{}{}
-			<-r.Context().Done()
+			hang(r)
 			return
 		}
 		forward(w, r)
@@ -131,10 +139,11 @@ func TestAClaimOnAGatewayThatHangsIsRepeated(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.dispatch(t, "Add a health check")
-	var once sync.Once
+	var hung atomic.Bool
 	b.breaks(func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc) {
-		if strings.HasSuffix(r.URL.Path, "/claims") {
-			once.Do(func() { <-r.Context().Done() })
+		if strings.HasSuffix(r.URL.Path, "/claims") && hung.CompareAndSwap(false, true) {
+			hang(r)
+			return
 		}
 		forward(w, r)
 	})
@@ -142,6 +151,7 @@ func TestAClaimOnAGatewayThatHangsIsRepeated(t *testing.T) {
 	options.TTL = 5 * time.Second
 	start(t, options)
 	b.reaches(t, "D-1", register.DispatchStateDone)
+	require.True(t, hung.Load())
 }
 
 func TestAStoppedWorkerDoesNotWaitForAGatewayThatIsGone(t *testing.T) {
@@ -152,7 +162,9 @@ func TestAStoppedWorkerDoesNotWaitForAGatewayThatIsGone(t *testing.T) {
 	options.Grace = time.Second
 	worker := start(t, options)
 	worker.familyRuns(t)
-	b.breaks(func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) { w.WriteHeader(http.StatusServiceUnavailable) })
+	b.breaks(func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
 	asked := time.Now()
 	require.NoError(t, worker.stop(t))
 	require.Less(t, time.Since(asked), 5*time.Second)

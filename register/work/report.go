@@ -64,13 +64,12 @@ func readUpTo(path string, limit int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, limit))
 }
 
-// reported is what a run is completed with: the command's own report, or what its end tells. stopped says why it was stopped,
-// if it was.
-func reported(report Report, end ending, stopped, printed string, place folder) Report {
+// reported is what a run is completed with: the command's own report, or what its end tells.
+func reported(report Report, end ending, printed string, place folder) Report {
 	switch {
 	case end.err != nil:
 		report.Outcome = register.CompleteRequestOutcomeFailed
-	case report.Outcome == "" && end.stopped:
+	case report.Outcome == "" && end.stopped != nil:
 		report.Outcome = register.CompleteRequestOutcomeFailed
 	case report.Outcome == "":
 		report.Outcome = register.CompleteRequestOutcomeDone
@@ -86,13 +85,24 @@ func reported(report Report, end ending, stopped, printed string, place folder) 
 	if said == "" {
 		said = printed
 	}
-	why := clip(strings.TrimSpace(stopped+" "+endedHow(end)), 1000)
+	why := clip(strings.TrimSpace(stoppedWhy(end)+" "+endedHow(end)), 1000)
 	report.Result.Summary = strings.TrimSpace(why + "\n" + clipFront(said, summaryLimit-len(why)))
 	if report.Result.Reference = clip(legible(report.Result.Reference), referenceLimit); report.Result.Reference == "" {
 		report.Result.Reference = clip(legible(string(place)), referenceLimit)
 	}
 	report.Result.ExitCode = exitCode(end)
 	return report
+}
+
+// stoppedWhy is a sentence on what stopped the command, or empty.
+func stoppedWhy(end ending) string {
+	switch {
+	case end.stopped == nil:
+		return ""
+	case errors.Is(end.stopped, errCancelled), errors.Is(end.stopped, errClaimLost):
+		return "The command was stopped: " + end.stopped.Error() + "."
+	}
+	return "The command was stopped: the worker was stopped."
 }
 
 // endedHow is a sentence on an end that was not well, or empty.

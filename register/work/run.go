@@ -17,11 +17,10 @@ import (
 // beat is how often a running command's progress is looked at; a claim is renewed at least every third of its TTL.
 const beat = time.Second
 
-// Why a run was stopped before the command ended by itself.
+// Why a run is stopped before the command ends by itself, unless the worker is.
 var (
 	errCancelled = errors.New("the dispatch was cancelled")
 	errClaimLost = errors.New("the claim was lost")
-	errStopped   = errors.New("the worker was stopped")
 )
 
 // errUnable says that this worker can run nothing at all.
@@ -36,22 +35,18 @@ func (w *Worker) run(ctx context.Context, claim register.Claim) error {
 	if err != nil {
 		end := ending{err: err}
 		unmetered := Report{Unmetered: "the command was never started"}
-		return errors.Join(fmt.Errorf("%w: %w", errUnable, err), w.complete(ctx, claim, reported(unmetered, end, "", "", "")))
+		return errors.Join(fmt.Errorf("%w: %w", errUnable, err), w.complete(ctx, claim, reported(unmetered, end, "", "")))
 	}
 	log.Info().Str("model", dispatch.Model).Str("folder", string(place)).Msg("running")
-	end, why, printed := w.watched(ctx, claim, place)
+	end, printed := w.watched(ctx, claim, place)
 	if end.err != nil {
-		log.Info().Err(end.err).Bool("stopped", end.stopped).Msg("command failed")
+		log.Info().Err(end.err).AnErr("stopped", end.stopped).Msg("command failed")
 	}
-	stopped := ""
-	if end.stopped {
-		stopped = "The command was stopped: " + why.Error() + "."
-	}
-	return w.complete(ctx, claim, reported(readReport(place.result()), end, stopped, printed, place))
+	return w.complete(ctx, claim, reported(readReport(place.result()), end, printed, place))
 }
 
-// watched runs the command with heartbeats. why is what stopped it, if something did.
-func (w *Worker) watched(ctx context.Context, claim register.Claim, place folder) (end ending, why error, printed string) {
+// watched runs the command with heartbeats; printed is the end of its output.
+func (w *Worker) watched(ctx context.Context, claim register.Claim, place folder) (end ending, printed string) {
 	var log io.Writer
 	if file, err := os.OpenFile(place.log(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err == nil {
 		defer file.Close()
@@ -67,10 +62,7 @@ func (w *Worker) watched(ctx context.Context, claim register.Claim, place folder
 		end = w.carryOut(running, claim, place, out)
 	}()
 	w.watch(alive, stop, claim, out)
-	if why = context.Cause(running); !errors.Is(why, errCancelled) && !errors.Is(why, errClaimLost) {
-		why = errStopped
-	}
-	return end, why, out.end()
+	return end, out.end()
 }
 
 // watch sends heartbeats until alive ends, and stops the command when the register says so.

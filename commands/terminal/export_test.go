@@ -1,0 +1,4 @@
+package terminal
+
+// Completer is what the prompt completes with.
+var Completer = completer

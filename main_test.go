@@ -13,14 +13,13 @@ import (
 	"strings"
 	"testing"
 
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
-
 	"github.com/alecthomas/kong"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/config"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
 )
 

@@ -20,8 +20,8 @@ type Options struct {
 	URL string
 	// Token has the scope admin and belongs to an identity with the role admin.
 	Token string
-	// WorkerToken has only the scope worker, and ReadToken only the scope read. The contract has no way to make tokens, so
-	// what only they can show is not tried without them.
+	// WorkerToken has only the scope worker, and ReadToken only the scope read. What only they can show is not tried
+	// without them.
 	WorkerToken, ReadToken string
 }
 

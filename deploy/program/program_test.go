@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"bytes"
@@ -25,7 +25,7 @@ import (
 
 func grammar(t *testing.T) *kong.Kong {
 	t.Helper()
-	return kong.Must(&program{}, kong.Name("mosaic-matrix"), kong.Vars{"version": version})
+	return kong.Must(&program{}, kong.Name("mosaic-matrix"))
 }
 
 func TestEverySettingInTheFileHasAnEnvironmentVariable(t *testing.T) {
@@ -55,7 +55,7 @@ func TestSecretsHaveNoPlaceInTheFile(t *testing.T) {
 
 func TestTheReadmeShowsTheSettingsAsTheyAre(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("README.md")
+	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
 	require.Contains(t, string(readme), config.Table(config.Settings(grammar(t).Model.Node)), "run `mosaic-matrix settings` and put its table into README.md")
 }
@@ -76,7 +76,7 @@ func TestDeployedFilesNameOnlyWhatTheBinaryKnows(t *testing.T) {
 	started := regexp.MustCompile(`(?m)^(?:ExecStart=\S*mosaic-matrix| *command: \[|CMD \[")\s*"?(gateway|bot|[a-z]+)"?`)
 	files := []string{"deploy/Dockerfile", "deploy/compose.yaml", "deploy/compose.env.example", "deploy/systemd/mosaic-matrix-gateway.service", "deploy/systemd/mosaic-matrix-bot.service"}
 	for _, file := range files {
-		text, err := os.ReadFile(file)
+		text, err := os.ReadFile(filepath.Join("../..", file))
 		require.NoError(t, err)
 		for _, name := range variable.FindAllString(string(text), -1) {
 			require.True(t, known[name], "%s names %s, which the binary does not know", file, name)
@@ -90,7 +90,7 @@ func TestDeployedFilesNameOnlyWhatTheBinaryKnows(t *testing.T) {
 func TestDeployedYAMLParses(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{"deploy/compose.yaml", "deploy/homeserver/dendrite.yaml", "deploy/homeserver/synapse.yaml"} {
-		text, err := os.ReadFile(file)
+		text, err := os.ReadFile(filepath.Join("../..", file))
 		require.NoError(t, err)
 		var tree map[string]any
 		require.NoError(t, yaml.Unmarshal(text, &tree), file)
@@ -104,14 +104,14 @@ func TestSystemdFindsNothingWrongWithTheUnits(t *testing.T) {
 		t.Log("systemd-analyze is not installed here; the units are only parsed")
 	}
 	folder := t.TempDir()
-	program := filepath.Join(folder, "mosaic-matrix")
-	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\n"), 0o755)) //nolint:gosec // systemd checks that it is executable
+	binary := filepath.Join(folder, "mosaic-matrix")
+	require.NoError(t, os.WriteFile(binary, []byte("#!/bin/sh\n"), 0o755)) //nolint:gosec // systemd checks that it is executable
 	for _, unit := range []string{"mosaic-matrix-gateway.service", "mosaic-matrix-bot.service"} {
-		text, err := os.ReadFile(filepath.Join("deploy/systemd", unit))
+		text, err := os.ReadFile(filepath.Join("../systemd", unit))
 		require.NoError(t, err)
 		require.Contains(t, string(text), "\nExecStart=/usr/local/bin/mosaic-matrix ")
 		local := filepath.Join(folder, unit)
-		require.NoError(t, os.WriteFile(local, bytes.ReplaceAll(text, []byte("/usr/local/bin/mosaic-matrix"), []byte(program)), 0o600))
+		require.NoError(t, os.WriteFile(local, bytes.ReplaceAll(text, []byte("/usr/local/bin/mosaic-matrix"), []byte(binary)), 0o600))
 		if analyze == "" {
 			continue
 		}
@@ -123,13 +123,13 @@ func TestSystemdFindsNothingWrongWithTheUnits(t *testing.T) {
 
 func TestConformanceFailsOnABrokenGateway(t *testing.T) {
 	t.Setenv("MOSAIC_GATEWAY_TOKEN", "")
-	require.Equal(t, 1, run(t.Context(), []string{"conformance"}), "it needs a token")
+	require.Equal(t, 1, Run(t.Context(), "test", []string{"conformance"}), "it needs a token")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		_, _ = w.Write([]byte(`{"statusCode": 404, "message": "Cannot find it", "error": "Not Found"}`))
 	}))
 	t.Cleanup(server.Close)
-	require.Equal(t, 1, run(t.Context(), []string{"conformance", "--gateway", server.URL, "--token", "a-token"}))
+	require.Equal(t, 1, Run(t.Context(), "test", []string{"conformance", "--gateway", server.URL, "--token", "a-token"}))
 }
 
 func TestAFileWithASecretIsRefused(t *testing.T) {
@@ -160,7 +160,7 @@ func TestTheEnvironmentWinsOverTheFileAndAFlagOverBoth(t *testing.T) {
 		file, err := config.Read(path)
 		require.NoError(t, err)
 		var cli program
-		_, err = kong.Must(&cli, kong.Vars{"version": version}, kong.Resolvers(file)).Parse(test.arguments)
+		_, err = kong.Must(&cli, kong.Resolvers(file)).Parse(test.arguments)
 		require.NoError(t, err)
 		require.Equal(t, test.listen, cli.Gateway.Listen)
 		require.Equal(t, test.tenant, cli.Gateway.Tenant)
@@ -174,7 +174,7 @@ func said(t *testing.T, arguments ...string) (string, int) {
 	require.NoError(t, err)
 	stdout := os.Stdout
 	os.Stdout = writer
-	code := run(t.Context(), arguments)
+	code := Run(t.Context(), "test", arguments)
 	os.Stdout = stdout
 	require.NoError(t, writer.Close())
 	out, err := io.ReadAll(reader)
@@ -233,7 +233,7 @@ func TestExecRunsACommandOnceUnderAKey(t *testing.T) {
 	t.Setenv("MOSAIC_GATEWAY_TOKEN", token)
 
 	for _, key := range []string{"--key=first", "--key=first", "--key=second"} {
-		require.Zero(t, run(t.Context(), []string{"exec", key, "dispatch", "coder", "Add a health check"}))
+		require.Zero(t, Run(t.Context(), "test", []string{"exec", key, "dispatch", "coder", "Add a health check"}))
 	}
 	list, err := register.NewAPI(server.URL(), token).Dispatches(t.Context(), register.By{}, "", 0)
 	require.NoError(t, err)

@@ -1,0 +1,51 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/rs/zerolog"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
+)
+
+// registerDatabase is where the register lies, for what works on it directly.
+type registerDatabase struct {
+	Database string `help:"Postgres URL of the role that owns schema fleet." env:"MOSAIC_GATEWAY_DATABASE" hidden:""`
+	Tenant   string `help:"The tenant every row belongs to." default:"default" env:"MOSAIC_TENANT" config:"gateway.tenant"`
+	Bound    int    `help:"How many dispatches may run at once per role and host of the worker." default:"8" env:"MOSAIC_GATEWAY_WORKER_BOUND" config:"gateway.worker_bound" name:"worker-bound"`
+}
+
+func (r registerDatabase) given() error {
+	if r.Database == "" {
+		return errors.New("no database for the gateway: set MOSAIC_GATEWAY_DATABASE, such as postgres://mosaic_gateway:…@127.0.0.1:5432/mosaic")
+	}
+	return nil
+}
+
+type gatewayCommand struct {
+	registerDatabase
+	Listen string  `help:"Address to serve on." default:"127.0.0.1:14242" env:"MOSAIC_GATEWAY_LISTEN" config:"gateway.listen"`
+	Rate   float64 `help:"Requests a second one token may make; 0 sets no limit." default:"500" env:"MOSAIC_GATEWAY_RATE" config:"gateway.rate"`
+	Burst  int     `help:"Requests one token may make at once." default:"1000" env:"MOSAIC_GATEWAY_BURST" config:"gateway.burst"`
+
+	TLSCert string `help:"PEM certificate to serve https with, read anew when it changes." type:"path" env:"MOSAIC_GATEWAY_TLS_CERT" config:"gateway.tls_cert" name:"tls-cert"`
+	TLSKey  string `help:"The key of the gateway's certificate." type:"path" env:"MOSAIC_GATEWAY_TLS_KEY" config:"gateway.tls_key" name:"tls-key"`
+}
+
+func (c *gatewayCommand) Run(ctx context.Context, version versionNumber) error {
+	if err := c.given(); err != nil {
+		return err
+	}
+	host, _ := os.Hostname()
+	server, err := gateway.New(ctx, gateway.Options{
+		Listen: c.Listen, DatabaseURL: c.Database, Tenant: c.Tenant, Host: host, Version: string(version), Log: *zerolog.Ctx(ctx),
+		RequestsPerSecond: c.Rate, RequestBurst: c.Burst, TLSCertificate: c.TLSCert, TLSKey: c.TLSKey,
+		WorkerBound: c.Bound,
+	})
+	if err != nil {
+		return err
+	}
+	return server.Run(ctx)
+}

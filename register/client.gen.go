@@ -32,6 +32,27 @@ func (e ActionKind) Valid() bool {
 	}
 }
 
+// Defines values for AgentState.
+const (
+	AgentStateGone    AgentState = "gone"
+	AgentStateLive    AgentState = "live"
+	AgentStateRetired AgentState = "retired"
+)
+
+// Valid indicates whether the value is a known member of the AgentState enum.
+func (e AgentState) Valid() bool {
+	switch e {
+	case AgentStateGone:
+		return true
+	case AgentStateLive:
+		return true
+	case AgentStateRetired:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CompleteRequestOutcome.
 const (
 	CompleteRequestOutcomeDone   CompleteRequestOutcome = "done"
@@ -106,6 +127,10 @@ func (e DispatchState) Valid() bool {
 
 // Defines values for EventType.
 const (
+	EventTypeAgentChanged      EventType = "agent.changed"
+	EventTypeAgentGone         EventType = "agent.gone"
+	EventTypeAgentJoined       EventType = "agent.joined"
+	EventTypeAgentRetired      EventType = "agent.retired"
 	EventTypeBudgetReset       EventType = "budget.reset"
 	EventTypeBudgetSet         EventType = "budget.set"
 	EventTypeBudgetStep        EventType = "budget.step"
@@ -133,6 +158,14 @@ const (
 // Valid indicates whether the value is a known member of the EventType enum.
 func (e EventType) Valid() bool {
 	switch e {
+	case EventTypeAgentChanged:
+		return true
+	case EventTypeAgentGone:
+		return true
+	case EventTypeAgentJoined:
+		return true
+	case EventTypeAgentRetired:
+		return true
 	case EventTypeBudgetReset:
 		return true
 	case EventTypeBudgetSet:
@@ -312,6 +345,7 @@ func (e PassRule) Valid() bool {
 const (
 	ProblemCodeActorUnknown        ProblemCode = "actor_unknown"
 	ProblemCodeActualMissing       ProblemCode = "actual_missing"
+	ProblemCodeAgentRetired        ProblemCode = "agent_retired"
 	ProblemCodeClaimLost           ProblemCode = "claim_lost"
 	ProblemCodeForbidden           ProblemCode = "forbidden"
 	ProblemCodeIdempotencyMismatch ProblemCode = "idempotency_mismatch"
@@ -337,6 +371,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeActorUnknown:
 		return true
 	case ProblemCodeActualMissing:
+		return true
+	case ProblemCodeAgentRetired:
 		return true
 	case ProblemCodeClaimLost:
 		return true
@@ -428,6 +464,7 @@ const (
 	RoutingAttemptVerdictLapsed         RoutingAttemptVerdict = "lapsed"
 	RoutingAttemptVerdictLineAhead      RoutingAttemptVerdict = "line-ahead"
 	RoutingAttemptVerdictNoSubscription RoutingAttemptVerdict = "no-subscription"
+	RoutingAttemptVerdictNoWorker       RoutingAttemptVerdict = "no-worker"
 	RoutingAttemptVerdictNotAllowed     RoutingAttemptVerdict = "not-allowed"
 	RoutingAttemptVerdictOverCap        RoutingAttemptVerdict = "over-cap"
 	RoutingAttemptVerdictOverPace       RoutingAttemptVerdict = "over-pace"
@@ -445,6 +482,8 @@ func (e RoutingAttemptVerdict) Valid() bool {
 	case RoutingAttemptVerdictLineAhead:
 		return true
 	case RoutingAttemptVerdictNoSubscription:
+		return true
+	case RoutingAttemptVerdictNoWorker:
 		return true
 	case RoutingAttemptVerdictNotAllowed:
 		return true
@@ -600,6 +639,72 @@ type Action struct {
 
 // ActionKind `override` lifts pace for one refused dispatch, which then goes through the same gate; the cap still holds.
 type ActionKind string
+
+// Agent defines model for Agent.
+type Agent struct {
+	DeclaredAt time.Time `json:"declared_at"`
+
+	// EndedAt Since when it is gone or retired.
+	EndedAt time.Time `json:"ended_at,omitempty,omitzero"`
+
+	// HeardAt Its last heartbeat: a declaration, a claim, or a run's heartbeat.
+	HeardAt time.Time `json:"heard_at"`
+
+	// Host The machine it runs on.
+	Host string `json:"host"`
+
+	// Identity The identity that declared it.
+	Identity string `json:"identity"`
+
+	// LiveUntil When it is gone unless it is heard again.
+	LiveUntil    time.Time `json:"live_until"`
+	ModelCeiling string    `json:"model_ceiling,omitempty,omitzero"`
+
+	// Name Examples: coder-1
+	Name string `json:"name"`
+	Role string `json:"role"`
+
+	// Running What it runs now.
+	Running []string `json:"running"`
+	Runtime string   `json:"runtime,omitempty,omitzero"`
+
+	// State `gone` was not heard for its liveness and may come back; `retired` gets no more work.
+	State AgentState `json:"state"`
+
+	// Subscriptions Empty for every one.
+	Subscriptions []string `json:"subscriptions"`
+	TenantID      string   `json:"tenant_id"`
+}
+
+// AgentDeclaration defines model for AgentDeclaration.
+type AgentDeclaration struct {
+	// Host The machine it runs on.
+	Host string `json:"host,omitempty,omitzero"`
+
+	// LivenessSeconds How long it counts as live after it was last heard.
+	LivenessSeconds int `json:"liveness_seconds,omitempty,omitzero"`
+
+	// ModelCeiling The highest model it may run; without it the highest there is.
+	ModelCeiling string `json:"model_ceiling,omitempty,omitzero"`
+
+	// Runtime What runs the briefs, such as claude-code.
+	Runtime string `json:"runtime,omitempty,omitzero"`
+
+	// Subscriptions What its host is logged in to: a provider's own subscription by the provider's name (`claude`), any other as `claude/team-a`. Without any it is logged in to every one.
+	Subscriptions []string `json:"subscriptions,omitempty,omitzero"`
+}
+
+// AgentList defines model for AgentList.
+type AgentList struct {
+	Agents []Agent `json:"agents"`
+
+	// Next Pass as `after` to read on; absent at the end.
+	Next string    `json:"next,omitempty,omitzero"`
+	Now  time.Time `json:"now"`
+}
+
+// AgentState `gone` was not heard for its liveness and may come back; `retired` gets no more work.
+type AgentState string
 
 // Amount defines model for Amount.
 type Amount struct {
@@ -818,6 +923,7 @@ type EstimateAmount struct {
 type Event struct {
 	// Actor The identity that caused it; `gateway` when time did.
 	Actor string    `json:"actor"`
+	Agent Agent     `json:"agent,omitempty,omitzero"`
 	At    time.Time `json:"at"`
 
 	// Cause Why it happened, one sentence.
@@ -1272,6 +1378,9 @@ type WindowSource string
 // Actor defines model for Actor.
 type Actor = string
 
+// AgentName defines model for AgentName.
+type AgentName = string
+
 // DispatchID defines model for DispatchID.
 type DispatchID = string
 
@@ -1286,6 +1395,43 @@ type SeatName = string
 
 // TokenID defines model for TokenID.
 type TokenID = string
+
+// ListAgentsParams defines parameters for ListAgents.
+type ListAgentsParams struct {
+	// State Only these states; several are separated by commas. Without it, all.
+	State *[]AgentState `form:"state,omitempty" json:"state,omitempty"`
+
+	// After Only agents whose name comes after this one, to read on.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// RetireAgentParams defines parameters for RetireAgent.
+type RetireAgentParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// GetAgentParams defines parameters for GetAgent.
+type GetAgentParams struct {
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// DeclareAgentParams defines parameters for DeclareAgent.
+type DeclareAgentParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
 
 // ListBudgetsParams defines parameters for ListBudgets.
 type ListBudgetsParams struct {
@@ -1536,6 +1682,9 @@ type WhoAmIParams struct {
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
+// DeclareAgentJSONRequestBody defines body for DeclareAgent for application/json ContentType.
+type DeclareAgentJSONRequestBody = AgentDeclaration
+
 // SetBudgetJSONRequestBody defines body for SetBudget for application/json ContentType.
 type SetBudgetJSONRequestBody = BudgetSetRequest
 
@@ -1655,6 +1804,43 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// ListAgents Agents by name, with what each runs now.
+	//
+	// Corresponds with GET /api/fleet/agents (the `ListAgents` operationId).
+	ListAgents(ctx context.Context, params *ListAgentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetireAgent Retire an agent for good. It gets no more work, and what it runs goes on. For admins.
+	//
+	// Corresponds with DELETE /api/fleet/agents/{agent} (the `RetireAgent` operationId).
+	RetireAgent(ctx context.Context, agent AgentName, params *RetireAgentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAgent One agent.
+	//
+	// Corresponds with GET /api/fleet/agents/{agent} (the `GetAgent` operationId).
+	GetAgent(ctx context.Context, agent AgentName, params *GetAgentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeclareAgentWithBody Declare a worker, or say that it is still alive.
+	//
+	// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+	// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+	// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+	DeclareAgentWithBody(ctx context.Context, agent AgentName, params *DeclareAgentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeclareAgent Declare a worker, or say that it is still alive.
+	//
+	// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+	// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+	// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+	DeclareAgent(ctx context.Context, agent AgentName, params *DeclareAgentParams, body DeclareAgentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListBudgets Every window with its use, allowance now, step and reset.
 	//
 	// Corresponds with GET /api/fleet/budgets (the `ListBudgets` operationId).
@@ -1688,14 +1874,20 @@ type ClientInterface interface {
 	// Corresponds with POST /api/fleet/budgets/reset (the `ResetBudget` operationId).
 	ResetBudget(ctx context.Context, params *ResetBudgetParams, body ResetBudgetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ClaimDispatchWithBody Claim the oldest ready dispatch of the highest priority for a role.
+	// ClaimDispatchWithBody Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+	//
+	// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+	// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/fleet/claims (the `ClaimDispatch` operationId).
 	ClaimDispatchWithBody(ctx context.Context, params *ClaimDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ClaimDispatch Claim the oldest ready dispatch of the highest priority for a role.
+	// ClaimDispatch Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+	//
+	// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+	// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1970,6 +2162,93 @@ type ClientInterface interface {
 	Ready(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
+// ListAgents Agents by name, with what each runs now.
+//
+// Corresponds with GET /api/fleet/agents (the `ListAgents` operationId).
+func (c *Client) ListAgents(ctx context.Context, params *ListAgentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAgentsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetireAgent Retire an agent for good. It gets no more work, and what it runs goes on. For admins.
+//
+// Corresponds with DELETE /api/fleet/agents/{agent} (the `RetireAgent` operationId).
+func (c *Client) RetireAgent(ctx context.Context, agent AgentName, params *RetireAgentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetireAgentRequest(c.Server, agent, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAgent One agent.
+//
+// Corresponds with GET /api/fleet/agents/{agent} (the `GetAgent` operationId).
+func (c *Client) GetAgent(ctx context.Context, agent AgentName, params *GetAgentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAgentRequest(c.Server, agent, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeclareAgentWithBody Declare a worker, or say that it is still alive.
+//
+// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+func (c *Client) DeclareAgentWithBody(ctx context.Context, agent AgentName, params *DeclareAgentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeclareAgentRequestWithBody(c.Server, agent, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeclareAgent Declare a worker, or say that it is still alive.
+//
+// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+func (c *Client) DeclareAgent(ctx context.Context, agent AgentName, params *DeclareAgentParams, body DeclareAgentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeclareAgentRequest(c.Server, agent, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListBudgets Every window with its use, allowance now, step and reset.
 //
 // Corresponds with GET /api/fleet/budgets (the `ListBudgets` operationId).
@@ -2053,7 +2332,10 @@ func (c *Client) ResetBudget(ctx context.Context, params *ResetBudgetParams, bod
 	return c.Client.Do(req)
 }
 
-// ClaimDispatchWithBody Claim the oldest ready dispatch of the highest priority for a role.
+// ClaimDispatchWithBody Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+//
+// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2070,7 +2352,10 @@ func (c *Client) ClaimDispatchWithBody(ctx context.Context, params *ClaimDispatc
 	return c.Client.Do(req)
 }
 
-// ClaimDispatch Claim the oldest ready dispatch of the highest priority for a role.
+// ClaimDispatch Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+//
+// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2742,6 +3027,277 @@ func (c *Client) Ready(ctx context.Context, reqEditors ...RequestEditorFn) (*htt
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// NewListAgentsRequest constructs an http.Request for the ListAgents method
+func NewListAgentsRequest(server string, params *ListAgentsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/agents")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetireAgentRequest constructs an http.Request for the RetireAgent method
+func NewRetireAgentRequest(server string, agent AgentName, params *RetireAgentParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "agent", agent, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/agents/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetAgentRequest constructs an http.Request for the GetAgent method
+func NewGetAgentRequest(server string, agent AgentName, params *GetAgentParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "agent", agent, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/agents/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeclareAgentRequest calls the generic DeclareAgent builder with application/json body
+func NewDeclareAgentRequest(server string, agent AgentName, params *DeclareAgentParams, body DeclareAgentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDeclareAgentRequestWithBody(server, agent, params, "application/json", bodyReader)
+}
+
+// NewDeclareAgentRequestWithBody constructs an http.Request for the DeclareAgent method, with any body, and a specified content type
+func NewDeclareAgentRequestWithBody(server string, agent AgentName, params *DeclareAgentParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "agent", agent, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/agents/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
 }
 
 // NewListBudgetsRequest constructs an http.Request for the ListBudgets method
@@ -4693,6 +5249,49 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// ListAgentsWithResponse Agents by name, with what each runs now.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/agents (the `ListAgents` operationId).
+	ListAgentsWithResponse(ctx context.Context, params *ListAgentsParams, reqEditors ...RequestEditorFn) (*ListAgentsResponse, error)
+
+	// RetireAgentWithResponse Retire an agent for good. It gets no more work, and what it runs goes on. For admins.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/fleet/agents/{agent} (the `RetireAgent` operationId).
+	RetireAgentWithResponse(ctx context.Context, agent AgentName, params *RetireAgentParams, reqEditors ...RequestEditorFn) (*RetireAgentResponse, error)
+
+	// GetAgentWithResponse One agent.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/agents/{agent} (the `GetAgent` operationId).
+	GetAgentWithResponse(ctx context.Context, agent AgentName, params *GetAgentParams, reqEditors ...RequestEditorFn) (*GetAgentResponse, error)
+
+	// DeclareAgentWithBodyWithResponse Declare a worker, or say that it is still alive.
+	//
+	// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+	// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+	// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+	DeclareAgentWithBodyWithResponse(ctx context.Context, agent AgentName, params *DeclareAgentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DeclareAgentResponse, error)
+
+	// DeclareAgentWithResponse Declare a worker, or say that it is still alive.
+	//
+	// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+	// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+	// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+	DeclareAgentWithResponse(ctx context.Context, agent AgentName, params *DeclareAgentParams, body DeclareAgentJSONRequestBody, reqEditors ...RequestEditorFn) (*DeclareAgentResponse, error)
+
 	// ListBudgetsWithResponse Every window with its use, allowance now, step and reset.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4728,14 +5327,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/fleet/budgets/reset (the `ResetBudget` operationId).
 	ResetBudgetWithResponse(ctx context.Context, params *ResetBudgetParams, body ResetBudgetJSONRequestBody, reqEditors ...RequestEditorFn) (*ResetBudgetResponse, error)
 
-	// ClaimDispatchWithBodyWithResponse Claim the oldest ready dispatch of the highest priority for a role.
+	// ClaimDispatchWithBodyWithResponse Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+	//
+	// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+	// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/fleet/claims (the `ClaimDispatch` operationId).
 	ClaimDispatchWithBodyWithResponse(ctx context.Context, params *ClaimDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ClaimDispatchResponse, error)
 
-	// ClaimDispatchWithResponse Claim the oldest ready dispatch of the highest priority for a role.
+	// ClaimDispatchWithResponse Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+	//
+	// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+	// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5038,6 +5643,198 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /readyz (the `Ready` operationId).
 	ReadyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ReadyResponse, error)
+}
+
+type ListAgentsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AgentList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAgentsResponse) GetJSON200() *AgentList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListAgentsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAgentsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAgentsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAgentsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAgentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RetireAgentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Agent
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RetireAgentResponse) GetJSON200() *Agent {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RetireAgentResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RetireAgentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetireAgentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetireAgentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetireAgentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetAgentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Agent
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAgentResponse) GetJSON200() *Agent {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAgentResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAgentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAgentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAgentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAgentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeclareAgentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Agent
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeclareAgentResponse) GetJSON200() *Agent {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeclareAgentResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeclareAgentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeclareAgentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeclareAgentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeclareAgentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 type ListBudgetsResponse struct {
@@ -6521,6 +7318,79 @@ func (r ReadyResponse) ContentType() string {
 	return ""
 }
 
+// ListAgentsWithResponse Agents by name, with what each runs now.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/agents (the `ListAgents` operationId).
+func (c *ClientWithResponses) ListAgentsWithResponse(ctx context.Context, params *ListAgentsParams, reqEditors ...RequestEditorFn) (*ListAgentsResponse, error) {
+	rsp, err := c.ListAgents(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAgentsResponse(rsp)
+}
+
+// RetireAgentWithResponse Retire an agent for good. It gets no more work, and what it runs goes on. For admins.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/fleet/agents/{agent} (the `RetireAgent` operationId).
+func (c *ClientWithResponses) RetireAgentWithResponse(ctx context.Context, agent AgentName, params *RetireAgentParams, reqEditors ...RequestEditorFn) (*RetireAgentResponse, error) {
+	rsp, err := c.RetireAgent(ctx, agent, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetireAgentResponse(rsp)
+}
+
+// GetAgentWithResponse One agent.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/agents/{agent} (the `GetAgent` operationId).
+func (c *ClientWithResponses) GetAgentWithResponse(ctx context.Context, agent AgentName, params *GetAgentParams, reqEditors ...RequestEditorFn) (*GetAgentResponse, error) {
+	rsp, err := c.GetAgent(ctx, agent, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAgentResponse(rsp)
+}
+
+// DeclareAgentWithBodyWithResponse Declare a worker, or say that it is still alive.
+//
+// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+func (c *ClientWithResponses) DeclareAgentWithBodyWithResponse(ctx context.Context, agent AgentName, params *DeclareAgentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DeclareAgentResponse, error) {
+	rsp, err := c.DeclareAgentWithBody(ctx, agent, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeclareAgentResponse(rsp)
+}
+
+// DeclareAgentWithResponse Declare a worker, or say that it is still alive.
+//
+// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+func (c *ClientWithResponses) DeclareAgentWithResponse(ctx context.Context, agent AgentName, params *DeclareAgentParams, body DeclareAgentJSONRequestBody, reqEditors ...RequestEditorFn) (*DeclareAgentResponse, error) {
+	rsp, err := c.DeclareAgent(ctx, agent, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeclareAgentResponse(rsp)
+}
+
 // ListBudgetsWithResponse Every window with its use, allowance now, step and reset.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -6586,7 +7456,10 @@ func (c *ClientWithResponses) ResetBudgetWithResponse(ctx context.Context, param
 	return ParseResetBudgetResponse(rsp)
 }
 
-// ClaimDispatchWithBodyWithResponse Claim the oldest ready dispatch of the highest priority for a role.
+// ClaimDispatchWithBodyWithResponse Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+//
+// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6599,7 +7472,10 @@ func (c *ClientWithResponses) ClaimDispatchWithBodyWithResponse(ctx context.Cont
 	return ParseClaimDispatchResponse(rsp)
 }
 
-// ClaimDispatchWithResponse Claim the oldest ready dispatch of the highest priority for a role.
+// ClaimDispatchWithResponse Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+//
+// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7141,6 +8017,138 @@ func (c *ClientWithResponses) ReadyWithResponse(ctx context.Context, reqEditors 
 		return nil, err
 	}
 	return ParseReadyResponse(rsp)
+}
+
+// ParseListAgentsResponse parses an HTTP response from a ListAgentsWithResponse call
+func ParseListAgentsResponse(rsp *http.Response) (*ListAgentsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAgentsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AgentList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRetireAgentResponse parses an HTTP response from a RetireAgentWithResponse call
+func ParseRetireAgentResponse(rsp *http.Response) (*RetireAgentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetireAgentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Agent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetAgentResponse parses an HTTP response from a GetAgentWithResponse call
+func ParseGetAgentResponse(rsp *http.Response) (*GetAgentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAgentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Agent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeclareAgentResponse parses an HTTP response from a DeclareAgentWithResponse call
+func ParseDeclareAgentResponse(rsp *http.Response) (*DeclareAgentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeclareAgentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Agent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
 }
 
 // ParseListBudgetsResponse parses an HTTP response from a ListBudgetsWithResponse call

@@ -43,6 +43,8 @@ var rules = map[string]rule{
 	"claimDispatch":     {scopes: working, roles: []string{"worker", "admin"}, verb: "claim work"},
 	"heartbeatDispatch": {scopes: working, roles: []string{"worker", "admin"}, verb: "report on work"},
 	"completeDispatch":  {scopes: working, roles: []string{"worker", "admin"}, verb: "complete work"},
+	"declareAgent":      {scopes: working, roles: []string{"worker", "admin"}, verb: "declare agents"},
+	"retireAgent":       {scopes: operating, roles: []string{"admin"}, verb: "retire agents"},
 	// A bot cannot act for an admin here: a secret does not belong into a chat.
 	"listTokens":  {scopes: []string{"admin"}, roles: []string{"admin"}, verb: "list tokens"},
 	"issueToken":  {scopes: []string{"admin"}, roles: []string{"admin"}, verb: "issue tokens"},

@@ -77,7 +77,7 @@ func (g *Gateway) untilWake(ctx context.Context) time.Duration {
 	return min(wakeAtLeast, max(wakeAtMost, time.Until(next)))
 }
 
-// sweep ends lost claims and due proposals, and forgets old answers.
+// sweep ends lost claims and due proposals, finds silent agents and unclaimed work, and forgets old answers.
 func (g *Gateway) sweep(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()

@@ -38,10 +38,15 @@ type Options struct {
 	TLSKey         string
 	// WorkerBound is how many dispatches may run at once per role and host of the worker; 0 takes 8.
 	WorkerBound int
-	Log         zerolog.Logger
+	// UnclaimedAfter is how long ready work waits for a claim before it returns its hold; 0 takes 15 minutes.
+	UnclaimedAfter time.Duration
+	Log            zerolog.Logger
 }
 
-const defaultWorkerBound = 8
+const (
+	defaultWorkerBound    = 8
+	defaultUnclaimedAfter = 15 * time.Minute
+)
 
 // connections bounds the gateway's connections to its database.
 const connections = 16
@@ -78,7 +83,7 @@ func New(ctx context.Context, options Options) (*Gateway, error) {
 	var err error
 	g.store, err = fleet.Open(ctx, options.DatabaseURL, fleet.Options{
 		Tenant: options.Tenant, Host: options.Host, Ladder: options.Ladder, BurstPPM: options.BurstPPM, Changed: g.onChange, Connections: connections,
-		WorkerBound: options.WorkerBound,
+		WorkerBound: options.WorkerBound, UnclaimedAfter: options.UnclaimedAfter,
 	})
 	if err != nil {
 		return nil, err
@@ -119,6 +124,9 @@ func withDefaults(options Options) Options {
 	}
 	if options.WorkerBound <= 0 {
 		options.WorkerBound = defaultWorkerBound
+	}
+	if options.UnclaimedAfter <= 0 {
+		options.UnclaimedAfter = defaultUnclaimedAfter
 	}
 	if options.BurstPPM == 0 {
 		options.BurstPPM = budget.DefaultBurstPPM

@@ -53,7 +53,7 @@ type Declaration struct {
 	Liveness                          time.Duration
 }
 
-var roleNamed = regexp.MustCompile(`^([A-Za-z0-9_.-]{1,64})-[1-9][0-9]*$`)
+var roleNamed = regexp.MustCompile(`^([A-Za-z0-9_.-]{1,64})-[1-9][0-9]{0,8}$`)
 
 // roleOf is the role in an agent's name.
 func roleOf(name string) (string, error) {

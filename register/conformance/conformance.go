@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
@@ -47,7 +48,8 @@ type trial struct {
 	contract *contract
 	shapes   *shapes
 	heard    *listener
-	deaf     error // why nothing is heard
+	deaf     error    // why nothing is heard
+	manned   sync.Map // the roles that have a worker
 }
 
 // Run tries every promise of the contract. An error means that the gateway could not be tried at all.
@@ -133,6 +135,9 @@ func (t *trial) leave(ctx context.Context) []string {
 			note(dispatch.ID+" was not cancelled", t.change(ctx, "", register.CancelDispatch(dispatch.ID, "The conformance run is over."), nil))
 		}
 	}
+	note("the agents could not be listed", t.retireAll(ctx, func(name string) {
+		note(name+" was not retired", t.change(ctx, "", register.RetireAgent(name), nil))
+	}))
 	note("the window of "+provider+" stays", t.change(ctx, "", register.SetBudget(window(time.Now().Add(time.Second))), nil))
 	for _, name := range []string{operator, worker, viewer, member} {
 		identity := register.IdentityRequest{Kind: register.IdentityRequestKindService, Roles: []register.FleetRole{}}

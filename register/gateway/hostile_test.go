@@ -30,7 +30,7 @@ func TestNoRequestBreaksTheGateway(t *testing.T) {
 			Origin: register.Origin{Transport: "matrix", Room: "!r"}, Project: "p", Mission: "m", BriefClass: "hotfix", DependsOn: []string{"D-1"},
 		}),
 		register.CancelDispatch("D-1", "why"),
-		register.ClaimDispatch(register.ClaimRequest{Role: "coder", Worker: "w", Host: "h", TTLSeconds: 5}),
+		register.ClaimDispatch(register.ClaimRequest{Role: "coder", Worker: "coder-2", Host: "h", TTLSeconds: 5}),
 		register.HeartbeatDispatch("D-1", register.HeartbeatRequest{Claim: claim.ID, Metered: []register.Amount{{Unit: "credits", Micros: 1}}, Progress: "x"}),
 		register.CompleteDispatch("D-1", register.CompleteRequest{
 			Claim: claim.ID, Outcome: "failed", Actuals: []register.Amount{{Unit: "tokens", Micros: 1}}, Result: register.Result{Summary: "x", ExitCode: new(1)},

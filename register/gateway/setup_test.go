@@ -59,15 +59,28 @@ func setup(t *testing.T) *bundle {
 	b.send(t, b.admin, register.PutIdentity("olga", register.IdentityRequest{
 		Kind: register.IdentityRequestKindHuman, MatrixID: "@olga:localhost", Roles: []register.FleetRole{register.FleetRoleOperator},
 	}), nil)
+	b.send(t, b.worker, register.DeclareAgent("coder-1", register.AgentDeclaration{Host: "forge-a", LivenessSeconds: 86400}), nil)
 	return b
 }
 
 // start runs a gateway until the test ends; change alters it before it serves.
 func (b *bundle) start(t *testing.T, host string, log io.Writer, change ...func(*Gateway)) *Gateway {
 	t.Helper()
-	gateway, err := New(t.Context(), Options{
-		Listen: "127.0.0.1:0", DatabaseURL: b.database, Tenant: tenant, Host: host, Log: zerolog.New(log).Level(zerolog.InfoLevel),
-	})
+	return b.serve(t, Options{Host: host, Log: zerolog.New(log).Level(zerolog.InfoLevel)}, change...)
+}
+
+// startWith runs another gateway with options of its own.
+func (b *bundle) startWith(t *testing.T, host string, alter func(*Options)) *Gateway {
+	t.Helper()
+	options := Options{Host: host, Log: zerolog.Nop()}
+	alter(&options)
+	return b.serve(t, options)
+}
+
+func (b *bundle) serve(t *testing.T, options Options, change ...func(*Gateway)) *Gateway {
+	t.Helper()
+	options.Listen, options.DatabaseURL, options.Tenant = "127.0.0.1:0", b.database, tenant
+	gateway, err := New(t.Context(), options)
 	require.NoError(t, err)
 	gateway.server.Handler = keepsToTheContract(t, gateway.server.Handler)
 	for _, alter := range change {

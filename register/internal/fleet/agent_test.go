@@ -188,7 +188,9 @@ const lacksClaude = "Waits for a worker. No live worker for coder is logged in t
 func TestWorkThatOnlyLacksAWorkerWaitsAndStartsWhenOneAppears(t *testing.T) {
 	t.Parallel()
 	for how, appear := range map[string]func(*testing.T, *bundle){
-		"declared": func(t *testing.T, b *bundle) { b.declare(t, Declaration{Name: "coder-2", Subscriptions: []string{"claude"}}) },
+		"declared": func(t *testing.T, b *bundle) {
+			b.declare(t, Declaration{Name: "coder-2", Subscriptions: []string{"claude"}})
+		},
 		"claiming": func(t *testing.T, b *bundle) { require.NotNil(t, b.claimBy(t, "coder-2"), "by that very claim") },
 	} {
 		t.Run(how, func(t *testing.T) {

@@ -25,6 +25,10 @@ func NoticeFor(event register.Event, zone *time.Location) (Notice, bool) {
 		return Notice{Markdown: ended(event.Dispatch), Rings: true}, true
 	case register.EventTypeDispatchRefused:
 		return Notice{Markdown: turnedDown(event, zone), Rings: true}, true
+	case register.EventTypeAgentRetired:
+		return Notice{Markdown: retiredText(event.Agent)}, true
+	case register.EventTypeAgentGone:
+		return goneNotice(event)
 	case register.EventTypeFleetPaused, register.EventTypeFleetResumed:
 		return Notice{Markdown: pauseText(event.Pause, event.At, zone)}, true
 	case register.EventTypeBudgetStep:
@@ -36,6 +40,16 @@ func NoticeFor(event register.Event, zone *time.Location) (Notice, bool) {
 		return Notice{Markdown: paragraph(fmt.Sprintf("**%s %s: %s**", p.ID, p.State, escape(p.Title)), result(p, zone))}, true
 	}
 	return Notice{}, false
+}
+
+// goneNotice tells of an agent that is gone while it runs something; an idle one that ends is no news.
+func goneNotice(event register.Event) (Notice, bool) {
+	agent := event.Agent
+	if len(agent.Running) == 0 {
+		return Notice{}, false
+	}
+	return Notice{Markdown: paragraph("**"+escape(agent.Name)+" is gone** while it runs "+listing(agent.Running, "and"),
+		"What it runs goes on elsewhere once its claim ends, unless it comes back.", "Who is left: "+say("agents"))}, true
 }
 
 func underWay(event register.Event, zone *time.Location) string {

@@ -35,10 +35,13 @@ func (t *trial) declare(ctx context.Context, name string, declaration register.A
 
 // man makes sure that a role has a worker, so that its work does not wait for one.
 func (t *trial) man(ctx context.Context, role string) error {
-	if _, manned := t.manned.LoadOrStore(role, true); manned {
+	t.manning.Lock()
+	defer t.manning.Unlock()
+	if t.manned[role] {
 		return nil
 	}
 	_, err := t.declare(ctx, role+"-1", register.AgentDeclaration{})
+	t.manned[role] = err == nil
 	return err
 }
 

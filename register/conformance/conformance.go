@@ -48,8 +48,9 @@ type trial struct {
 	contract *contract
 	shapes   *shapes
 	heard    *listener
-	deaf     error    // why nothing is heard
-	manned   sync.Map // the roles that have a worker
+	deaf     error // why nothing is heard
+	manning  sync.Mutex
+	manned   map[string]bool // the roles that have a worker
 }
 
 // Run tries every promise of the contract. An error means that the gateway could not be tried at all.
@@ -61,7 +62,7 @@ func Run(ctx context.Context, options Options) (*Report, error) {
 	t := &trial{
 		options: options, id: strings.ToLower(rand.Text()[:6]), base: strings.TrimRight(options.URL, "/"),
 		wire: &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}, api: register.NewAPI(options.URL, options.Token),
-		contract: contract, shapes: newShapes(),
+		contract: contract, shapes: newShapes(), manned: make(map[string]bool),
 	}
 	defer t.wire.CloseIdleConnections()
 	if _, err := t.api.Ready(ctx); err != nil && register.CodeOf(err) == register.ProblemCodeUnavailable {

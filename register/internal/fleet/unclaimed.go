@@ -15,16 +15,10 @@ func (s *Store) returnUnclaimed(ctx context.Context) error {
 	if s.options.UnclaimedAfter <= 0 {
 		return nil
 	}
-	var unclaimed int64
-	err := s.read(ctx, func(t *transaction) error {
-		var err error
-		unclaimed, err = t.CountUnclaimed(ctx, query.CountUnclaimedParams{TenantID: t.Tenant, Since: t.now.Add(-t.UnclaimedAfter)})
-		if err != nil {
-			return fmt.Errorf("looking for unclaimed work: %w", err)
-		}
-		return nil
+	due, err := s.due(ctx, "unclaimed work", func(t *transaction) (int64, error) {
+		return t.CountUnclaimed(ctx, query.CountUnclaimedParams{TenantID: t.Tenant, Since: t.now.Add(-t.UnclaimedAfter)})
 	})
-	if err != nil || unclaimed == 0 {
+	if err != nil || !due {
 		return err
 	}
 	return s.within(ctx, func(t *transaction) error {

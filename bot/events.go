@@ -119,8 +119,8 @@ func (b *Bot) plan(ctx context.Context, event register.Event) ([]step, error) {
 		return b.planDispatch(ctx, event)
 	case register.EventTypeDispatchRefused, register.EventTypeBudgetStep:
 		return b.planBudget(ctx, event)
-	case register.EventTypeFleetPaused, register.EventTypeFleetResumed:
-		return b.planPause(ctx, event)
+	case register.EventTypeFleetPaused, register.EventTypeFleetResumed, register.EventTypeAgentGone, register.EventTypeAgentRetired:
+		return b.planFleet(ctx, event)
 	case register.EventTypeProposalOpened:
 		return b.planProposal(ctx, event)
 	case register.EventTypeProposalVoted:

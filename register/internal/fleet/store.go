@@ -26,6 +26,8 @@ type Options struct {
 	BurstPPM int64
 	// WorkerBound is how many dispatches may run at once per role and host of the worker; 0 is without bound.
 	WorkerBound int
+	// Retention is how long events are replayed to readers; 0 takes DefaultRetention.
+	Retention time.Duration
 	// Clock replaces the database's clock in tests.
 	Clock func() time.Time
 	// Changed is called after every commit that wrote an event.
@@ -53,6 +55,9 @@ func Open(ctx context.Context, databaseURL string, options Options) (*Store, err
 	}
 	if err := options.Ladder.Validate(); err != nil {
 		return nil, err
+	}
+	if options.Retention <= 0 {
+		options.Retention = DefaultRetention
 	}
 	if options.Changed == nil {
 		options.Changed = func(Change) {}

@@ -7,7 +7,17 @@ package query
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
+
+type Check struct {
+	TenantID string
+	Host     string
+	Windows  int64
+	Wrong    int64
+	At       time.Time
+}
 
 type Counter struct {
 	TenantID string
@@ -71,7 +81,16 @@ type Event struct {
 	At       time.Time
 	Actor    string
 	Cause    string
-	Payload  json.RawMessage
+	Payload  []byte
+}
+
+type Head struct {
+	TenantID string
+	Day      pgtype.Date
+	Host     string
+	LastSeq  int64
+	Hash     []byte
+	At       time.Time
 }
 
 type Idempotency struct {
@@ -162,6 +181,13 @@ type Reservation struct {
 	SettledAt  *time.Time
 }
 
+type Retention struct {
+	TenantID string
+	Host     string
+	FloorSeq int64
+	At       time.Time
+}
+
 type Room struct {
 	TenantID string
 	Room     string
@@ -179,6 +205,16 @@ type Roster struct {
 	Lens       string
 	Identity   string
 	MatrixID   string
+}
+
+type Seal struct {
+	TenantID string
+	LastSeq  int64
+	FirstSeq int64
+	Host     string
+	Previous []byte
+	Hash     []byte
+	At       time.Time
 }
 
 type Seat struct {

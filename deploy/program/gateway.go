@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -30,6 +31,8 @@ type gatewayCommand struct {
 	Rate   float64 `help:"Requests a second one token may make; 0 sets no limit." default:"500" env:"MOSAIC_GATEWAY_RATE" config:"gateway.rate"`
 	Burst  int     `help:"Requests one token may make at once." default:"1000" env:"MOSAIC_GATEWAY_BURST" config:"gateway.burst"`
 
+	Retention time.Duration `help:"How long events are replayed to readers; the audit keeps them for good." default:"720h" env:"MOSAIC_GATEWAY_RETENTION" config:"gateway.retention"`
+
 	TLSCert string `help:"PEM certificate to serve https with, read anew when it changes." type:"path" env:"MOSAIC_GATEWAY_TLS_CERT" config:"gateway.tls_cert" name:"tls-cert"`
 	TLSKey  string `help:"The key of the gateway's certificate." type:"path" env:"MOSAIC_GATEWAY_TLS_KEY" config:"gateway.tls_key" name:"tls-key"`
 }
@@ -42,7 +45,7 @@ func (c *gatewayCommand) Run(ctx context.Context, version versionNumber) error {
 	server, err := gateway.New(ctx, gateway.Options{
 		Listen: c.Listen, DatabaseURL: c.Database, Tenant: c.Tenant, Host: host, Version: string(version), Log: *zerolog.Ctx(ctx),
 		RequestsPerSecond: c.Rate, RequestBurst: c.Burst, TLSCertificate: c.TLSCert, TLSKey: c.TLSKey,
-		WorkerBound: c.Bound,
+		WorkerBound: c.Bound, Retention: c.Retention,
 	})
 	if err != nil {
 		return err

@@ -24,19 +24,21 @@ const tenant = "acme"
 // bundle is a running gateway on a register of its own, with a token for each kind of caller.
 type bundle struct {
 	*Gateway
-	database string
-	log      *serial
-	tokens   map[string]string
-	admin    *register.API
-	bot      *register.API
-	worker   *register.API
-	reader   *register.API
-	olga     *register.API
+	database  string
+	superuser string // of the same database
+	log       *serial
+	tokens    map[string]string
+	admin     *register.API
+	bot       *register.API
+	worker    *register.API
+	reader    *register.API
+	olga      *register.API
 }
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	b := &bundle{database: localtest.Database(t).Gateway, log: new(serial), tokens: make(map[string]string)}
+	database := localtest.Database(t)
+	b := &bundle{database: database.Gateway, superuser: database.Superuser, log: new(serial), tokens: make(map[string]string)}
 	b.Gateway = b.start(t, "alpha", b.log)
 	for _, identity := range []struct {
 		name, kind string

@@ -103,6 +103,9 @@ func TestEveryEventKeepsToTheContract(t *testing.T) {
 	b.send(t, b.admin, register.RevokeToken(b.issue(t, time.Time{}).Token.ID), nil)
 	b.send(t, b.olga, register.SetPause(register.PauseRequest{Paused: true, Reason: "why"}), nil)
 	b.send(t, b.olga, register.SetPause(register.PauseRequest{}), nil)
+	b.allSealed(t)
+	_, err := b.store.TellHead(t.Context())
+	require.NoError(t, err)
 	last, err := b.store.NumberEvents(t.Context())
 	require.NoError(t, err)
 

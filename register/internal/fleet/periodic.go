@@ -135,4 +135,3 @@ func periodicJobs() []*river.PeriodicJob {
 	}
 	return jobs
 }
-

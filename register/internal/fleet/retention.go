@@ -21,23 +21,17 @@ func (g *Gone) Error() string {
 	return fmt.Sprintf("Events %d to %d are no longer told; the log is told from after %d.", g.Asked+1, g.Floor, g.Floor)
 }
 
-// Position is where a reader that last heard an event goes on, and where the log ends. One that heard nothing begins with the
-// first event that is still told; one that was away for longer than events are kept is Gone.
-func (s *Store) Position(ctx context.Context, heard int64) (after, last int64, err error) {
-	if last, err = s.LastEvent(ctx); err != nil {
-		return 0, 0, err
-	}
+// ReadOn is the position from which a reader that last heard an event reads on. One that heard nothing begins with the first event
+// that is still told; one that was away for longer than events are retained is Gone.
+func (s *Store) ReadOn(ctx context.Context, heard int64) (int64, error) {
 	floor, err := query.New(s.pool).Floor(ctx, s.options.Tenant)
 	if err != nil && !none(err) {
-		return 0, 0, fmt.Errorf("reading from where the log is told: %w", err)
+		return 0, fmt.Errorf("reading from where the log is told: %w", err)
 	}
-	if heard == 0 {
-		return floor, last, nil
+	if heard > 0 && heard < floor {
+		return 0, &Gone{Asked: heard, Floor: floor}
 	}
-	if heard < floor {
-		return 0, last, &Gone{Asked: heard, Floor: floor}
-	}
-	return heard, last, nil
+	return max(heard, floor), nil
 }
 
 // Retain raises the floor of the log to the last event before those of the retention. It deletes nothing.

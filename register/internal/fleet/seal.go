@@ -106,4 +106,6 @@ func sealHash(tenant string, first, last int64, previous, entries []byte) []byte
 }
 
 // headOf is a place in the chain in one word, to be kept elsewhere.
-func headOf(last int64, sum []byte) string { return fmt.Sprintf("%d:%s", last, hex.EncodeToString(sum)) }
+func headOf(last int64, sum []byte) string {
+	return fmt.Sprintf("%d:%s", last, hex.EncodeToString(sum))
+}

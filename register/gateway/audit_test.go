@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -371,4 +373,69 @@ func TestReadinessAndMetricsSayHowFarTheAuditIsSealed(t *testing.T) {
 	require.NoError(t, held.Rollback(t.Context()))
 	b.allSealed(t)
 	require.Equal(t, "ok", (&operations{b.Gateway}).sealing(t.Context()))
+}
+
+// TestALongAuditIsVerifiedWithoutHoldingIt writes entries straight into the log, numbered, as many as make it far larger than what
+// may be in memory at once.
+func TestALongAuditIsVerifiedWithoutHoldingIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	entries := b.fill(t, 20_000, 4_000)
+	_, err := b.store.Seal(t.Context())
+	require.NoError(t, err)
+
+	var before, now runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var peak atomic.Uint64
+	watching, stop := context.WithCancel(t.Context())
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		for watching.Err() == nil {
+			runtime.GC() // what is left is held
+			runtime.ReadMemStats(&now)
+			peak.Store(max(peak.Load(), now.HeapAlloc))
+			time.Sleep(20 * time.Millisecond)
+		}
+	}()
+	audited, err := b.verify(t)
+	stop()
+	<-watched
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, audited.Entries+audited.Unsealed, entries)
+	require.GreaterOrEqual(t, audited.Entries, entries)
+	held := int64(peak.Load()) - int64(before.HeapAlloc)
+	t.Logf("%d MiB of entries, %d MiB held at most, gateway and reader together", entries*4000>>20, held>>20)
+	require.Less(t, held, int64(64<<20), "of 76 MiB of text, gateway and tests beside it included")
+}
+
+// fill adds so many entries with texts of a length, numbered and not yet sealed, and answers how many there are now.
+func (b *bundle) fill(t testing.TB, count, length int) int64 {
+	t.Helper()
+	database, err := pgx.Connect(t.Context(), b.database)
+	require.NoError(t, err)
+	defer func() { _ = database.Close(context.WithoutCancel(t.Context())) }()
+	_, err = database.Exec(t.Context(), `INSERT INTO fleet.events (tenant_id, host, type, at, actor, cause, payload)
+		SELECT e ->> 'tenant_id', e ->> 'host', e ->> 'type', (e ->> 'at')::timestamptz, e ->> 'actor', e ->> 'cause', e FROM (SELECT json_build_object(
+			'seq', 0, 'type', 'fleet.resumed', 'at', now(), 'tenant_id', $1::text, 'host', 'alpha', 'actor', 'olga', 'cause', repeat('x', $3::int - 150)) AS e
+			FROM generate_series(1, $2::int)) AS many`, tenant, count, length)
+	require.NoError(t, err)
+	last, err := b.store.NumberEvents(t.Context())
+	require.NoError(t, err)
+	return last
+}
+
+// BenchmarkAMillionEntries seals a million entries and walks the chain over them.
+func BenchmarkAMillionEntries(b *testing.B) {
+	bundle := setup(b)
+	entries := bundle.fill(b, 1_000_000, 500)
+	_, err := bundle.store.Seal(b.Context())
+	require.NoError(b, err)
+	for b.Loop() {
+		audited, err := bundle.reader.VerifyAudit(b.Context(), register.By{})
+		require.NoError(b, err)
+		require.GreaterOrEqual(b, audited.Entries, entries)
+	}
+	b.ReportMetric(float64(entries)*float64(b.N)/b.Elapsed().Seconds(), "entries/s")
 }

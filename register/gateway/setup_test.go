@@ -35,7 +35,7 @@ type bundle struct {
 	olga      *register.API
 }
 
-func setup(t *testing.T) *bundle {
+func setup(t testing.TB) *bundle {
 	t.Helper()
 	database := localtest.Database(t)
 	b := &bundle{database: database.Gateway, superuser: database.Superuser, log: new(serial), tokens: make(map[string]string)}
@@ -65,7 +65,7 @@ func setup(t *testing.T) *bundle {
 }
 
 // start runs a gateway until the test ends; change alters it before it serves.
-func (b *bundle) start(t *testing.T, host string, log io.Writer, change ...func(*Gateway)) *Gateway {
+func (b *bundle) start(t testing.TB, host string, log io.Writer, change ...func(*Gateway)) *Gateway {
 	t.Helper()
 	gateway, err := New(t.Context(), Options{
 		Listen: "127.0.0.1:0", DatabaseURL: b.database, Tenant: tenant, Host: host, Log: zerolog.New(log).Level(zerolog.InfoLevel),
@@ -88,7 +88,7 @@ func (b *bundle) start(t *testing.T, host string, log io.Writer, change ...func(
 func (b *bundle) api(name string) *register.API { return register.NewAPI(b.URL(), b.tokens[name]) }
 
 // send makes a change that has to succeed.
-func (b *bundle) send(t *testing.T, api *register.API, mutation register.Mutation, answer any) {
+func (b *bundle) send(t testing.TB, api *register.API, mutation register.Mutation, answer any) {
 	t.Helper()
 	require.NoError(t, api.Send(t.Context(), register.By{Key: rand.Text()}, mutation, answer))
 }

@@ -47,7 +47,7 @@ var faults = []fault{
 		"it tells an event in another shape", events(func(told []string) []string {
 			return []string{strings.Replace(told[len(told)-1], `"host":`, `"hosts":`, 1)}
 		}),
-		[]string{"streamEvents answers in the contract's shape"},
+		[]string{"streamEvents answers in the contract's shape", "every event is an entry, as it was told"},
 		`property "host" is missing`,
 	},
 	{

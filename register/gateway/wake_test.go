@@ -21,10 +21,10 @@ func TestTwoGatewaysWakeEachWaitingDispatchOnce(t *testing.T) {
 	exact := ask(25)
 	exact.Exact = true
 	b.dispatch(t, exact)
-	const many = 12
+	const many = 5
 	promised := make(map[string]time.Time)
 	for range many {
-		exact.Estimate[0].Micros = 20_000 // 0.24 s of an even spread of 5 credits a minute
+		exact.Estimate[0].Micros = 200_000 // 2.4 s of an even spread of 5 credits a minute
 		waiting := b.dispatch(t, exact)
 		require.Equal(t, register.DispatchStateQueued, waiting.State)
 		promised[waiting.ID] = waiting.PromisedStart

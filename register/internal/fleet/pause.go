@@ -138,7 +138,7 @@ func (b *book) reasonFor(row *query.Dispatch, decision *budget.Decision) string 
 		waits = b.pause.text()
 	}
 	if waits == "" || late {
-		return decision.Reason()
+		return tooLateToFinish(row, decision, decision.Reason())
 	}
 	decision.Outcome, decision.Holds, decision.Attempts, decision.Start = budget.Queue, nil, nil, time.Time{}
 	return waits

@@ -60,6 +60,11 @@ type Dispatch struct {
 	FinishedAt     *time.Time
 	DependsOn      []int64
 	WorkerHost     string
+	ContextTokens  int64
+	FinishBy       *time.Time
+	Expected       json.RawMessage
+	RetryOf        *int64
+	Failure        string
 }
 
 type Event struct {

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ type Options struct {
 	UnclaimedAfter time.Duration
 	// Retention is how long events are replayed to readers; 0 takes DefaultRetention.
 	Retention time.Duration
+	// ContextCap is how many tokens of context one session of a run may have; 0 is DefaultContextCap.
+	ContextCap int64
 	// Clock replaces the database's clock in tests.
 	Clock func() time.Time
 	// Changed is called after every commit that wrote an event.
@@ -64,6 +67,7 @@ func Open(ctx context.Context, databaseURL string, options Options) (*Store, err
 	if options.Changed == nil {
 		options.Changed = func(Change) {}
 	}
+	options.ContextCap = cmp.Or(options.ContextCap, DefaultContextCap)
 	config, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("reading the register's database URL: %w", err)

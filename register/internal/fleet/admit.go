@@ -71,6 +71,7 @@ func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch,
 	if err != nil {
 		return Dispatch{}, err
 	}
+	request.Crew = b.crew(row.Role)
 	decision, err := budget.Decide(t.Ladder, request, b.subscriptions, b.now)
 	if err := refuseInput(err, &decision); err != nil {
 		return Dispatch{}, err
@@ -178,6 +179,6 @@ func insertion(row *query.Dispatch) query.InsertDispatchParams {
 		Attempts: row.Attempts, WaitsOn: row.WaitsOn, WaitsMicros: row.WaitsMicros, Attempt: row.Attempt,
 		MaxAttempts: row.MaxAttempts, Worker: row.Worker, Claim: row.Claim, ClaimExpiresAt: row.ClaimExpiresAt,
 		Metered: row.Metered, Progress: row.Progress, Actuals: row.Actuals, Unmetered: row.Unmetered, Result: row.Result,
-		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, DependsOn: row.DependsOn,
+		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, DependsOn: row.DependsOn, ReadyAt: row.ReadyAt,
 	}
 }

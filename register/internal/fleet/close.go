@@ -89,7 +89,7 @@ func (t *transaction) override(ctx context.Context, proposal *Proposal) (Outcome
 		return Outcome{}, err
 	}
 	outcome := Outcome{
-		CarriedOut: dispatch.State == StateReady || dispatch.State == StateQueued && b.pause != nil,
+		CarriedOut: dispatch.State == StateReady || dispatch.State == StateQueued && (b.pause != nil || decision.Missing != ""),
 		Text:       fmt.Sprintf("%s is %s. %s", dispatch.ID, dispatch.State, dispatch.Reason),
 	}
 	return outcome, t.closeBook(ctx, b)

@@ -31,6 +31,7 @@ const (
 	CodeClaimLost           = "claim_lost"
 	CodeActualMissing       = "actual_missing"
 	CodeTokenEnded          = "token_ended"
+	CodeAgentRetired        = "agent_retired"
 )
 
 func notFound(what string, next string) error {

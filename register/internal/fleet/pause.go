@@ -132,15 +132,14 @@ func (t *transaction) sharePause(ctx context.Context) (*Pause, error) {
 // reasonFor is why a decision stands. What keeps work from being admitted at all makes it wait outside of every line,
 // whatever the ladder decided; only a latest start that has passed is still refused.
 func (b *book) reasonFor(row *query.Dispatch, decision *budget.Decision) string {
-	late := row.Attempt == 0 && row.Deadline != nil && b.now.After(*row.Deadline)
 	waits := b.awaits(row)
 	if b.pause != nil {
 		waits = b.pause.text()
 	}
-	if waits == "" || late {
+	if waits == "" || row.Attempt == 0 && row.Deadline != nil && b.now.After(*row.Deadline) {
 		return decision.Reason()
 	}
-	decision.Outcome, decision.Holds, decision.Attempts, decision.Start = budget.Queue, nil, nil, time.Time{}
+	decision.Outcome, decision.Holds, decision.Attempts, decision.Start, decision.Missing = budget.Queue, nil, nil, time.Time{}, ""
 	return waits
 }
 

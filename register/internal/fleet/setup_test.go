@@ -60,7 +60,25 @@ func setup(t *testing.T) *bundle {
 		_, err := b.PutIdentity(ctx, b.by("olga"), identity)
 		require.NoError(t, err)
 	}
+	for _, name := range []string{"coder-1", "tester-1"} { // they outlive every test's clock
+		b.declare(t, Declaration{Name: name, Host: "alpha", Liveness: 1000 * time.Hour})
+	}
 	return b
+}
+
+func (b *bundle) declare(t *testing.T, declaration Declaration) Agent {
+	t.Helper()
+	agent, err := b.DeclareAgent(t.Context(), b.by("coder-1"), declaration)
+	require.NoError(t, err)
+	return agent
+}
+
+func (b *bundle) retire(t *testing.T, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		_, err := b.RetireAgent(t.Context(), b.by("olga"), name)
+		require.NoError(t, err)
+	}
 }
 
 // open is another gateway's store on the same register.
@@ -154,7 +172,7 @@ func (b *bundle) story(t *testing.T) []string {
 	t.Helper()
 	var out []string
 	for _, event := range b.events(t) {
-		if event.Type != "identity.set" && event.Type != "seat.set" {
+		if event.Agent == nil && event.Type != "identity.set" && event.Type != "seat.set" {
 			out = append(out, event.Type)
 		}
 	}

@@ -26,6 +26,8 @@ type Options struct {
 	BurstPPM int64
 	// WorkerBound is how many dispatches may run at once per role and host of the worker; 0 is without bound.
 	WorkerBound int
+	// UnclaimedAfter is how long ready work waits for a claim before it returns its hold; 0 waits for ever.
+	UnclaimedAfter time.Duration
 	// Clock replaces the database's clock in tests.
 	Clock func() time.Time
 	// Changed is called after every commit that wrote an event.
@@ -114,6 +116,7 @@ type transaction struct {
 	spoke      bool // it wrote an event
 	change     Change
 	unrecorded bool // it changed nothing: do not commit, do not remember the answer
+	unkept     bool // what it changed stands, but its answer is not remembered
 }
 
 // within runs do in one transaction and commits it. A transaction the database gave up on, because of a deadlock or a

@@ -7,11 +7,14 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
 )
 
-// Sweep does what only time asks for: lost workers' claims end, and proposals past their time close. Any gateway may call it
+// Sweep does what only time asks for: lost workers' claims end, silent agents are gone, work that nobody claims returns its hold,
+// and proposals past their time close. Any gateway may call it
 // at any time.
 func (s *Store) Sweep(ctx context.Context) error {
-	if err := s.expireClaims(ctx); err != nil {
-		return err
+	for _, sweep := range []func(context.Context) error{s.expireClaims, s.loseAgents, s.returnUnclaimed} {
+		if err := sweep(ctx); err != nil {
+			return err
+		}
 	}
 	return s.closeDueProposals(ctx)
 }

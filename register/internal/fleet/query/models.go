@@ -9,6 +9,25 @@ import (
 	"time"
 )
 
+type Agent struct {
+	TenantID        string
+	Name            string
+	Host            string
+	Role            string
+	WorkerHost      string
+	Runtime         string
+	ModelCeiling    string
+	Subscriptions   []string
+	Identity        string
+	State           string
+	CameFrom        *string
+	DeclaredAt      time.Time
+	HeardAt         time.Time
+	LivenessSeconds int32
+	LiveUntil       time.Time
+	EndedAt         *time.Time
+}
+
 type Counter struct {
 	TenantID string
 	Host     string
@@ -60,6 +79,8 @@ type Dispatch struct {
 	FinishedAt     *time.Time
 	DependsOn      []int64
 	WorkerHost     string
+	ReadyAt        *time.Time
+	ReturnedAt     *time.Time
 }
 
 type Event struct {

@@ -38,7 +38,9 @@ type Options struct {
 	TLSKey         string
 	// WorkerBound is how many dispatches may run at once per role and host of the worker; 0 takes 8.
 	WorkerBound int
-	Log         zerolog.Logger
+	// ContextCap is how many tokens of context one session of a run may have; 0 takes 200000.
+	ContextCap int64
+	Log        zerolog.Logger
 }
 
 const defaultWorkerBound = 8
@@ -78,7 +80,7 @@ func New(ctx context.Context, options Options) (*Gateway, error) {
 	var err error
 	g.store, err = fleet.Open(ctx, options.DatabaseURL, fleet.Options{
 		Tenant: options.Tenant, Host: options.Host, Ladder: options.Ladder, BurstPPM: options.BurstPPM, Changed: g.onChange, Connections: connections,
-		WorkerBound: options.WorkerBound,
+		WorkerBound: options.WorkerBound, ContextCap: options.ContextCap,
 	})
 	if err != nil {
 		return nil, err

@@ -30,6 +30,10 @@ const (
 	CodeNotRefused          = "not_refused"
 	CodeClaimLost           = "claim_lost"
 	CodeActualMissing       = "actual_missing"
+	CodeContextCap          = "context_cap"
+	CodeCapReached          = "cap_reached"
+	CodeNotRetryable        = "not_retryable"
+	CodeAlreadyRetried      = "already_retried"
 	CodeTokenEnded          = "token_ended"
 	CodeAgentRetired        = "agent_retired"
 )

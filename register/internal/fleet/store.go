@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ type Options struct {
 	WorkerBound int
 	// UnclaimedAfter is how long ready work waits for a claim before it returns its hold; 0 waits for ever.
 	UnclaimedAfter time.Duration
+	// ContextCap is how many tokens of context one session of a run may have; 0 is DefaultContextCap.
+	ContextCap int64
 	// Clock replaces the database's clock in tests.
 	Clock func() time.Time
 	// Changed is called after every commit that wrote an event.
@@ -59,6 +62,7 @@ func Open(ctx context.Context, databaseURL string, options Options) (*Store, err
 	if options.Changed == nil {
 		options.Changed = func(Change) {}
 	}
+	options.ContextCap = cmp.Or(options.ContextCap, DefaultContextCap)
 	config, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("reading the register's database URL: %w", err)

@@ -3,6 +3,7 @@ package register
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ func NewAPI(base, token string) *API {
 
 func (a *API) authenticate(_ context.Context, request *http.Request) error {
 	request.Header.Set("Authorization", "Bearer "+a.token)
+	request.Header.Set("X-Request-ID", rand.Text()) // one per attempt; the gateway's log and its errors name it
 	return nil
 }
 

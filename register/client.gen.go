@@ -322,6 +322,7 @@ const (
 	ProblemCodeNotOpen             ProblemCode = "not_open"
 	ProblemCodeNotRefused          ProblemCode = "not_refused"
 	ProblemCodeNotSeated           ProblemCode = "not_seated"
+	ProblemCodePreconditionFailed  ProblemCode = "precondition_failed"
 	ProblemCodeRateLimited         ProblemCode = "rate_limited"
 	ProblemCodeResetInPast         ProblemCode = "reset_in_past"
 	ProblemCodeTokenEnded          ProblemCode = "token_ended"
@@ -357,6 +358,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeNotRefused:
 		return true
 	case ProblemCodeNotSeated:
+		return true
+	case ProblemCodePreconditionFailed:
 		return true
 	case ProblemCodeRateLimited:
 		return true

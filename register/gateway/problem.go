@@ -27,6 +27,7 @@ var statuses = map[register.ProblemCode]int{
 	register.ProblemCodeNotRefused:          http.StatusConflict,
 	register.ProblemCodeClaimLost:           http.StatusConflict,
 	register.ProblemCodeTokenEnded:          http.StatusConflict,
+	register.ProblemCodePreconditionFailed:  http.StatusPreconditionFailed,
 	register.ProblemCodeUnitMismatch:        http.StatusUnprocessableEntity,
 	register.ProblemCodeResetInPast:         http.StatusUnprocessableEntity,
 	register.ProblemCodeLimitNotPositive:    http.StatusUnprocessableEntity,

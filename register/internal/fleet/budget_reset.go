@@ -60,7 +60,7 @@ func (t *transaction) resetBudget(ctx context.Context, reset BudgetReset) (Budge
 		id, err = t.beginEpoch(ctx, b, subscription.ID, current, t.emptied(b.rows[id], reset.ResetAt))
 	case current.Lapsed(b.now):
 		return BudgetChange{}, &Error{
-			Code:     CodeWindowLapsed,
+			Code: CodeWindowLapsed, Field: "zero", Example: "true",
 			Detail:   fmt.Sprintf("The window %s lapsed at %s; what was used since is unknown.", current.Name, current.Reset.Format(time.RFC3339)),
 			NextStep: "Set it again, or reset it with --zero.",
 		}

@@ -100,7 +100,7 @@ func boardListCommand() *command {
 			if err != nil {
 				return Reply{}, err
 			}
-			list, err := s.api.Proposals(ctx, s.by, state, 20)
+			list, err := s.api.Proposals(ctx, s.by, state, "", 20)
 			if err != nil {
 				return Reply{}, err
 			}

@@ -58,6 +58,11 @@ func CompleteDispatch(id string, body CompleteRequest) Mutation {
 	return mutation(NewCompleteDispatchRequest(nowhere, id, &CompleteDispatchParams{}, body))
 }
 
+// PutLadder replaces the ladder; the answer is a Ladder.
+func PutLadder(body LadderRequest) Mutation {
+	return mutation(NewPutLadderRequest(nowhere, &PutLadderParams{}, body))
+}
+
 // SetPause pauses the fleet or lets it resume; the answer is a Pause.
 func SetPause(body PauseRequest) Mutation {
 	return mutation(NewSetPauseRequest(nowhere, &SetPauseParams{}, body))

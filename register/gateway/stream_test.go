@@ -103,6 +103,7 @@ func TestEveryEventKeepsToTheContract(t *testing.T) {
 	b.send(t, b.admin, register.RevokeToken(b.issue(t, time.Time{}).Token.ID), nil)
 	b.send(t, b.olga, register.SetPause(register.PauseRequest{Paused: true, Reason: "why"}), nil)
 	b.send(t, b.olga, register.SetPause(register.PauseRequest{}), nil)
+	b.send(t, b.admin, register.PutLadder(register.LadderRequest{Tiers: []register.Tier{{Provider: "claude", Model: "opus", Cost: 5}}}), nil)
 	last, err := b.store.NumberEvents(t.Context())
 	require.NoError(t, err)
 

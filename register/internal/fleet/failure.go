@@ -9,6 +9,7 @@ type Error struct {
 	Field    string
 	Example  string
 	NextStep string
+	Current  any // what stands there now, with CodePreconditionFailed
 }
 
 func (e *Error) Error() string { return e.Detail }
@@ -31,6 +32,7 @@ const (
 	CodeClaimLost           = "claim_lost"
 	CodeActualMissing       = "actual_missing"
 	CodeTokenEnded          = "token_ended"
+	CodePreconditionFailed  = "precondition_failed"
 )
 
 func notFound(what string, next string) error {

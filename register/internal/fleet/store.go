@@ -21,6 +21,7 @@ const Time = "gateway"
 type Options struct {
 	Tenant string
 	Host   string // recorded on every row this store writes
+	// Ladder is what a register that has none begins with; from then on its own counts.
 	Ladder budget.Ladder
 	// BurstPPM is the slack of new windows as a share of their capacity, in parts per million.
 	BurstPPM int64
@@ -44,6 +45,7 @@ type Change struct {
 type Store struct {
 	pool    *pgxpool.Pool
 	options Options
+	ladders *ladders
 }
 
 // Open connects to a migrated database and makes sure that the tenant exists.
@@ -68,7 +70,7 @@ func Open(ctx context.Context, databaseURL string, options Options) (*Store, err
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the register's database: %w", err)
 	}
-	s := &Store{pool: pool, options: options}
+	s := &Store{pool: pool, options: options, ladders: new(ladders)}
 	if err := s.ensureTenant(ctx); err != nil {
 		pool.Close()
 		return nil, err
@@ -99,7 +101,7 @@ func (s *Store) ensureTenant(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("creating the tenant's counters: %w", err)
 		}
-		return nil
+		return t.ensureLadder(ctx)
 	})
 }
 
@@ -109,9 +111,12 @@ type transaction struct {
 	*query.Queries
 	Options
 	tx         pgx.Tx
+	ladders    *ladders
+	laddered   bool // it has replaced the ladder
 	now        time.Time
 	actor      string
-	spoke      bool // it wrote an event
+	ifMatch    string // what the setting must be at, if it is not empty
+	spoke      bool   // it wrote an event
 	change     Change
 	unrecorded bool // it changed nothing: do not commit, do not remember the answer
 }
@@ -121,7 +126,7 @@ type transaction struct {
 func (s *Store) within(ctx context.Context, do func(*transaction) error) error {
 	const tries = 5
 	for try := 1; ; try++ {
-		t := &transaction{Options: s.options, actor: Time}
+		t := &transaction{Options: s.options, ladders: s.ladders, actor: Time}
 		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 			t.tx, t.Queries = tx, query.New(tx)
 			if err := do(t); err != nil {
@@ -170,7 +175,7 @@ func (t *transaction) readClock(ctx context.Context) error {
 func (s *Store) read(ctx context.Context, do func(*transaction) error) error {
 	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	return pgx.BeginTxFunc(ctx, s.pool, options, func(tx pgx.Tx) error {
-		t := &transaction{Options: s.options, tx: tx, Queries: query.New(tx)}
+		t := &transaction{Options: s.options, ladders: s.ladders, tx: tx, Queries: query.New(tx)}
 		if err := t.readClock(ctx); err != nil {
 			return err
 		}

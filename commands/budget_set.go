@@ -33,14 +33,14 @@ func budgetSetCommand() *command {
 
 type budgetSetGrammar struct {
 	Provider     string `required:"" placeholder:"P" help:"Who sells the quota, such as claude."`
-	Limit        string `required:"" placeholder:"N" help:"The whole quota, such as 500, 40k, 2M or 12.50."`
+	Limit        string `required:"" placeholder:"N" field:"limit_micros" help:"The whole quota, such as 500, 40k, 2M or 12.50."`
 	Unit         string `required:"" placeholder:"U" help:"What it counts: messages, tokens, dollars, credits, compute-minutes or percent."`
 	ResetAt      string `required:"" placeholder:"T" kind:"time" help:"When it resets, such as +5h or fri 17:00."`
 	Subscription string `placeholder:"S" help:"Which subscription; without it the provider's own name."`
 	Window       string `placeholder:"NAME" help:"Which window of it; without it main."`
 	Since        string `placeholder:"T0" kind:"time" help:"When the window began."`
-	Used         string `placeholder:"N" help:"What is already spent."`
-	Floor        string `placeholder:"N" help:"What is kept back; nothing is admitted into it."`
+	Used         string `placeholder:"N" field:"used_micros" help:"What is already spent."`
+	Floor        string `placeholder:"N" field:"floor_micros" help:"What is kept back; nothing is admitted into it."`
 }
 
 func (g *budgetSetGrammar) request(r *reader) request {
@@ -77,7 +77,7 @@ func budgetResetCommand() *command {
 }
 
 type budgetResetGrammar struct {
-	Provider     string `required:"" placeholder:"P" help:"Who sells the quota, such as claude."`
+	Provider     string `required:"" placeholder:"P" kind:"provider" help:"Who sells the quota, such as claude."`
 	ResetAt      string `required:"" placeholder:"T" kind:"time" help:"When it resets, such as +5h or fri 17:00."`
 	Zero         bool   `help:"Start anew now with nothing spent."`
 	Subscription string `placeholder:"S" help:"Which subscription; without it the provider's own name."`

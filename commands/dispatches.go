@@ -104,7 +104,7 @@ func showCommand() *command {
 
 // dispatchArgument is the grammar of a command that reads one dispatch.
 type dispatchArgument struct {
-	Dispatch string `arg:"" placeholder:"D-12" help:"The dispatch."`
+	Dispatch string `arg:"" placeholder:"D-12" kind:"dispatch" help:"The dispatch."`
 }
 
 func (g *dispatchArgument) request(r *reader) request {
@@ -199,7 +199,7 @@ func cancelCommand() *command {
 }
 
 type cancelGrammar struct {
-	Dispatch string `arg:"" placeholder:"D-12" help:"The dispatch."`
+	Dispatch string `arg:"" placeholder:"D-12" kind:"dispatch" help:"The dispatch."`
 	Reason   string `arg:"" optional:"" kind:"text" placeholder:"reason" help:"Why, for whoever reads it later."`
 }
 

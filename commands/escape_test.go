@@ -105,7 +105,7 @@ func TestHostileTextInEveryReplyAndNoticeStaysText(t *testing.T) {
 		notice, _ := NoticeFor(register.Event{Type: register.EventTypeBudgetStep, Step: step, At: monday}, berlin(t))
 		harmless(t, notice.Markdown)
 		s := &session{zone: berlin(t), now: func() time.Time { return monday }}
-		harmless(t, s.refusal(commandNamed("status"), &register.Error{Detail: text, Example: text, NextStep: text}).Markdown)
+		harmless(t, s.refusal(commandNamed("status"), Call{}, &register.Error{Detail: text, Example: text, NextStep: text}).Markdown)
 	}
 }
 

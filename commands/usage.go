@@ -52,6 +52,15 @@ func (e *UsageError) sentence() string {
 // prefix is what replies put before a command they propose; Addressed takes it off wherever it is typed.
 const prefix = "!mosaic "
 
+// WithPrefix is a reply's Markdown where every command it proposes begins as it does there: the room's own prefix, or the
+// program's name in a shell.
+func WithPrefix(markdown, own string) string {
+	if own = strings.TrimSpace(own); own != "" {
+		own += " "
+	}
+	return strings.ReplaceAll(markdown, "`"+prefix, "`"+own)
+}
+
 // say shows a command as it is typed in a room. Nothing in it can end the code it stands in.
 func say(command string) string {
 	return "`" + prefix + strings.ReplaceAll(unmention(oneLine(command)), "`", "'") + "`"

@@ -166,8 +166,9 @@ func (b *Bot) planBudget(ctx context.Context, e register.Event) ([]step, error) 
 	return steps, nil
 }
 
-// planFleet says in the rooms bound for the fleet that it was paused or runs again, or that an agent is no longer there.
-func (b *Bot) planFleet(ctx context.Context, e register.Event) ([]step, error) {
+// planQuiet says what rings nobody in the rooms bound for a purpose: that the fleet was paused or runs again, that an agent is no
+// longer there, or the audit's head.
+func (b *Bot) planQuiet(ctx context.Context, e register.Event, purpose register.RoomPurpose) ([]step, error) {
 	said, ok := commands.NoticeFor(e, b.options.Zone)
 	if !ok {
 		return nil, nil
@@ -177,7 +178,7 @@ func (b *Bot) planFleet(ctx context.Context, e register.Event) ([]step, error) {
 		return nil, err
 	}
 	var steps []step
-	for _, room := range boundFor(rooms, register.RoomPurposeFleet) {
+	for _, room := range boundFor(rooms, purpose) {
 		steps = append(steps, func(ctx context.Context) (id.RoomID, error) {
 			_, err := b.outbox.add(ctx, outgoing{
 				Txn: causedBy(e, room, "notice"), Room: room, Rank: notice, Type: event.EventMessage.Type,

@@ -31,6 +31,9 @@ func NoticeFor(event register.Event, zone *time.Location) (Notice, bool) {
 		return goneNotice(event)
 	case register.EventTypeFleetPaused, register.EventTypeFleetResumed:
 		return Notice{Markdown: pauseText(event.Pause, event.At, zone)}, true
+	case register.EventTypeAuditHead:
+		return Notice{Markdown: paragraph("**Audit head**: `"+event.Audit.Head+"`",
+			"Every entry up to it is sealed. Whether the audit still goes through it: "+"`mosaic-matrix audit verify --head "+event.Audit.Head+"`")}, true
 	case register.EventTypeBudgetStep:
 		return Notice{Markdown: stepped(event, zone), Rings: event.Step.To == register.StepRefuse}, true
 	case register.EventTypeProposalOpened:
@@ -149,4 +152,13 @@ func remedy(step register.StepChange, now time.Time, zone *time.Location) string
 		return "Now: it resets " + ahead(step.Window.ResetAt, now, zone) + "; if the subscription allows more, raise the limit with " + say("budget set") + "."
 	}
 	return ""
+}
+
+// ResyncNotice says what a room may have missed while events could not be heard, and that are no longer told.
+func ResyncNotice(lost register.Resync) string {
+	return paragraph(
+		fmt.Sprintf("**I was away for too long**: events %d to %d are no longer told.", lost.Lost.First, lost.Lost.Last),
+		"Open proposals, and work you saw running, are shown as they stand now.",
+		"Missing may be: work that came and ended meanwhile, steps of the ladder, and pauses. See "+say("status")+" and "+say("list")+".",
+	)
 }

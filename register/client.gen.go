@@ -131,6 +131,7 @@ const (
 	EventTypeAgentGone         EventType = "agent.gone"
 	EventTypeAgentJoined       EventType = "agent.joined"
 	EventTypeAgentRetired      EventType = "agent.retired"
+	EventTypeAuditHead         EventType = "audit.head"
 	EventTypeBudgetReset       EventType = "budget.reset"
 	EventTypeBudgetSet         EventType = "budget.set"
 	EventTypeBudgetStep        EventType = "budget.step"
@@ -165,6 +166,8 @@ func (e EventType) Valid() bool {
 	case EventTypeAgentJoined:
 		return true
 	case EventTypeAgentRetired:
+		return true
+	case EventTypeAuditHead:
 		return true
 	case EventTypeBudgetReset:
 		return true
@@ -348,6 +351,7 @@ const (
 	ProblemCodeAgentRetired        ProblemCode = "agent_retired"
 	ProblemCodeClaimLost           ProblemCode = "claim_lost"
 	ProblemCodeForbidden           ProblemCode = "forbidden"
+	ProblemCodeGone                ProblemCode = "gone"
 	ProblemCodeIdempotencyMismatch ProblemCode = "idempotency_mismatch"
 	ProblemCodeInternal            ProblemCode = "internal"
 	ProblemCodeInvalid             ProblemCode = "invalid"
@@ -377,6 +381,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeClaimLost:
 		return true
 	case ProblemCodeForbidden:
+		return true
+	case ProblemCodeGone:
 		return true
 	case ProblemCodeIdempotencyMismatch:
 		return true
@@ -713,6 +719,57 @@ type Amount struct {
 	Unit   Unit  `json:"unit"`
 }
 
+// AuditEntry defines model for AuditEntry.
+type AuditEntry struct {
+	Seq int64 `json:"seq"`
+
+	// Text The event as JSON, byte for byte as it was written.
+	Text string `json:"text"`
+}
+
+// AuditEntryList defines model for AuditEntryList.
+type AuditEntryList struct {
+	Entries []AuditEntry `json:"entries"`
+
+	// Next Pass as `after` to read on; absent at the end.
+	Next int64 `json:"next,omitempty,omitzero"`
+}
+
+// AuditHead Where the chain of seals ends.
+type AuditHead struct {
+	// Head `<last>:<hash>` of the last seal; absent before the first.
+	Head     string    `json:"head,omitempty,omitzero"`
+	SealedAt time.Time `json:"sealed_at,omitempty,omitzero"`
+	TenantID string    `json:"tenant_id"`
+
+	// Unsealed Entries that wait for their seal.
+	Unsealed int64 `json:"unsealed"`
+}
+
+// AuditSeal defines model for AuditSeal.
+type AuditSeal struct {
+	At time.Time `json:"at"`
+
+	// First The first position it covers.
+	First int64  `json:"first"`
+	Hash  string `json:"hash"`
+	Host  string `json:"host"`
+
+	// Last The last one.
+	Last int64 `json:"last"`
+
+	// Previous The hash of the seal before it.
+	Previous string `json:"previous"`
+	TenantID string `json:"tenant_id"`
+}
+
+// AuditSealList defines model for AuditSealList.
+type AuditSealList struct {
+	// Next Pass as `after` to read on; absent at the end.
+	Next  int64       `json:"next,omitempty,omitzero"`
+	Seals []AuditSeal `json:"seals"`
+}
+
 // BudgetChange defines model for BudgetChange.
 type BudgetChange struct {
 	After  Window `json:"after"`
@@ -926,6 +983,9 @@ type Event struct {
 	Agent Agent     `json:"agent,omitempty,omitzero"`
 	At    time.Time `json:"at"`
 
+	// Audit Where the chain of seals ends.
+	Audit AuditHead `json:"audit,omitempty,omitzero"`
+
 	// Cause Why it happened, one sentence.
 	Cause    string   `json:"cause,omitempty,omitzero"`
 	Dispatch Dispatch `json:"dispatch,omitempty,omitzero"`
@@ -1086,8 +1146,11 @@ type Problem struct {
 	// NextStep What to do now.
 	NextStep  string `json:"next_step,omitempty,omitzero"`
 	RequestID string `json:"request_id,omitempty,omitzero"`
-	Status    int    `json:"status"`
-	Title     string `json:"title"`
+
+	// Resync How a reader that was away for too long goes on. Read again first, then follow; an event told twice does no harm.
+	Resync Resync `json:"resync,omitempty,omitzero"`
+	Status int    `json:"status"`
+	Title  string `json:"title"`
 
 	// Type A URI reference that names the kind of problem, `/problems/{code}`.
 	Type string `json:"type"`
@@ -1161,6 +1224,21 @@ type Result struct {
 	// Reference Where the whole result lies: a path or URL.
 	Reference string `json:"reference,omitempty,omitzero"`
 	Summary   string `json:"summary,omitempty,omitzero"`
+}
+
+// Resync How a reader that was away for too long goes on. Read again first, then follow; an event told twice does no harm.
+type Resync struct {
+	// After The position to follow the log from; everything after it is still told.
+	After int64 `json:"after"`
+
+	// Lost The positions that are no longer told. They stand in the audit.
+	Lost struct {
+		First int64 `json:"first"`
+		Last  int64 `json:"last"`
+	} `json:"lost"`
+
+	// ReadAgain What shows the state as it is now.
+	ReadAgain []string `json:"read_again"`
 }
 
 // RoomBinding defines model for RoomBinding.
@@ -1381,6 +1459,12 @@ type Actor = string
 // AgentName defines model for AgentName.
 type AgentName = string
 
+// AuditAfter defines model for AuditAfter.
+type AuditAfter = int64
+
+// AuditLimit defines model for AuditLimit.
+type AuditLimit = int
+
 // DispatchID defines model for DispatchID.
 type DispatchID = string
 
@@ -1428,6 +1512,32 @@ type GetAgentParams struct {
 type DeclareAgentParams struct {
 	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// ListAuditEntriesParams defines parameters for ListAuditEntries.
+type ListAuditEntriesParams struct {
+	// After Only what comes after this position, to read on; without it from the start.
+	After *AuditAfter `form:"after,omitempty" json:"after,omitempty"`
+	Limit *AuditLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// GetAuditHeadParams defines parameters for GetAuditHead.
+type GetAuditHeadParams struct {
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// ListAuditSealsParams defines parameters for ListAuditSeals.
+type ListAuditSealsParams struct {
+	// After Only what comes after this position, to read on; without it from the start.
+	After *AuditAfter `form:"after,omitempty" json:"after,omitempty"`
+	Limit *AuditLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
@@ -1841,6 +1951,35 @@ type ClientInterface interface {
 	// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
 	DeclareAgent(ctx context.Context, agent AgentName, params *DeclareAgentParams, body DeclareAgentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListAuditEntries Every event there ever was, as it was written, in order and however old.
+	//
+	// An entry is an event. Its `text` is the JSON that was written when it happened (its `seq` there is 0: the position was
+	// given later and stands beside it) and is handed out byte for byte as it is kept, since its hash is taken over it.
+	//
+	// Corresponds with GET /api/fleet/audit/entries (the `ListAuditEntries` operationId).
+	ListAuditEntries(ctx context.Context, params *ListAuditEntriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAuditHead Where the chain of seals ends, and how many entries wait for their seal.
+	//
+	// Once a day an event `audit.head` tells it, so that it is kept where the gateway cannot reach.
+	//
+	// Corresponds with GET /api/fleet/audit/head (the `GetAuditHead` operationId).
+	GetAuditHead(ctx context.Context, params *GetAuditHeadParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListAuditSeals The seals of the audit, in order. Each covers a run of entries and the seal before it.
+	//
+	// Entries are sealed within about a second after they were written. With SHA-256 and hashes in lowercase hex,
+	//
+	// * the hash over a run is that of, for each entry in order, `<seq> <length of text in bytes>\n<text>\n`;
+	// * the hash of a seal is that of `mosaic-audit-1\n<tenant_id>\n<first>-<last>\n<previous>\n<hash over the run>\n`.
+	//
+	// `previous` is the hash of the seal before, and 64 zeros for the first. Runs follow on each other from 1 without a gap.
+	// Whoever keeps a head (`<last>:<hash>`) elsewhere can tell later whether the chain still goes through it; the chain alone
+	// cannot show that its end was cut off.
+	//
+	// Corresponds with GET /api/fleet/audit/seals (the `ListAuditSeals` operationId).
+	ListAuditSeals(ctx context.Context, params *ListAuditSealsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListBudgets Every window with its use, allowance now, step and reset.
 	//
 	// Corresponds with GET /api/fleet/budgets (the `ListBudgets` operationId).
@@ -1965,6 +2104,10 @@ type ClientInterface interface {
 	// Each message has `id` (the event's `seq`), `event` (its `type`) and `data` (an `Event` as JSON). A comment line
 	// is sent every 15 s of silence. Without `Last-Event-ID` the stream starts with the next event; `0` starts with
 	// the first retained one.
+	//
+	// Events are retained for a time, 30 days unless the gateway is set otherwise. A reader that was away for longer is
+	// answered `410 gone` with a `resync`: it reads again what the hint lists, and then follows from `resync.after`. What
+	// happened at the positions `resync.lost` it can only read in the audit.
 	//
 	// Corresponds with GET /api/fleet/events (the `StreamEvents` operationId).
 	StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2239,6 +2382,65 @@ func (c *Client) DeclareAgentWithBody(ctx context.Context, agent AgentName, para
 // Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
 func (c *Client) DeclareAgent(ctx context.Context, agent AgentName, params *DeclareAgentParams, body DeclareAgentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeclareAgentRequest(c.Server, agent, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAuditEntries Every event there ever was, as it was written, in order and however old.
+//
+// An entry is an event. Its `text` is the JSON that was written when it happened (its `seq` there is 0: the position was
+// given later and stands beside it) and is handed out byte for byte as it is kept, since its hash is taken over it.
+//
+// Corresponds with GET /api/fleet/audit/entries (the `ListAuditEntries` operationId).
+func (c *Client) ListAuditEntries(ctx context.Context, params *ListAuditEntriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAuditEntriesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAuditHead Where the chain of seals ends, and how many entries wait for their seal.
+//
+// Once a day an event `audit.head` tells it, so that it is kept where the gateway cannot reach.
+//
+// Corresponds with GET /api/fleet/audit/head (the `GetAuditHead` operationId).
+func (c *Client) GetAuditHead(ctx context.Context, params *GetAuditHeadParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAuditHeadRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAuditSeals The seals of the audit, in order. Each covers a run of entries and the seal before it.
+//
+// Entries are sealed within about a second after they were written. With SHA-256 and hashes in lowercase hex,
+//
+// * the hash over a run is that of, for each entry in order, `<seq> <length of text in bytes>\n<text>\n`;
+// * the hash of a seal is that of `mosaic-audit-1\n<tenant_id>\n<first>-<last>\n<previous>\n<hash over the run>\n`.
+//
+// `previous` is the hash of the seal before, and 64 zeros for the first. Runs follow on each other from 1 without a gap.
+// Whoever keeps a head (`<last>:<hash>`) elsewhere can tell later whether the chain still goes through it; the chain alone
+// cannot show that its end was cut off.
+//
+// Corresponds with GET /api/fleet/audit/seals (the `ListAuditSeals` operationId).
+func (c *Client) ListAuditSeals(ctx context.Context, params *ListAuditSealsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAuditSealsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2543,6 +2745,10 @@ func (c *Client) HeartbeatDispatch(ctx context.Context, dispatch DispatchID, par
 // Each message has `id` (the event's `seq`), `event` (its `type`) and `data` (an `Event` as JSON). A comment line
 // is sent every 15 s of silence. Without `Last-Event-ID` the stream starts with the next event; `0` starts with
 // the first retained one.
+//
+// Events are retained for a time, 30 days unless the gateway is set otherwise. A reader that was away for longer is
+// answered `410 gone` with a `resync`: it reads again what the hint lists, and then follows from `resync.after`. What
+// happened at the positions `resync.lost` it can only read in the audit.
 //
 // Corresponds with GET /api/fleet/events (the `StreamEvents` operationId).
 func (c *Client) StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3293,6 +3499,210 @@ func NewDeclareAgentRequestWithBody(server string, agent AgentName, params *Decl
 			}
 
 			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListAuditEntriesRequest constructs an http.Request for the ListAuditEntries method
+func NewListAuditEntriesRequest(server string, params *ListAuditEntriesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/audit/entries")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetAuditHeadRequest constructs an http.Request for the GetAuditHead method
+func NewGetAuditHeadRequest(server string, params *GetAuditHeadParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/audit/head")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListAuditSealsRequest constructs an http.Request for the ListAuditSeals method
+func NewListAuditSealsRequest(server string, params *ListAuditSealsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/audit/seals")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
 		}
 
 	}
@@ -5292,6 +5702,41 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
 	DeclareAgentWithResponse(ctx context.Context, agent AgentName, params *DeclareAgentParams, body DeclareAgentJSONRequestBody, reqEditors ...RequestEditorFn) (*DeclareAgentResponse, error)
 
+	// ListAuditEntriesWithResponse Every event there ever was, as it was written, in order and however old.
+	//
+	// An entry is an event. Its `text` is the JSON that was written when it happened (its `seq` there is 0: the position was
+	// given later and stands beside it) and is handed out byte for byte as it is kept, since its hash is taken over it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/audit/entries (the `ListAuditEntries` operationId).
+	ListAuditEntriesWithResponse(ctx context.Context, params *ListAuditEntriesParams, reqEditors ...RequestEditorFn) (*ListAuditEntriesResponse, error)
+
+	// GetAuditHeadWithResponse Where the chain of seals ends, and how many entries wait for their seal.
+	//
+	// Once a day an event `audit.head` tells it, so that it is kept where the gateway cannot reach.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/audit/head (the `GetAuditHead` operationId).
+	GetAuditHeadWithResponse(ctx context.Context, params *GetAuditHeadParams, reqEditors ...RequestEditorFn) (*GetAuditHeadResponse, error)
+
+	// ListAuditSealsWithResponse The seals of the audit, in order. Each covers a run of entries and the seal before it.
+	//
+	// Entries are sealed within about a second after they were written. With SHA-256 and hashes in lowercase hex,
+	//
+	// * the hash over a run is that of, for each entry in order, `<seq> <length of text in bytes>\n<text>\n`;
+	// * the hash of a seal is that of `mosaic-audit-1\n<tenant_id>\n<first>-<last>\n<previous>\n<hash over the run>\n`.
+	//
+	// `previous` is the hash of the seal before, and 64 zeros for the first. Runs follow on each other from 1 without a gap.
+	// Whoever keeps a head (`<last>:<hash>`) elsewhere can tell later whether the chain still goes through it; the chain alone
+	// cannot show that its end was cut off.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/audit/seals (the `ListAuditSeals` operationId).
+	ListAuditSealsWithResponse(ctx context.Context, params *ListAuditSealsParams, reqEditors ...RequestEditorFn) (*ListAuditSealsResponse, error)
+
 	// ListBudgetsWithResponse Every window with its use, allowance now, step and reset.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5422,6 +5867,10 @@ type ClientWithResponsesInterface interface {
 	// Each message has `id` (the event's `seq`), `event` (its `type`) and `data` (an `Event` as JSON). A comment line
 	// is sent every 15 s of silence. Without `Last-Event-ID` the stream starts with the next event; `0` starts with
 	// the first retained one.
+	//
+	// Events are retained for a time, 30 days unless the gateway is set otherwise. A reader that was away for longer is
+	// answered `410 gone` with a `resync`: it reads again what the hint lists, and then follows from `resync.after`. What
+	// happened at the positions `resync.lost` it can only read in the audit.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5831,6 +6280,150 @@ func (r DeclareAgentResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DeclareAgentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListAuditEntriesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditEntryList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAuditEntriesResponse) GetJSON200() *AuditEntryList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListAuditEntriesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAuditEntriesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAuditEntriesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAuditEntriesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAuditEntriesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetAuditHeadResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditHead
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAuditHeadResponse) GetJSON200() *AuditHead {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAuditHeadResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAuditHeadResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAuditHeadResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAuditHeadResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAuditHeadResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListAuditSealsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditSealList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAuditSealsResponse) GetJSON200() *AuditSealList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListAuditSealsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAuditSealsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAuditSealsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAuditSealsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAuditSealsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6327,8 +6920,15 @@ func (r HeartbeatDispatchResponse) ContentType() string {
 type StreamEventsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
+	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
+	ApplicationProblemJSON410 *Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
+func (r StreamEventsResponse) GetApplicationProblemJSON410() *Problem {
+	return r.ApplicationProblemJSON410
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -7391,6 +7991,59 @@ func (c *ClientWithResponses) DeclareAgentWithResponse(ctx context.Context, agen
 	return ParseDeclareAgentResponse(rsp)
 }
 
+// ListAuditEntriesWithResponse Every event there ever was, as it was written, in order and however old.
+//
+// An entry is an event. Its `text` is the JSON that was written when it happened (its `seq` there is 0: the position was
+// given later and stands beside it) and is handed out byte for byte as it is kept, since its hash is taken over it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/audit/entries (the `ListAuditEntries` operationId).
+func (c *ClientWithResponses) ListAuditEntriesWithResponse(ctx context.Context, params *ListAuditEntriesParams, reqEditors ...RequestEditorFn) (*ListAuditEntriesResponse, error) {
+	rsp, err := c.ListAuditEntries(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAuditEntriesResponse(rsp)
+}
+
+// GetAuditHeadWithResponse Where the chain of seals ends, and how many entries wait for their seal.
+//
+// Once a day an event `audit.head` tells it, so that it is kept where the gateway cannot reach.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/audit/head (the `GetAuditHead` operationId).
+func (c *ClientWithResponses) GetAuditHeadWithResponse(ctx context.Context, params *GetAuditHeadParams, reqEditors ...RequestEditorFn) (*GetAuditHeadResponse, error) {
+	rsp, err := c.GetAuditHead(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAuditHeadResponse(rsp)
+}
+
+// ListAuditSealsWithResponse The seals of the audit, in order. Each covers a run of entries and the seal before it.
+//
+// Entries are sealed within about a second after they were written. With SHA-256 and hashes in lowercase hex,
+//
+// * the hash over a run is that of, for each entry in order, `<seq> <length of text in bytes>\n<text>\n`;
+// * the hash of a seal is that of `mosaic-audit-1\n<tenant_id>\n<first>-<last>\n<previous>\n<hash over the run>\n`.
+//
+// `previous` is the hash of the seal before, and 64 zeros for the first. Runs follow on each other from 1 without a gap.
+// Whoever keeps a head (`<last>:<hash>`) elsewhere can tell later whether the chain still goes through it; the chain alone
+// cannot show that its end was cut off.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/audit/seals (the `ListAuditSeals` operationId).
+func (c *ClientWithResponses) ListAuditSealsWithResponse(ctx context.Context, params *ListAuditSealsParams, reqEditors ...RequestEditorFn) (*ListAuditSealsResponse, error) {
+	rsp, err := c.ListAuditSeals(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAuditSealsResponse(rsp)
+}
+
 // ListBudgetsWithResponse Every window with its use, allowance now, step and reset.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -7623,6 +8276,10 @@ func (c *ClientWithResponses) HeartbeatDispatchWithResponse(ctx context.Context,
 // Each message has `id` (the event's `seq`), `event` (its `type`) and `data` (an `Event` as JSON). A comment line
 // is sent every 15 s of silence. Without `Last-Event-ID` the stream starts with the next event; `0` starts with
 // the first retained one.
+//
+// Events are retained for a time, 30 days unless the gateway is set otherwise. A reader that was away for longer is
+// answered `410 gone` with a `resync`: it reads again what the hint lists, and then follows from `resync.after`. What
+// happened at the positions `resync.lost` it can only read in the audit.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -8151,6 +8808,105 @@ func ParseDeclareAgentResponse(rsp *http.Response) (*DeclareAgentResponse, error
 	return response, nil
 }
 
+// ParseListAuditEntriesResponse parses an HTTP response from a ListAuditEntriesWithResponse call
+func ParseListAuditEntriesResponse(rsp *http.Response) (*ListAuditEntriesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAuditEntriesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditEntryList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetAuditHeadResponse parses an HTTP response from a GetAuditHeadWithResponse call
+func ParseGetAuditHeadResponse(rsp *http.Response) (*GetAuditHeadResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAuditHeadResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditHead
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListAuditSealsResponse parses an HTTP response from a ListAuditSealsWithResponse call
+func ParseListAuditSealsResponse(rsp *http.Response) (*ListAuditSealsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAuditSealsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditSealList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListBudgetsResponse parses an HTTP response from a ListBudgetsWithResponse call
 func ParseListBudgetsResponse(rsp *http.Response) (*ListBudgetsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -8511,6 +9267,13 @@ func ParseStreamEventsResponse(rsp *http.Response) (*StreamEventsResponse, error
 	}
 
 	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON410 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {

@@ -47,7 +47,7 @@ var faults = []fault{
 		"it tells an event in another shape", events(func(told []string) []string {
 			return []string{strings.Replace(told[len(told)-1], `"host":`, `"hosts":`, 1)}
 		}),
-		[]string{"streamEvents answers in the contract's shape"},
+		[]string{"streamEvents answers in the contract's shape", "every event is an entry, as it was told"},
 		`property "host" is missing`,
 	},
 	{
@@ -55,6 +55,7 @@ var faults = []fault{
 		[]string{
 			"what was heard is told again from its Last-Event-ID", "a reader that hangs up resumes with the next event",
 			"0 starts with the first retained event", "a Last-Event-ID that is no number: 400 invalid",
+			"a position that is no longer retained: 410 gone, with how to go on",
 		},
 		"is not told again",
 	},
@@ -140,6 +141,42 @@ var faults = []fault{
 		}),
 		[]string{"only the seat's holder votes for it"},
 		"not not_seated",
+	},
+	{
+		"it changes an entry of the audit", alter(func(r *http.Request, a *httptest.ResponseRecorder) []byte {
+			if r.URL.Path != "/api/fleet/audit/entries" {
+				return a.Body.Bytes()
+			}
+			return bytes.ReplaceAll(a.Body.Bytes(), []byte("technical"), []byte("strategic"))
+		}),
+		[]string{
+			"seals chain the entries within seconds, anyone computes the same, and a head that was read stays in the chain",
+			"every event is an entry, as it was told",
+		},
+		"are not what was sealed",
+	},
+	{
+		"it cuts the tail of the audit off", alter(func(r *http.Request, a *httptest.ResponseRecorder) []byte {
+			if r.URL.Path != "/api/fleet/audit/seals" || r.URL.Query().Get("limit") == "1" {
+				return a.Body.Bytes()
+			}
+			return edit(a.Body.Bytes(), func(page map[string]any) {
+				if seals := page["seals"].([]any); len(seals) > 0 {
+					page["seals"] = seals[:len(seals)-1]
+				}
+			})
+		}),
+		[]string{"seals chain the entries within seconds, anyone computes the same, and a head that was read stays in the chain"},
+		"The tail is cut off",
+	},
+	{
+		"it passes over events that are gone", changing(func(r *http.Request) {
+			if r.Header.Get("Last-Event-ID") == "1" {
+				r.Header.Set("Last-Event-ID", "0")
+			}
+		}),
+		[]string{"a position that is no longer retained: 410 gone, with how to go on"},
+		"after 1 it was answered 200",
 	},
 	{
 		"it lets anybody in", changing(func(r *http.Request) {

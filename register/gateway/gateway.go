@@ -40,7 +40,9 @@ type Options struct {
 	WorkerBound int
 	// UnclaimedAfter is how long ready work waits for a claim before it returns its hold; 0 takes 15 minutes.
 	UnclaimedAfter time.Duration
-	Log            zerolog.Logger
+	// Retention is how long events are replayed to readers; 0 takes 30 days. The audit keeps them for good.
+	Retention time.Duration
+	Log       zerolog.Logger
 }
 
 const (
@@ -83,7 +85,7 @@ func New(ctx context.Context, options Options) (*Gateway, error) {
 	var err error
 	g.store, err = fleet.Open(ctx, options.DatabaseURL, fleet.Options{
 		Tenant: options.Tenant, Host: options.Host, Ladder: options.Ladder, BurstPPM: options.BurstPPM, Changed: g.onChange, Connections: connections,
-		WorkerBound: options.WorkerBound, UnclaimedAfter: options.UnclaimedAfter,
+		WorkerBound: options.WorkerBound, UnclaimedAfter: options.UnclaimedAfter, Retention: options.Retention,
 	})
 	if err != nil {
 		return nil, err
@@ -152,6 +154,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	group.Go(func() error { return g.number(ctx) })
 	group.Go(func() error { return g.wake(ctx) })
 	group.Go(func() error { return g.sweep(ctx) })
+	group.Go(func() error { return g.seal(ctx) })
+	group.Go(func() error { return g.chores(ctx) })
 	group.Go(func() error {
 		<-ctx.Done()
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)

@@ -28,6 +28,7 @@ var statuses = map[register.ProblemCode]int{
 	register.ProblemCodeClaimLost:           http.StatusConflict,
 	register.ProblemCodeTokenEnded:          http.StatusConflict,
 	register.ProblemCodeAgentRetired:        http.StatusConflict,
+	register.ProblemCodeGone:                http.StatusGone,
 	register.ProblemCodeUnitMismatch:        http.StatusUnprocessableEntity,
 	register.ProblemCodeResetInPast:         http.StatusUnprocessableEntity,
 	register.ProblemCodeLimitNotPositive:    http.StatusUnprocessableEntity,
@@ -46,6 +47,7 @@ func (p *problem) Error() string { return p.Detail }
 func problemOf(err error) *problem {
 	var known *problem
 	var refusal *fleet.Error
+	var gone *fleet.Gone
 	switch {
 	case errors.As(err, &known):
 		return known
@@ -54,6 +56,8 @@ func problemOf(err error) *problem {
 			Code: register.ProblemCode(refusal.Code), Detail: refusal.Detail, Field: refusal.Field,
 			Example: refusal.Example, NextStep: refusal.NextStep,
 		}
+	case errors.As(err, &gone):
+		return goneProblem(gone)
 	case fleet.Unavailable(err), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &problem{
 			Code: register.ProblemCodeUnavailable, Detail: "The gateway cannot reach its database right now.",

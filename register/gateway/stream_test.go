@@ -110,6 +110,9 @@ func TestEveryEventKeepsToTheContract(t *testing.T) {
 		agent, err := b.reader.Agent(t.Context(), register.By{}, "coder-2")
 		return err == nil && agent.State == register.AgentStateGone
 	}, 20*time.Second, 50*time.Millisecond)
+	b.allSealed(t)
+	_, err := b.store.TellHead(t.Context())
+	require.NoError(t, err)
 	last, err := b.store.NumberEvents(t.Context())
 	require.NoError(t, err)
 

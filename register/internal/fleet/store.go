@@ -28,6 +28,8 @@ type Options struct {
 	WorkerBound int
 	// UnclaimedAfter is how long ready work waits for a claim before it returns its hold; 0 waits for ever.
 	UnclaimedAfter time.Duration
+	// Retention is how long events are replayed to readers; 0 takes DefaultRetention.
+	Retention time.Duration
 	// Clock replaces the database's clock in tests.
 	Clock func() time.Time
 	// Changed is called after every commit that wrote an event.
@@ -55,6 +57,9 @@ func Open(ctx context.Context, databaseURL string, options Options) (*Store, err
 	}
 	if err := options.Ladder.Validate(); err != nil {
 		return nil, err
+	}
+	if options.Retention <= 0 {
+		options.Retention = DefaultRetention
 	}
 	if options.Changed == nil {
 		options.Changed = func(Change) {}

@@ -7,6 +7,8 @@ package query
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 type Agent struct {
@@ -26,6 +28,14 @@ type Agent struct {
 	LivenessSeconds int32
 	LiveUntil       time.Time
 	EndedAt         *time.Time
+}
+
+type Check struct {
+	TenantID string
+	Host     string
+	Windows  int64
+	Wrong    int64
+	At       time.Time
 }
 
 type Counter struct {
@@ -92,7 +102,16 @@ type Event struct {
 	At       time.Time
 	Actor    string
 	Cause    string
-	Payload  json.RawMessage
+	Payload  []byte
+}
+
+type Head struct {
+	TenantID string
+	Day      pgtype.Date
+	Host     string
+	LastSeq  int64
+	Hash     []byte
+	At       time.Time
 }
 
 type Idempotency struct {
@@ -183,6 +202,13 @@ type Reservation struct {
 	SettledAt  *time.Time
 }
 
+type Retention struct {
+	TenantID string
+	Host     string
+	FloorSeq int64
+	At       time.Time
+}
+
 type Room struct {
 	TenantID string
 	Room     string
@@ -200,6 +226,16 @@ type Roster struct {
 	Lens       string
 	Identity   string
 	MatrixID   string
+}
+
+type Seal struct {
+	TenantID string
+	LastSeq  int64
+	FirstSeq int64
+	Host     string
+	Previous []byte
+	Hash     []byte
+	At       time.Time
 }
 
 type Seat struct {

@@ -53,6 +53,21 @@ func (e AgentState) Valid() bool {
 	}
 }
 
+// Defines values for CompleteRequestFailure.
+const (
+	CompleteRequestFailureBudget CompleteRequestFailure = "budget"
+)
+
+// Valid indicates whether the value is a known member of the CompleteRequestFailure enum.
+func (e CompleteRequestFailure) Valid() bool {
+	switch e {
+	case CompleteRequestFailureBudget:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CompleteRequestOutcome.
 const (
 	CompleteRequestOutcomeDone   CompleteRequestOutcome = "done"
@@ -65,6 +80,21 @@ func (e CompleteRequestOutcome) Valid() bool {
 	case CompleteRequestOutcomeDone:
 		return true
 	case CompleteRequestOutcomeFailed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DispatchFailure.
+const (
+	DispatchFailureBudget DispatchFailure = "budget"
+)
+
+// Valid indicates whether the value is a known member of the DispatchFailure enum.
+func (e DispatchFailure) Valid() bool {
+	switch e {
+	case DispatchFailureBudget:
 		return true
 	default:
 		return false
@@ -137,6 +167,7 @@ const (
 	EventTypeBudgetStep        EventType = "budget.step"
 	EventTypeDispatchCancelled EventType = "dispatch.cancelled"
 	EventTypeDispatchDone      EventType = "dispatch.done"
+	EventTypeDispatchExtended  EventType = "dispatch.extended"
 	EventTypeDispatchFailed    EventType = "dispatch.failed"
 	EventTypeDispatchProgress  EventType = "dispatch.progress"
 	EventTypeDispatchQueued    EventType = "dispatch.queued"
@@ -179,6 +210,8 @@ func (e EventType) Valid() bool {
 		return true
 	case EventTypeDispatchDone:
 		return true
+	case EventTypeDispatchExtended:
+		return true
 	case EventTypeDispatchFailed:
 		return true
 	case EventTypeDispatchProgress:
@@ -212,6 +245,27 @@ func (e EventType) Valid() bool {
 	case EventTypeTokenRevoked:
 		return true
 	case EventTypeTokenRotated:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExpectedFrom.
+const (
+	ExpectedFromDefault ExpectedFrom = "default"
+	ExpectedFromGiven   ExpectedFrom = "given"
+	ExpectedFromRuns    ExpectedFrom = "runs"
+)
+
+// Valid indicates whether the value is a known member of the ExpectedFrom enum.
+func (e ExpectedFrom) Valid() bool {
+	switch e {
+	case ExpectedFromDefault:
+		return true
+	case ExpectedFromGiven:
+		return true
+	case ExpectedFromRuns:
 		return true
 	default:
 		return false
@@ -349,7 +403,10 @@ const (
 	ProblemCodeActorUnknown        ProblemCode = "actor_unknown"
 	ProblemCodeActualMissing       ProblemCode = "actual_missing"
 	ProblemCodeAgentRetired        ProblemCode = "agent_retired"
+	ProblemCodeAlreadyRetried      ProblemCode = "already_retried"
+	ProblemCodeCapReached          ProblemCode = "cap_reached"
 	ProblemCodeClaimLost           ProblemCode = "claim_lost"
+	ProblemCodeContextCap          ProblemCode = "context_cap"
 	ProblemCodeForbidden           ProblemCode = "forbidden"
 	ProblemCodeGone                ProblemCode = "gone"
 	ProblemCodeIdempotencyMismatch ProblemCode = "idempotency_mismatch"
@@ -359,6 +416,7 @@ const (
 	ProblemCodeNotFound            ProblemCode = "not_found"
 	ProblemCodeNotOpen             ProblemCode = "not_open"
 	ProblemCodeNotRefused          ProblemCode = "not_refused"
+	ProblemCodeNotRetryable        ProblemCode = "not_retryable"
 	ProblemCodeNotSeated           ProblemCode = "not_seated"
 	ProblemCodeRateLimited         ProblemCode = "rate_limited"
 	ProblemCodeResetInPast         ProblemCode = "reset_in_past"
@@ -378,7 +436,13 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeAgentRetired:
 		return true
+	case ProblemCodeAlreadyRetried:
+		return true
+	case ProblemCodeCapReached:
+		return true
 	case ProblemCodeClaimLost:
+		return true
+	case ProblemCodeContextCap:
 		return true
 	case ProblemCodeForbidden:
 		return true
@@ -397,6 +461,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeNotOpen:
 		return true
 	case ProblemCodeNotRefused:
+		return true
+	case ProblemCodeNotRetryable:
 		return true
 	case ProblemCodeNotSeated:
 		return true
@@ -823,9 +889,11 @@ type BudgetStatus struct {
 
 // Claim defines model for Claim.
 type Claim struct {
-	Dispatch  Dispatch  `json:"dispatch"`
-	ExpiresAt time.Time `json:"expires_at"`
-	ID        string    `json:"id"`
+	// ContextCap How many tokens of context one session of the run may have.
+	ContextCap int64     `json:"context_cap"`
+	Dispatch   Dispatch  `json:"dispatch"`
+	ExpiresAt  time.Time `json:"expires_at"`
+	ID         string    `json:"id"`
 }
 
 // ClaimRequest defines model for ClaimRequest.
@@ -841,14 +909,20 @@ type ClaimRequest struct {
 
 // CompleteRequest defines model for CompleteRequest.
 type CompleteRequest struct {
-	Actuals []Amount               `json:"actuals,omitempty,omitzero"`
-	Claim   string                 `json:"claim"`
+	Actuals []Amount `json:"actuals,omitempty,omitzero"`
+	Claim   string   `json:"claim"`
+
+	// Failure With the outcome `failed`: the run was stopped because its reservation was used up and not extended.
+	Failure CompleteRequestFailure `json:"failure,omitempty,omitzero"`
 	Outcome CompleteRequestOutcome `json:"outcome"`
 	Result  Result                 `json:"result,omitempty,omitzero"`
 
 	// Unmetered Why there is no actual. One of `actuals` and `unmetered` must be there; the estimate is then committed.
 	Unmetered string `json:"unmetered,omitempty,omitzero"`
 }
+
+// CompleteRequestFailure With the outcome `failed`: the run was stopped because its reservation was used up and not extended.
+type CompleteRequestFailure string
 
 // CompleteRequestOutcome defines model for CompleteRequest.Outcome.
 type CompleteRequestOutcome string
@@ -862,18 +936,32 @@ type Dispatch struct {
 	Attempts   []RoutingAttempt `json:"attempts"`
 	Brief      string           `json:"brief"`
 	BriefClass string           `json:"brief_class"`
-	CreatedAt  time.Time        `json:"created_at"`
-	CreatedBy  string           `json:"created_by"`
-	Deadline   time.Time        `json:"deadline,omitempty,omitzero"`
+
+	// ContextTokens The largest context one session of the run will need.
+	ContextTokens int64     `json:"context_tokens,omitempty,omitzero"`
+	CreatedAt     time.Time `json:"created_at"`
+	CreatedBy     string    `json:"created_by"`
+
+	// Deadline The latest start, also when it was worked out of `finish_by`.
+	Deadline time.Time `json:"deadline,omitempty,omitzero"`
 
 	// DependsOn What has to be done first.
 	DependsOn []string `json:"depends_on,omitempty,omitzero"`
 
 	// Downgraded Admitted on a lower tier than asked.
-	Downgraded bool      `json:"downgraded"`
-	DryRun     bool      `json:"dry_run,omitempty,omitzero"`
-	Estimate   []Amount  `json:"estimate"`
-	Exact      bool      `json:"exact"`
+	Downgraded bool     `json:"downgraded"`
+	DryRun     bool     `json:"dry_run,omitempty,omitzero"`
+	Estimate   []Amount `json:"estimate"`
+	Exact      bool     `json:"exact"`
+
+	// Expected How long a run is expected to take, and how that was worked out.
+	Expected Expected `json:"expected,omitempty,omitzero"`
+
+	// Failure What it failed by, if not by its own work: `budget` when it was stopped because its reservation was used up and not extended.
+	Failure DispatchFailure `json:"failure,omitempty,omitzero"`
+
+	// FinishBy When the run has to be over.
+	FinishBy   time.Time `json:"finish_by,omitempty,omitzero"`
 	FinishedAt time.Time `json:"finished_at,omitempty,omitzero"`
 	Holds      []Hold    `json:"holds"`
 
@@ -885,6 +973,9 @@ type Dispatch struct {
 
 	// Lifted An override has lifted the pace for this dispatch.
 	Lifted bool `json:"lifted"`
+
+	// MaxAttempts How often it is claimed before a lost worker fails it.
+	MaxAttempts int `json:"max_attempts"`
 
 	// Metered Spend reported by heartbeats so far.
 	Metered []Amount `json:"metered,omitempty,omitzero"`
@@ -907,8 +998,11 @@ type Dispatch struct {
 	Provider      string    `json:"provider,omitempty,omitzero"`
 
 	// Reason Why it is in this state, one sentence.
-	Reason       string        `json:"reason,omitempty,omitzero"`
-	Result       Result        `json:"result,omitempty,omitzero"`
+	Reason string `json:"reason,omitempty,omitzero"`
+	Result Result `json:"result,omitempty,omitzero"`
+
+	// RetryOf The dispatch that is asked for again with this one.
+	RetryOf      string        `json:"retry_of,omitempty,omitzero"`
 	Role         string        `json:"role"`
 	StartedAt    time.Time     `json:"started_at,omitempty,omitzero"`
 	State        DispatchState `json:"state"`
@@ -919,6 +1013,9 @@ type Dispatch struct {
 	Unmetered string `json:"unmetered,omitempty,omitzero"`
 	Worker    string `json:"worker,omitempty,omitzero"`
 }
+
+// DispatchFailure What it failed by, if not by its own work: `budget` when it was stopped because its reservation was used up and not extended.
+type DispatchFailure string
 
 // DispatchList defines model for DispatchList.
 type DispatchList struct {
@@ -934,7 +1031,10 @@ type DispatchRequest struct {
 	Brief      string                    `json:"brief"`
 	BriefClass DispatchRequestBriefClass `json:"brief_class,omitempty,omitzero"`
 
-	// Deadline The latest start. Without it the dispatch waits as long as it takes.
+	// ContextTokens The largest context one session of the run will need, in tokens. Above the gateway's cap (200000 unless it is set otherwise), `422 context_cap`; so is a brief that alone is over it, at 4 bytes a token.
+	ContextTokens int64 `json:"context_tokens,omitempty,omitzero"`
+
+	// Deadline The latest start. Without it and `finish_by` the dispatch waits as long as it takes.
 	Deadline time.Time `json:"deadline,omitempty,omitzero"`
 
 	// DependsOn It waits, and holds nothing, until all of these are done; if one fails, is refused or is cancelled, it is cancelled with that cause. They must exist already, so that no circle can come about.
@@ -943,12 +1043,18 @@ type DispatchRequest struct {
 	// DryRun Answer what would be decided, and reserve and record nothing; the answer's id is `D-0`.
 	DryRun bool `json:"dry_run,omitempty,omitzero"`
 
-	// Estimate What the run is expected to spend on the requested model, one amount a unit. Lower tiers scale it by their cost.
+	// Estimate What the run is expected to spend on the requested model, one amount a unit: one run may spend tokens of one window and percent of another. Lower tiers scale it by their cost. Only a single amount may come without its unit.
 	Estimate []EstimateAmount `json:"estimate,omitempty,omitzero"`
 
 	// Exact Never downgrade below `model`.
-	Exact   bool   `json:"exact,omitempty,omitzero"`
-	Mission string `json:"mission,omitempty,omitzero"`
+	Exact bool `json:"exact,omitempty,omitzero"`
+
+	// FinishBy When the run has to be over, instead of a deadline. The deadline is then this less what the run is expected to take; the answer says in `expected` how that was worked out.
+	FinishBy time.Time `json:"finish_by,omitempty,omitzero"`
+
+	// MaxAttempts How often it is claimed before a lost worker fails it.
+	MaxAttempts int    `json:"max_attempts,omitempty,omitzero"`
+	Mission     string `json:"mission,omitempty,omitzero"`
 
 	// Model The highest tier that may be used, a ceiling; without it the highest tier there is.
 	Model string `json:"model,omitempty,omitzero"`
@@ -960,6 +1066,9 @@ type DispatchRequest struct {
 	Priority *int   `json:"priority,omitempty"`
 	Project  string `json:"project,omitempty,omitzero"`
 	Role     string `json:"role"`
+
+	// TakesSeconds How long the run takes, for `finish_by`. Without it, the 90th percentile of the last 50 runs of that role and model that were done at their first attempt, if there are at least 9, else 900 s, a claim's default life.
+	TakesSeconds int `json:"takes_seconds,omitempty,omitzero"`
 }
 
 // DispatchRequestBriefClass defines model for DispatchRequest.BriefClass.
@@ -1012,6 +1121,35 @@ type Event struct {
 // EventType defines model for EventType.
 type EventType string
 
+// Expected How long a run is expected to take, and how that was worked out.
+type Expected struct {
+	// From `given` in the ask; `runs`: the 90th percentile of earlier runs; `default`: there were too few.
+	From ExpectedFrom `json:"from"`
+
+	// Runs How many earlier runs it was worked out of.
+	Runs    int `json:"runs,omitempty,omitzero"`
+	Seconds int `json:"seconds"`
+}
+
+// ExpectedFrom `given` in the ask; `runs`: the 90th percentile of earlier runs; `default`: there were too few.
+type ExpectedFrom string
+
+// ExtendRequest defines model for ExtendRequest.
+type ExtendRequest struct {
+	Claim string `json:"claim"`
+
+	// Reserve The new totals, one amount a unit; units that are left out stay as they are.
+	Reserve []Amount `json:"reserve"`
+}
+
+// Extension defines model for Extension.
+type Extension struct {
+	Holds []Hold `json:"holds"`
+
+	// Reserved What the run may spend, one amount a unit: the least that any window holds of it, or what was asked for where no live window counts it.
+	Reserved []Amount `json:"reserved"`
+}
+
 // FleetRole defines model for FleetRole.
 type FleetRole string
 
@@ -1035,7 +1173,9 @@ type Heartbeat struct {
 
 // HeartbeatRequest defines model for HeartbeatRequest.
 type HeartbeatRequest struct {
-	Claim      string   `json:"claim"`
+	Claim string `json:"claim"`
+
+	// Metered The whole spend so far, one amount a unit. It only grows; a unit that is left out stays as it was last reported.
 	Metered    []Amount `json:"metered,omitempty,omitzero"`
 	Progress   string   `json:"progress,omitempty,omitzero"`
 	TTLSeconds int      `json:"ttl_seconds,omitempty,omitzero"`
@@ -1239,6 +1379,24 @@ type Resync struct {
 
 	// ReadAgain What shows the state as it is now.
 	ReadAgain []string `json:"read_again"`
+}
+
+// RetryRequest defines model for RetryRequest.
+type RetryRequest struct {
+	// Deadline The latest start, instead of the one that was asked for.
+	Deadline time.Time `json:"deadline,omitempty,omitzero"`
+
+	// FinishBy When it has to be over, instead of what was asked for.
+	FinishBy time.Time `json:"finish_by,omitempty,omitzero"`
+
+	// Origin Where the ask came from, kept so that whoever reports on it knows where to speak. Opaque to the register.
+	Origin Origin `json:"origin,omitempty,omitzero"`
+
+	// Reason Why it is asked again, for whoever reads it later.
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// TakesSeconds How long it takes, for the finish_by given here.
+	TakesSeconds int `json:"takes_seconds,omitempty,omitzero"`
 }
 
 // RoomBinding defines model for RoomBinding.
@@ -1629,8 +1787,26 @@ type CompleteDispatchParams struct {
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
+// ExtendDispatchParams defines parameters for ExtendDispatch.
+type ExtendDispatchParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
 // HeartbeatDispatchParams defines parameters for HeartbeatDispatch.
 type HeartbeatDispatchParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// RetryDispatchParams defines parameters for RetryDispatch.
+type RetryDispatchParams struct {
 	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
@@ -1813,8 +1989,14 @@ type CancelDispatchJSONRequestBody CancelDispatchJSONBody
 // CompleteDispatchJSONRequestBody defines body for CompleteDispatch for application/json ContentType.
 type CompleteDispatchJSONRequestBody = CompleteRequest
 
+// ExtendDispatchJSONRequestBody defines body for ExtendDispatch for application/json ContentType.
+type ExtendDispatchJSONRequestBody = ExtendRequest
+
 // HeartbeatDispatchJSONRequestBody defines body for HeartbeatDispatch for application/json ContentType.
 type HeartbeatDispatchJSONRequestBody = HeartbeatRequest
+
+// RetryDispatchJSONRequestBody defines body for RetryDispatch for application/json ContentType.
+type RetryDispatchJSONRequestBody = RetryRequest
 
 // PutIdentityJSONRequestBody defines body for PutIdentity for application/json ContentType.
 type PutIdentityJSONRequestBody = IdentityRequest
@@ -2085,6 +2267,30 @@ type ClientInterface interface {
 	// Corresponds with POST /api/fleet/dispatches/{dispatch}/complete (the `CompleteDispatch` operationId).
 	CompleteDispatch(ctx context.Context, dispatch DispatchID, params *CompleteDispatchParams, body CompleteDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ExtendDispatchWithBody Raise what a running dispatch holds. The cap may refuse that, pace may not.
+	//
+	// `reserve` names new totals, one amount a unit. Every live window of the run's subscription that counts a unit holds
+	// the whole of its total from then on, or, if the cap of one of them leaves no room, `409 cap_reached` and nothing has
+	// changed anywhere. A total below what is held changes nothing. A window that lapsed is not asked, since its use is
+	// unknown; what was set anew meanwhile is.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/fleet/dispatches/{dispatch}/extend (the `ExtendDispatch` operationId).
+	ExtendDispatchWithBody(ctx context.Context, dispatch DispatchID, params *ExtendDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExtendDispatch Raise what a running dispatch holds. The cap may refuse that, pace may not.
+	//
+	// `reserve` names new totals, one amount a unit. Every live window of the run's subscription that counts a unit holds
+	// the whole of its total from then on, or, if the cap of one of them leaves no room, `409 cap_reached` and nothing has
+	// changed anywhere. A total below what is held changes nothing. A window that lapsed is not asked, since its use is
+	// unknown; what was set anew meanwhile is.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/fleet/dispatches/{dispatch}/extend (the `ExtendDispatch` operationId).
+	ExtendDispatch(ctx context.Context, dispatch DispatchID, params *ExtendDispatchParams, body ExtendDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// HeartbeatDispatchWithBody Keep a claim alive; report the spend metered so far and a line of progress.
 	//
 	// Takes any type of body and a specified content type.
@@ -2098,6 +2304,30 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/fleet/dispatches/{dispatch}/heartbeat (the `HeartbeatDispatch` operationId).
 	HeartbeatDispatch(ctx context.Context, dispatch DispatchID, params *HeartbeatDispatchParams, body HeartbeatDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryDispatchWithBody Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
+	//
+	// The new dispatch has the same ask and says in `retry_of` what it retries; the old one stays as it ended. Each is
+	// retried once: what became of the retry is retried as that one. A `deadline` or `finish_by` that is over is
+	// dropped, and `reason` says so, unless it is given anew here; one that is still to come is kept. Where the ask waited
+	// for work that was retried meanwhile, the new dispatch waits for the retry.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/fleet/dispatches/{dispatch}/retry (the `RetryDispatch` operationId).
+	RetryDispatchWithBody(ctx context.Context, dispatch DispatchID, params *RetryDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryDispatch Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
+	//
+	// The new dispatch has the same ask and says in `retry_of` what it retries; the old one stays as it ended. Each is
+	// retried once: what became of the retry is retried as that one. A `deadline` or `finish_by` that is over is
+	// dropped, and `reason` says so, unless it is given anew here; one that is still to come is kept. Where the ask waited
+	// for work that was retried meanwhile, the new dispatch waits for the retry.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/fleet/dispatches/{dispatch}/retry (the `RetryDispatch` operationId).
+	RetryDispatch(ctx context.Context, dispatch DispatchID, params *RetryDispatchParams, body RetryDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// StreamEvents The fleet's one ordered log as server-sent events, without gaps, from after `Last-Event-ID`.
 	//
@@ -2706,6 +2936,50 @@ func (c *Client) CompleteDispatch(ctx context.Context, dispatch DispatchID, para
 	return c.Client.Do(req)
 }
 
+// ExtendDispatchWithBody Raise what a running dispatch holds. The cap may refuse that, pace may not.
+//
+// `reserve` names new totals, one amount a unit. Every live window of the run's subscription that counts a unit holds
+// the whole of its total from then on, or, if the cap of one of them leaves no room, `409 cap_reached` and nothing has
+// changed anywhere. A total below what is held changes nothing. A window that lapsed is not asked, since its use is
+// unknown; what was set anew meanwhile is.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/fleet/dispatches/{dispatch}/extend (the `ExtendDispatch` operationId).
+func (c *Client) ExtendDispatchWithBody(ctx context.Context, dispatch DispatchID, params *ExtendDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExtendDispatchRequestWithBody(c.Server, dispatch, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExtendDispatch Raise what a running dispatch holds. The cap may refuse that, pace may not.
+//
+// `reserve` names new totals, one amount a unit. Every live window of the run's subscription that counts a unit holds
+// the whole of its total from then on, or, if the cap of one of them leaves no room, `409 cap_reached` and nothing has
+// changed anywhere. A total below what is held changes nothing. A window that lapsed is not asked, since its use is
+// unknown; what was set anew meanwhile is.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/fleet/dispatches/{dispatch}/extend (the `ExtendDispatch` operationId).
+func (c *Client) ExtendDispatch(ctx context.Context, dispatch DispatchID, params *ExtendDispatchParams, body ExtendDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExtendDispatchRequest(c.Server, dispatch, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // HeartbeatDispatchWithBody Keep a claim alive; report the spend metered so far and a line of progress.
 //
 // Takes any type of body and a specified content type.
@@ -2730,6 +3004,50 @@ func (c *Client) HeartbeatDispatchWithBody(ctx context.Context, dispatch Dispatc
 // Corresponds with POST /api/fleet/dispatches/{dispatch}/heartbeat (the `HeartbeatDispatch` operationId).
 func (c *Client) HeartbeatDispatch(ctx context.Context, dispatch DispatchID, params *HeartbeatDispatchParams, body HeartbeatDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewHeartbeatDispatchRequest(c.Server, dispatch, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryDispatchWithBody Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
+//
+// The new dispatch has the same ask and says in `retry_of` what it retries; the old one stays as it ended. Each is
+// retried once: what became of the retry is retried as that one. A `deadline` or `finish_by` that is over is
+// dropped, and `reason` says so, unless it is given anew here; one that is still to come is kept. Where the ask waited
+// for work that was retried meanwhile, the new dispatch waits for the retry.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/fleet/dispatches/{dispatch}/retry (the `RetryDispatch` operationId).
+func (c *Client) RetryDispatchWithBody(ctx context.Context, dispatch DispatchID, params *RetryDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryDispatchRequestWithBody(c.Server, dispatch, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryDispatch Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
+//
+// The new dispatch has the same ask and says in `retry_of` what it retries; the old one stays as it ended. Each is
+// retried once: what became of the retry is retried as that one. A `deadline` or `finish_by` that is over is
+// dropped, and `reason` says so, unless it is given anew here; one that is still to come is kept. Where the ask waited
+// for work that was retried meanwhile, the new dispatch waits for the retry.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/fleet/dispatches/{dispatch}/retry (the `RetryDispatch` operationId).
+func (c *Client) RetryDispatch(ctx context.Context, dispatch DispatchID, params *RetryDispatchParams, body RetryDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryDispatchRequest(c.Server, dispatch, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4319,6 +4637,77 @@ func NewCompleteDispatchRequestWithBody(server string, dispatch DispatchID, para
 	return req, nil
 }
 
+// NewExtendDispatchRequest calls the generic ExtendDispatch builder with application/json body
+func NewExtendDispatchRequest(server string, dispatch DispatchID, params *ExtendDispatchParams, body ExtendDispatchJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewExtendDispatchRequestWithBody(server, dispatch, params, "application/json", bodyReader)
+}
+
+// NewExtendDispatchRequestWithBody constructs an http.Request for the ExtendDispatch method, with any body, and a specified content type
+func NewExtendDispatchRequestWithBody(server string, dispatch DispatchID, params *ExtendDispatchParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "dispatch", dispatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/dispatches/%s/extend", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewHeartbeatDispatchRequest calls the generic HeartbeatDispatch builder with application/json body
 func NewHeartbeatDispatchRequest(server string, dispatch DispatchID, params *HeartbeatDispatchParams, body HeartbeatDispatchJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -4347,6 +4736,77 @@ func NewHeartbeatDispatchRequestWithBody(server string, dispatch DispatchID, par
 	}
 
 	operationPath := fmt.Sprintf("/api/fleet/dispatches/%s/heartbeat", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetryDispatchRequest calls the generic RetryDispatch builder with application/json body
+func NewRetryDispatchRequest(server string, dispatch DispatchID, params *RetryDispatchParams, body RetryDispatchJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRetryDispatchRequestWithBody(server, dispatch, params, "application/json", bodyReader)
+}
+
+// NewRetryDispatchRequestWithBody constructs an http.Request for the RetryDispatch method, with any body, and a specified content type
+func NewRetryDispatchRequestWithBody(server string, dispatch DispatchID, params *RetryDispatchParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "dispatch", dispatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/dispatches/%s/retry", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -5848,6 +6308,30 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/fleet/dispatches/{dispatch}/complete (the `CompleteDispatch` operationId).
 	CompleteDispatchWithResponse(ctx context.Context, dispatch DispatchID, params *CompleteDispatchParams, body CompleteDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*CompleteDispatchResponse, error)
 
+	// ExtendDispatchWithBodyWithResponse Raise what a running dispatch holds. The cap may refuse that, pace may not.
+	//
+	// `reserve` names new totals, one amount a unit. Every live window of the run's subscription that counts a unit holds
+	// the whole of its total from then on, or, if the cap of one of them leaves no room, `409 cap_reached` and nothing has
+	// changed anywhere. A total below what is held changes nothing. A window that lapsed is not asked, since its use is
+	// unknown; what was set anew meanwhile is.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/dispatches/{dispatch}/extend (the `ExtendDispatch` operationId).
+	ExtendDispatchWithBodyWithResponse(ctx context.Context, dispatch DispatchID, params *ExtendDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExtendDispatchResponse, error)
+
+	// ExtendDispatchWithResponse Raise what a running dispatch holds. The cap may refuse that, pace may not.
+	//
+	// `reserve` names new totals, one amount a unit. Every live window of the run's subscription that counts a unit holds
+	// the whole of its total from then on, or, if the cap of one of them leaves no room, `409 cap_reached` and nothing has
+	// changed anywhere. A total below what is held changes nothing. A window that lapsed is not asked, since its use is
+	// unknown; what was set anew meanwhile is.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/dispatches/{dispatch}/extend (the `ExtendDispatch` operationId).
+	ExtendDispatchWithResponse(ctx context.Context, dispatch DispatchID, params *ExtendDispatchParams, body ExtendDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*ExtendDispatchResponse, error)
+
 	// HeartbeatDispatchWithBodyWithResponse Keep a claim alive; report the spend metered so far and a line of progress.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -5861,6 +6345,30 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/fleet/dispatches/{dispatch}/heartbeat (the `HeartbeatDispatch` operationId).
 	HeartbeatDispatchWithResponse(ctx context.Context, dispatch DispatchID, params *HeartbeatDispatchParams, body HeartbeatDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*HeartbeatDispatchResponse, error)
+
+	// RetryDispatchWithBodyWithResponse Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
+	//
+	// The new dispatch has the same ask and says in `retry_of` what it retries; the old one stays as it ended. Each is
+	// retried once: what became of the retry is retried as that one. A `deadline` or `finish_by` that is over is
+	// dropped, and `reason` says so, unless it is given anew here; one that is still to come is kept. Where the ask waited
+	// for work that was retried meanwhile, the new dispatch waits for the retry.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/dispatches/{dispatch}/retry (the `RetryDispatch` operationId).
+	RetryDispatchWithBodyWithResponse(ctx context.Context, dispatch DispatchID, params *RetryDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RetryDispatchResponse, error)
+
+	// RetryDispatchWithResponse Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
+	//
+	// The new dispatch has the same ask and says in `retry_of` what it retries; the old one stays as it ended. Each is
+	// retried once: what became of the retry is retried as that one. A `deadline` or `finish_by` that is over is
+	// dropped, and `reason` says so, unless it is given anew here; one that is still to come is kept. Where the ask waited
+	// for work that was retried meanwhile, the new dispatch waits for the retry.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/dispatches/{dispatch}/retry (the `RetryDispatch` operationId).
+	RetryDispatchWithResponse(ctx context.Context, dispatch DispatchID, params *RetryDispatchParams, body RetryDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryDispatchResponse, error)
 
 	// StreamEventsWithResponse The fleet's one ordered log as server-sent events, without gaps, from after `Last-Event-ID`.
 	//
@@ -6869,6 +7377,54 @@ func (r CompleteDispatchResponse) ContentType() string {
 	return ""
 }
 
+type ExtendDispatchResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Extension
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExtendDispatchResponse) GetJSON200() *Extension {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExtendDispatchResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExtendDispatchResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExtendDispatchResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExtendDispatchResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExtendDispatchResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type HeartbeatDispatchResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6911,6 +7467,54 @@ func (r HeartbeatDispatchResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r HeartbeatDispatchResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RetryDispatchResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Dispatch
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r RetryDispatchResponse) GetJSON201() *Dispatch {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RetryDispatchResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RetryDispatchResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetryDispatchResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetryDispatchResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetryDispatchResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8245,6 +8849,42 @@ func (c *ClientWithResponses) CompleteDispatchWithResponse(ctx context.Context, 
 	return ParseCompleteDispatchResponse(rsp)
 }
 
+// ExtendDispatchWithBodyWithResponse Raise what a running dispatch holds. The cap may refuse that, pace may not.
+//
+// `reserve` names new totals, one amount a unit. Every live window of the run's subscription that counts a unit holds
+// the whole of its total from then on, or, if the cap of one of them leaves no room, `409 cap_reached` and nothing has
+// changed anywhere. A total below what is held changes nothing. A window that lapsed is not asked, since its use is
+// unknown; what was set anew meanwhile is.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/dispatches/{dispatch}/extend (the `ExtendDispatch` operationId).
+func (c *ClientWithResponses) ExtendDispatchWithBodyWithResponse(ctx context.Context, dispatch DispatchID, params *ExtendDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExtendDispatchResponse, error) {
+	rsp, err := c.ExtendDispatchWithBody(ctx, dispatch, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExtendDispatchResponse(rsp)
+}
+
+// ExtendDispatchWithResponse Raise what a running dispatch holds. The cap may refuse that, pace may not.
+//
+// `reserve` names new totals, one amount a unit. Every live window of the run's subscription that counts a unit holds
+// the whole of its total from then on, or, if the cap of one of them leaves no room, `409 cap_reached` and nothing has
+// changed anywhere. A total below what is held changes nothing. A window that lapsed is not asked, since its use is
+// unknown; what was set anew meanwhile is.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/dispatches/{dispatch}/extend (the `ExtendDispatch` operationId).
+func (c *ClientWithResponses) ExtendDispatchWithResponse(ctx context.Context, dispatch DispatchID, params *ExtendDispatchParams, body ExtendDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*ExtendDispatchResponse, error) {
+	rsp, err := c.ExtendDispatch(ctx, dispatch, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExtendDispatchResponse(rsp)
+}
+
 // HeartbeatDispatchWithBodyWithResponse Keep a claim alive; report the spend metered so far and a line of progress.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -8269,6 +8909,42 @@ func (c *ClientWithResponses) HeartbeatDispatchWithResponse(ctx context.Context,
 		return nil, err
 	}
 	return ParseHeartbeatDispatchResponse(rsp)
+}
+
+// RetryDispatchWithBodyWithResponse Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
+//
+// The new dispatch has the same ask and says in `retry_of` what it retries; the old one stays as it ended. Each is
+// retried once: what became of the retry is retried as that one. A `deadline` or `finish_by` that is over is
+// dropped, and `reason` says so, unless it is given anew here; one that is still to come is kept. Where the ask waited
+// for work that was retried meanwhile, the new dispatch waits for the retry.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/dispatches/{dispatch}/retry (the `RetryDispatch` operationId).
+func (c *ClientWithResponses) RetryDispatchWithBodyWithResponse(ctx context.Context, dispatch DispatchID, params *RetryDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RetryDispatchResponse, error) {
+	rsp, err := c.RetryDispatchWithBody(ctx, dispatch, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryDispatchResponse(rsp)
+}
+
+// RetryDispatchWithResponse Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
+//
+// The new dispatch has the same ask and says in `retry_of` what it retries; the old one stays as it ended. Each is
+// retried once: what became of the retry is retried as that one. A `deadline` or `finish_by` that is over is
+// dropped, and `reason` says so, unless it is given anew here; one that is still to come is kept. Where the ask waited
+// for work that was retried meanwhile, the new dispatch waits for the retry.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/dispatches/{dispatch}/retry (the `RetryDispatch` operationId).
+func (c *ClientWithResponses) RetryDispatchWithResponse(ctx context.Context, dispatch DispatchID, params *RetryDispatchParams, body RetryDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryDispatchResponse, error) {
+	rsp, err := c.RetryDispatch(ctx, dispatch, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryDispatchResponse(rsp)
 }
 
 // StreamEventsWithResponse The fleet's one ordered log as server-sent events, without gaps, from after `Last-Event-ID`.
@@ -9220,6 +9896,39 @@ func ParseCompleteDispatchResponse(rsp *http.Response) (*CompleteDispatchRespons
 	return response, nil
 }
 
+// ParseExtendDispatchResponse parses an HTTP response from a ExtendDispatchWithResponse call
+func ParseExtendDispatchResponse(rsp *http.Response) (*ExtendDispatchResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExtendDispatchResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Extension
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseHeartbeatDispatchResponse parses an HTTP response from a HeartbeatDispatchWithResponse call
 func ParseHeartbeatDispatchResponse(rsp *http.Response) (*HeartbeatDispatchResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -9240,6 +9949,39 @@ func ParseHeartbeatDispatchResponse(rsp *http.Response) (*HeartbeatDispatchRespo
 			return nil, err
 		}
 		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRetryDispatchResponse parses an HTTP response from a RetryDispatchWithResponse call
+func ParseRetryDispatchResponse(rsp *http.Response) (*RetryDispatchResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetryDispatchResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Dispatch
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem

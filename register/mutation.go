@@ -53,6 +53,16 @@ func HeartbeatDispatch(id string, body HeartbeatRequest) Mutation {
 	return mutation(NewHeartbeatDispatchRequest(nowhere, id, &HeartbeatDispatchParams{}, body))
 }
 
+// ExtendDispatch raises what a running dispatch holds; the answer is an Extension.
+func ExtendDispatch(id string, body ExtendRequest) Mutation {
+	return mutation(NewExtendDispatchRequest(nowhere, id, &ExtendDispatchParams{}, body))
+}
+
+// RetryDispatch asks again for work that failed, was cancelled or refused; the answer is the new Dispatch.
+func RetryDispatch(id string, body RetryRequest) Mutation {
+	return mutation(NewRetryDispatchRequest(nowhere, id, &RetryDispatchParams{}, body))
+}
+
 // CompleteDispatch ends a run; the answer is a Dispatch.
 func CompleteDispatch(id string, body CompleteRequest) Mutation {
 	return mutation(NewCompleteDispatchRequest(nowhere, id, &CompleteDispatchParams{}, body))

@@ -30,6 +30,7 @@ var (
 var rules = map[string]rule{
 	"createDispatch": {scopes: operating, roles: []string{"operator", "admin"}, verb: "dispatch work"},
 	"cancelDispatch": {scopes: operating, roles: []string{"operator", "admin"}, verb: "cancel work"},
+	"retryDispatch":  {scopes: operating, roles: []string{"operator", "admin"}, verb: "retry work"},
 	"setBudget":      {scopes: operating, roles: []string{"operator", "admin"}, verb: "set budgets"},
 	"resetBudget":    {scopes: operating, roles: []string{"operator", "admin"}, verb: "reset budgets"},
 	"openProposal":   {scopes: operating, roles: []string{"operator", "board", "admin"}, verb: "open proposals"},
@@ -42,6 +43,7 @@ var rules = map[string]rule{
 	"putIdentity":       {scopes: operating, roles: []string{"admin"}, verb: "change identities"},
 	"claimDispatch":     {scopes: working, roles: []string{"worker", "admin"}, verb: "claim work"},
 	"heartbeatDispatch": {scopes: working, roles: []string{"worker", "admin"}, verb: "report on work"},
+	"extendDispatch":    {scopes: working, roles: []string{"worker", "admin"}, verb: "extend what work holds"},
 	"completeDispatch":  {scopes: working, roles: []string{"worker", "admin"}, verb: "complete work"},
 	"declareAgent":      {scopes: working, roles: []string{"worker", "admin"}, verb: "declare agents"},
 	"retireAgent":       {scopes: operating, roles: []string{"admin"}, verb: "retire agents"},

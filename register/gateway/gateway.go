@@ -42,7 +42,9 @@ type Options struct {
 	UnclaimedAfter time.Duration
 	// Retention is how long events are replayed to readers; 0 takes 30 days. The audit keeps them for good.
 	Retention time.Duration
-	Log       zerolog.Logger
+	// ContextCap is how many tokens of context one session of a run may have; 0 takes 200000.
+	ContextCap int64
+	Log        zerolog.Logger
 }
 
 const (
@@ -86,6 +88,7 @@ func New(ctx context.Context, options Options) (*Gateway, error) {
 	g.store, err = fleet.Open(ctx, options.DatabaseURL, fleet.Options{
 		Tenant: options.Tenant, Host: options.Host, Ladder: options.Ladder, BurstPPM: options.BurstPPM, Changed: g.onChange, Connections: connections,
 		WorkerBound: options.WorkerBound, UnclaimedAfter: options.UnclaimedAfter, Retention: options.Retention,
+		ContextCap: options.ContextCap,
 	})
 	if err != nil {
 		return nil, err

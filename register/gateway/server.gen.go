@@ -68,9 +68,15 @@ type ServerInterface interface {
 	// CompleteDispatch End a run with its outcome and its actual spend; the holds become ledger entries.
 	// (POST /api/fleet/dispatches/{dispatch}/complete)
 	CompleteDispatch(w http.ResponseWriter, r *http.Request, dispatch DispatchID, params CompleteDispatchParams)
+	// ExtendDispatch Raise what a running dispatch holds. The cap may refuse that, pace may not.
+	// (POST /api/fleet/dispatches/{dispatch}/extend)
+	ExtendDispatch(w http.ResponseWriter, r *http.Request, dispatch DispatchID, params ExtendDispatchParams)
 	// HeartbeatDispatch Keep a claim alive; report the spend metered so far and a line of progress.
 	// (POST /api/fleet/dispatches/{dispatch}/heartbeat)
 	HeartbeatDispatch(w http.ResponseWriter, r *http.Request, dispatch DispatchID, params HeartbeatDispatchParams)
+	// RetryDispatch Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
+	// (POST /api/fleet/dispatches/{dispatch}/retry)
+	RetryDispatch(w http.ResponseWriter, r *http.Request, dispatch DispatchID, params RetryDispatchParams)
 	// StreamEvents The fleet's one ordered log as server-sent events, without gaps, from after `Last-Event-ID`.
 	// (GET /api/fleet/events)
 	StreamEvents(w http.ResponseWriter, r *http.Request, params StreamEventsParams)
@@ -1182,6 +1188,79 @@ func (siw *ServerInterfaceWrapper) CompleteDispatch(w http.ResponseWriter, r *ht
 	handler.ServeHTTP(w, r)
 }
 
+// ExtendDispatch operation middleware
+func (siw *ServerInterfaceWrapper) ExtendDispatch(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "dispatch" -------------
+	var dispatch DispatchID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "dispatch", r.PathValue("dispatch"), &dispatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "dispatch", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExtendDispatchParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		err := fmt.Errorf("Header parameter Idempotency-Key is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Idempotency-Key", Err: err})
+		return
+	}
+
+	// ------------- Optional header parameter "Mosaic-Actor" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Mosaic-Actor")]; found {
+		var MosaicActor Actor
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Mosaic-Actor", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Mosaic-Actor", valueList[0], &MosaicActor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Mosaic-Actor", Err: err})
+			return
+		}
+
+		params.MosaicActor = &MosaicActor
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExtendDispatch(w, r, dispatch, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // HeartbeatDispatch operation middleware
 func (siw *ServerInterfaceWrapper) HeartbeatDispatch(w http.ResponseWriter, r *http.Request) {
 
@@ -1246,6 +1325,79 @@ func (siw *ServerInterfaceWrapper) HeartbeatDispatch(w http.ResponseWriter, r *h
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.HeartbeatDispatch(w, r, dispatch, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RetryDispatch operation middleware
+func (siw *ServerInterfaceWrapper) RetryDispatch(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "dispatch" -------------
+	var dispatch DispatchID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "dispatch", r.PathValue("dispatch"), &dispatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "dispatch", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetryDispatchParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		err := fmt.Errorf("Header parameter Idempotency-Key is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Idempotency-Key", Err: err})
+		return
+	}
+
+	// ------------- Optional header parameter "Mosaic-Actor" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Mosaic-Actor")]; found {
+		var MosaicActor Actor
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Mosaic-Actor", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Mosaic-Actor", valueList[0], &MosaicActor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Mosaic-Actor", Err: err})
+			return
+		}
+
+		params.MosaicActor = &MosaicActor
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RetryDispatch(w, r, dispatch, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2581,8 +2733,10 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/fleet/dispatches", wrapper.CreateDispatch)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/dispatches/{dispatch}", wrapper.GetDispatch)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/fleet/dispatches/{dispatch}/cancel", wrapper.CancelDispatch)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/fleet/dispatches/{dispatch}/retry", wrapper.RetryDispatch)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/fleet/claims", wrapper.ClaimDispatch)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/fleet/dispatches/{dispatch}/heartbeat", wrapper.HeartbeatDispatch)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/fleet/dispatches/{dispatch}/extend", wrapper.ExtendDispatch)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/fleet/dispatches/{dispatch}/complete", wrapper.CompleteDispatch)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/budgets", wrapper.ListBudgets)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/fleet/budgets", wrapper.SetBudget)
@@ -3272,6 +3426,47 @@ func (response CompleteDispatchdefaultApplicationProblemPlusJSONResponse) VisitC
 	return err
 }
 
+type ExtendDispatchRequestObject struct {
+	Dispatch DispatchID `json:"dispatch"`
+	Params   ExtendDispatchParams
+	Body     *ExtendDispatchJSONRequestBody
+}
+
+type ExtendDispatchResponseObject interface {
+	VisitExtendDispatchResponse(w http.ResponseWriter) error
+}
+
+type ExtendDispatch200JSONResponse Extension
+
+func (response ExtendDispatch200JSONResponse) VisitExtendDispatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendDispatchdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExtendDispatchdefaultApplicationProblemPlusJSONResponse) VisitExtendDispatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type HeartbeatDispatchRequestObject struct {
 	Dispatch DispatchID `json:"dispatch"`
 	Params   HeartbeatDispatchParams
@@ -3302,6 +3497,47 @@ type HeartbeatDispatchdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response HeartbeatDispatchdefaultApplicationProblemPlusJSONResponse) VisitHeartbeatDispatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDispatchRequestObject struct {
+	Dispatch DispatchID `json:"dispatch"`
+	Params   RetryDispatchParams
+	Body     *RetryDispatchJSONRequestBody
+}
+
+type RetryDispatchResponseObject interface {
+	VisitRetryDispatchResponse(w http.ResponseWriter) error
+}
+
+type RetryDispatch201JSONResponse Dispatch
+
+func (response RetryDispatch201JSONResponse) VisitRetryDispatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryDispatchdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RetryDispatchdefaultApplicationProblemPlusJSONResponse) VisitRetryDispatchResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4220,9 +4456,15 @@ type StrictServerInterface interface {
 	// CompleteDispatch End a run with its outcome and its actual spend; the holds become ledger entries.
 	// (POST /api/fleet/dispatches/{dispatch}/complete)
 	CompleteDispatch(ctx context.Context, request CompleteDispatchRequestObject) (CompleteDispatchResponseObject, error)
+	// ExtendDispatch Raise what a running dispatch holds. The cap may refuse that, pace may not.
+	// (POST /api/fleet/dispatches/{dispatch}/extend)
+	ExtendDispatch(ctx context.Context, request ExtendDispatchRequestObject) (ExtendDispatchResponseObject, error)
 	// HeartbeatDispatch Keep a claim alive; report the spend metered so far and a line of progress.
 	// (POST /api/fleet/dispatches/{dispatch}/heartbeat)
 	HeartbeatDispatch(ctx context.Context, request HeartbeatDispatchRequestObject) (HeartbeatDispatchResponseObject, error)
+	// RetryDispatch Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
+	// (POST /api/fleet/dispatches/{dispatch}/retry)
+	RetryDispatch(ctx context.Context, request RetryDispatchRequestObject) (RetryDispatchResponseObject, error)
 	// StreamEvents The fleet's one ordered log as server-sent events, without gaps, from after `Last-Event-ID`.
 	// (GET /api/fleet/events)
 	StreamEvents(ctx context.Context, request StreamEventsRequestObject) (StreamEventsResponseObject, error)
@@ -4798,6 +5040,40 @@ func (sh *strictHandler) CompleteDispatch(w http.ResponseWriter, r *http.Request
 	}
 }
 
+// ExtendDispatch operation middleware
+func (sh *strictHandler) ExtendDispatch(w http.ResponseWriter, r *http.Request, dispatch DispatchID, params ExtendDispatchParams) {
+	var request ExtendDispatchRequestObject
+
+	request.Dispatch = dispatch
+	request.Params = params
+
+	var body ExtendDispatchJSONRequestBody
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExtendDispatch(ctx, request.(ExtendDispatchRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExtendDispatch")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExtendDispatchResponseObject); ok {
+		if err := validResponse.VisitExtendDispatchResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // HeartbeatDispatch operation middleware
 func (sh *strictHandler) HeartbeatDispatch(w http.ResponseWriter, r *http.Request, dispatch DispatchID, params HeartbeatDispatchParams) {
 	var request HeartbeatDispatchRequestObject
@@ -4825,6 +5101,40 @@ func (sh *strictHandler) HeartbeatDispatch(w http.ResponseWriter, r *http.Reques
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(HeartbeatDispatchResponseObject); ok {
 		if err := validResponse.VisitHeartbeatDispatchResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RetryDispatch operation middleware
+func (sh *strictHandler) RetryDispatch(w http.ResponseWriter, r *http.Request, dispatch DispatchID, params RetryDispatchParams) {
+	var request RetryDispatchRequestObject
+
+	request.Dispatch = dispatch
+	request.Params = params
+
+	var body RetryDispatchJSONRequestBody
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryDispatch(ctx, request.(RetryDispatchRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryDispatch")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RetryDispatchResponseObject); ok {
+		if err := validResponse.VisitRetryDispatchResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -22,6 +22,7 @@ type book struct {
 	undone        map[int64]string   // the state of what waiting work depends on and is not done
 	cancelled     map[int64]struct{} // what this transaction cancelled for a dependency
 	agents        []query.Agent      // the live ones
+	lastDispatch  *int64             // the last number given out; nil while nobody has asked
 }
 
 // mover is the dispatch whose decision last touched a window.

@@ -12,9 +12,10 @@ import (
 
 // Claim is a worker's right to run one dispatch until it expires.
 type Claim struct {
-	ID        string    `json:"id"`
-	ExpiresAt time.Time `json:"expires_at"`
-	Dispatch  Dispatch  `json:"dispatch"`
+	ID         string    `json:"id"`
+	ExpiresAt  time.Time `json:"expires_at"`
+	ContextCap int64     `json:"context_cap"` // tokens one session of the run may have
+	Dispatch   Dispatch  `json:"dispatch"`
 }
 
 // ClaimDispatch gives a worker the oldest ready dispatch of the highest priority for its role that it is declared for; nil when
@@ -104,7 +105,7 @@ func (t *transaction) claim(ctx context.Context, row *query.Dispatch, worker str
 	if err != nil {
 		return nil, err
 	}
-	return &Claim{ID: row.Claim, ExpiresAt: expires, Dispatch: dispatch}, nil
+	return &Claim{ID: row.Claim, ExpiresAt: expires, ContextCap: t.ContextCap, Dispatch: dispatch}, nil
 }
 
 // putAndTell writes a dispatch and an event that shows it.
@@ -125,7 +126,7 @@ type Heartbeat struct {
 	Cancelled bool      `json:"cancelled"`
 }
 
-// Beat is what a living worker reports. Metered is its whole spend so far, nil leaves what it last reported.
+// Beat is what a living worker reports. Metered is its whole spend so far; a unit that is left out stays as it was last reported.
 type Beat struct {
 	Claim    string
 	Metered  []Amount
@@ -172,7 +173,11 @@ func (t *transaction) beat(ctx context.Context, row *query.Dispatch, beat Beat) 
 	expires := t.now.Add(beat.TTL)
 	row.ClaimExpiresAt = &expires
 	if beat.Metered != nil {
-		row.Metered = encode(beat.Metered)
+		before, err := meteredOf(row)
+		if err != nil {
+			return Heartbeat{}, err
+		}
+		row.Metered = encode(grown(before, beat.Metered))
 	}
 	if beat.Progress == "" || beat.Progress == row.Progress {
 		return Heartbeat{ExpiresAt: expires}, t.putDispatch(ctx, row)

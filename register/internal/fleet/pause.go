@@ -136,8 +136,9 @@ func (b *book) reasonFor(row *query.Dispatch, decision *budget.Decision) string 
 	if b.pause != nil {
 		waits = b.pause.text()
 	}
-	if waits == "" || row.Attempt == 0 && row.Deadline != nil && b.now.After(*row.Deadline) {
-		return decision.Reason()
+	late := row.Attempt == 0 && row.Deadline != nil && b.now.After(*row.Deadline)
+	if waits == "" || late {
+		return tooLateToFinish(row, decision, decision.Reason())
 	}
 	decision.Outcome, decision.Holds, decision.Attempts, decision.Start, decision.Missing = budget.Queue, nil, nil, time.Time{}, ""
 	return waits

@@ -148,7 +148,7 @@ func (t *transaction) putDispatch(ctx context.Context, row *query.Dispatch) erro
 		Downgraded: row.Downgraded, Lifted: row.Lifted, Attempts: row.Attempts, WaitsOn: row.WaitsOn, WaitsMicros: row.WaitsMicros,
 		Attempt: row.Attempt, Worker: row.Worker, Claim: row.Claim, ClaimExpiresAt: row.ClaimExpiresAt, Metered: row.Metered,
 		Progress: row.Progress, Actuals: row.Actuals, Unmetered: row.Unmetered, Result: row.Result,
-		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, WorkerHost: row.WorkerHost,
+		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, WorkerHost: row.WorkerHost, Failure: row.Failure,
 		ReadyAt: row.ReadyAt, ReturnedAt: row.ReturnedAt,
 	})
 	if err != nil {

@@ -84,7 +84,10 @@ func (t *transaction) expire(ctx context.Context, b *book, row *query.Dispatch) 
 	if row.Attempt >= row.MaxAttempts {
 		row.State, row.FinishedAt, row.ClaimExpiresAt = StateFailed, &t.now, nil
 		row.Reason = fmt.Sprintf("%s was lost on attempt %d of %d.", row.Worker, row.Attempt, row.MaxAttempts)
-		row.Claim = ""
+		row.Claim, row.Actuals = "", row.Metered
+		if len(metered) == 0 {
+			row.Unmetered = fmt.Sprintf("%s was lost before it had metered anything", row.Worker)
+		}
 		if _, err := t.putAndTell(ctx, row, "dispatch.failed"); err != nil {
 			return err
 		}

@@ -82,7 +82,7 @@ func TestReturnedWorkIsReadyAgainWhenAFittingWorkerJoinsOrBecomesFree(t *testing
 	for how, comes := range map[string]func(*testing.T, *bundle, Claim){
 		"joins":         func(t *testing.T, b *bundle, _ Claim) { b.declare(t, Declaration{Name: "coder-2"}) },
 		"becomes free":  func(t *testing.T, b *bundle, running Claim) { b.complete(t, running, StateDone) },
-		"stops at last": func(t *testing.T, b *bundle, running Claim) { b.cancelled(t, running) },
+		"stops at last": func(t *testing.T, b *bundle, running Claim) { b.stopped(t, running) },
 	} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
@@ -104,12 +104,11 @@ func TestReturnedWorkIsReadyAgainWhenAFittingWorkerJoinsOrBecomesFree(t *testing
 	}
 }
 
-// cancelled stops a run, and lets its worker report.
-func (b *bundle) cancelled(t *testing.T, running Claim) {
+// stopped cancels a run, and lets its worker report.
+func (b *bundle) stopped(t *testing.T, running Claim) {
 	t.Helper()
-	_, err := b.CancelDispatch(t.Context(), b.by("olga"), running.Dispatch.ID, "")
-	require.NoError(t, err)
-	_, err = b.CompleteDispatch(t.Context(), b.by("coder-1"), running.Dispatch.ID, Completion{Claim: running.ID, Outcome: StateFailed, Unmetered: "stopped"})
+	b.cancelled(t, running.Dispatch.ID)
+	_, err := b.CompleteDispatch(t.Context(), b.by("coder-1"), running.Dispatch.ID, Completion{Claim: running.ID, Outcome: StateFailed, Unmetered: "stopped"})
 	require.NoError(t, err)
 }
 

@@ -109,7 +109,7 @@ func (q *Queries) CountUnclaimed(ctx context.Context, arg CountUnclaimedParams) 
 }
 
 const getDispatch = `-- name: GetDispatch :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2
 `
 
 type GetDispatchParams struct {
@@ -166,6 +166,11 @@ func (q *Queries) GetDispatch(ctx context.Context, arg GetDispatchParams) (Dispa
 		&i.WorkerHost,
 		&i.ReadyAt,
 		&i.ReturnedAt,
+		&i.ContextTokens,
+		&i.FinishBy,
+		&i.Expected,
+		&i.RetryOf,
+		&i.Failure,
 	)
 	return i, err
 }
@@ -174,9 +179,10 @@ const insertDispatch = `-- name: InsertDispatch :exec
 INSERT INTO fleet.dispatches (tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact,
     estimate, priority, deadline, origin, created_by, created_at, state, reason, promised_start, model, provider,
     subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker,
-    claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, ready_at)
+    claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on,
+    context_tokens, finish_by, expected, retry_of, ready_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
-    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42)
+    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46)
 `
 
 type InsertDispatchParams struct {
@@ -221,6 +227,10 @@ type InsertDispatchParams struct {
 	StartedAt      *time.Time
 	FinishedAt     *time.Time
 	DependsOn      []int64
+	ContextTokens  int64
+	FinishBy       *time.Time
+	Expected       json.RawMessage
+	RetryOf        *int64
 	ReadyAt        *time.Time
 }
 
@@ -267,9 +277,51 @@ func (q *Queries) InsertDispatch(ctx context.Context, arg InsertDispatchParams) 
 		arg.StartedAt,
 		arg.FinishedAt,
 		arg.DependsOn,
+		arg.ContextTokens,
+		arg.FinishBy,
+		arg.Expected,
+		arg.RetryOf,
 		arg.ReadyAt,
 	)
 	return err
+}
+
+const lastRuns = `-- name: LastRuns :many
+SELECT (extract(epoch FROM finished_at - started_at))::float8 AS seconds FROM fleet.dispatches
+WHERE tenant_id = $1 AND role = $2 AND model = $3 AND state = 'done' AND attempt = 1
+ORDER BY finished_at DESC LIMIT $4
+`
+
+type LastRunsParams struct {
+	TenantID string
+	Role     string
+	Model    string
+	Most     int32
+}
+
+func (q *Queries) LastRuns(ctx context.Context, arg LastRunsParams) ([]float64, error) {
+	rows, err := q.db.Query(ctx, lastRuns,
+		arg.TenantID,
+		arg.Role,
+		arg.Model,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []float64
+	for rows.Next() {
+		var seconds float64
+		if err := rows.Scan(&seconds); err != nil {
+			return nil, err
+		}
+		items = append(items, seconds)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const line = `-- name: Line :many
@@ -314,7 +366,7 @@ func (q *Queries) Line(ctx context.Context, tenantID string) ([]LineRow, error) 
 }
 
 const listDispatches = `-- name: ListDispatches :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
 WHERE tenant_id = $1
   AND (cardinality($2::text[]) = 0 OR state = ANY($2::text[]))
   AND ($3::bigint = 0 OR id < $3::bigint)
@@ -388,6 +440,11 @@ func (q *Queries) ListDispatches(ctx context.Context, arg ListDispatchesParams) 
 			&i.WorkerHost,
 			&i.ReadyAt,
 			&i.ReturnedAt,
+			&i.ContextTokens,
+			&i.FinishBy,
+			&i.Expected,
+			&i.RetryOf,
+			&i.Failure,
 		); err != nil {
 			return nil, err
 		}
@@ -400,7 +457,7 @@ func (q *Queries) ListDispatches(ctx context.Context, arg ListDispatchesParams) 
 }
 
 const lockDependents = `-- name: LockDependents :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'queued' AND cardinality(depends_on) > 0 AND depends_on @> ARRAY[$2::bigint]
 ORDER BY id FOR UPDATE
 `
@@ -465,6 +522,11 @@ func (q *Queries) LockDependents(ctx context.Context, arg LockDependentsParams) 
 			&i.WorkerHost,
 			&i.ReadyAt,
 			&i.ReturnedAt,
+			&i.ContextTokens,
+			&i.FinishBy,
+			&i.Expected,
+			&i.RetryOf,
+			&i.Failure,
 		); err != nil {
 			return nil, err
 		}
@@ -477,7 +539,7 @@ func (q *Queries) LockDependents(ctx context.Context, arg LockDependentsParams) 
 }
 
 const lockDispatch = `-- name: LockDispatch :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2 FOR UPDATE
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2 FOR UPDATE
 `
 
 type LockDispatchParams struct {
@@ -534,12 +596,17 @@ func (q *Queries) LockDispatch(ctx context.Context, arg LockDispatchParams) (Dis
 		&i.WorkerHost,
 		&i.ReadyAt,
 		&i.ReturnedAt,
+		&i.ContextTokens,
+		&i.FinishBy,
+		&i.Expected,
+		&i.RetryOf,
+		&i.Failure,
 	)
 	return i, err
 }
 
 const lockExpired = `-- name: LockExpired :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'running' AND claim_expires_at <= $2::timestamptz
 ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED
 `
@@ -604,6 +671,11 @@ func (q *Queries) LockExpired(ctx context.Context, arg LockExpiredParams) ([]Dis
 			&i.WorkerHost,
 			&i.ReadyAt,
 			&i.ReturnedAt,
+			&i.ContextTokens,
+			&i.FinishBy,
+			&i.Expected,
+			&i.RetryOf,
+			&i.Failure,
 		); err != nil {
 			return nil, err
 		}
@@ -616,7 +688,7 @@ func (q *Queries) LockExpired(ctx context.Context, arg LockExpiredParams) ([]Dis
 }
 
 const lockNextReady = `-- name: LockNextReady :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
 WHERE tenant_id = $1 AND role = $2 AND state = 'ready'
   AND (cardinality($3::text[]) = 0 OR model = ANY($3::text[]))
   AND (cardinality($4::text[]) = 0
@@ -685,12 +757,17 @@ func (q *Queries) LockNextReady(ctx context.Context, arg LockNextReadyParams) (D
 		&i.WorkerHost,
 		&i.ReadyAt,
 		&i.ReturnedAt,
+		&i.ContextTokens,
+		&i.FinishBy,
+		&i.Expected,
+		&i.RetryOf,
+		&i.Failure,
 	)
 	return i, err
 }
 
 const lockReady = `-- name: LockReady :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at FROM fleet.dispatches WHERE tenant_id = $1 AND state = 'ready' ORDER BY id FOR UPDATE
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches WHERE tenant_id = $1 AND state = 'ready' ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, error) {
@@ -748,6 +825,11 @@ func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, e
 			&i.WorkerHost,
 			&i.ReadyAt,
 			&i.ReturnedAt,
+			&i.ContextTokens,
+			&i.FinishBy,
+			&i.Expected,
+			&i.RetryOf,
+			&i.Failure,
 		); err != nil {
 			return nil, err
 		}
@@ -760,7 +842,7 @@ func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, e
 }
 
 const lockReturned = `-- name: LockReturned :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
 WHERE tenant_id = $1 AND role = $2 AND returned_at IS NOT NULL ORDER BY lifted DESC, priority DESC, id FOR UPDATE
 `
 
@@ -824,6 +906,11 @@ func (q *Queries) LockReturned(ctx context.Context, arg LockReturnedParams) ([]D
 			&i.WorkerHost,
 			&i.ReadyAt,
 			&i.ReturnedAt,
+			&i.ContextTokens,
+			&i.FinishBy,
+			&i.Expected,
+			&i.RetryOf,
+			&i.Failure,
 		); err != nil {
 			return nil, err
 		}
@@ -851,7 +938,7 @@ func (q *Queries) LockRunning(ctx context.Context, arg LockRunningParams) error 
 }
 
 const lockUnclaimed = `-- name: LockUnclaimed :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'ready' AND ready_at <= $2::timestamptz
 ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED
 `
@@ -916,6 +1003,11 @@ func (q *Queries) LockUnclaimed(ctx context.Context, arg LockUnclaimedParams) ([
 			&i.WorkerHost,
 			&i.ReadyAt,
 			&i.ReturnedAt,
+			&i.ContextTokens,
+			&i.FinishBy,
+			&i.Expected,
+			&i.RetryOf,
+			&i.Failure,
 		); err != nil {
 			return nil, err
 		}
@@ -928,7 +1020,7 @@ func (q *Queries) LockUnclaimed(ctx context.Context, arg LockUnclaimedParams) ([
 }
 
 const lockWaiting = `-- name: LockWaiting :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'queued' ORDER BY lifted DESC, priority DESC, id FOR UPDATE
 `
 
@@ -987,6 +1079,11 @@ func (q *Queries) LockWaiting(ctx context.Context, tenantID string) ([]Dispatch,
 			&i.WorkerHost,
 			&i.ReadyAt,
 			&i.ReturnedAt,
+			&i.ContextTokens,
+			&i.FinishBy,
+			&i.Expected,
+			&i.RetryOf,
+			&i.Failure,
 		); err != nil {
 			return nil, err
 		}
@@ -1011,7 +1108,7 @@ func (q *Queries) NextPromise(ctx context.Context, tenantID string) (*time.Time,
 }
 
 const nextReady = `-- name: NextReady :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
 WHERE tenant_id = $1 AND role = $2 AND state = 'ready' ORDER BY priority DESC, id LIMIT 1
 `
 
@@ -1069,6 +1166,11 @@ func (q *Queries) NextReady(ctx context.Context, arg NextReadyParams) (Dispatch,
 		&i.WorkerHost,
 		&i.ReadyAt,
 		&i.ReturnedAt,
+		&i.ContextTokens,
+		&i.FinishBy,
+		&i.Expected,
+		&i.RetryOf,
+		&i.Failure,
 	)
 	return i, err
 }
@@ -1113,7 +1215,7 @@ UPDATE fleet.dispatches
 SET host = $3, state = $4, reason = $5, promised_start = $6, model = $7, provider = $8, subscription_id = $9,
     subscription = $10, downgraded = $11, lifted = $12, attempts = $13, waits_on = $14, waits_micros = $15, attempt = $16,
     worker = $17, claim = $18, claim_expires_at = $19, metered = $20, progress = $21, actuals = $22, unmetered = $23,
-    result = $24, started_at = $25, finished_at = $26, worker_host = $27, ready_at = $28, returned_at = $29
+    result = $24, started_at = $25, finished_at = $26, worker_host = $27, failure = $28, ready_at = $29, returned_at = $30
 WHERE tenant_id = $1 AND id = $2
 `
 
@@ -1145,6 +1247,7 @@ type PutDispatchParams struct {
 	StartedAt      *time.Time
 	FinishedAt     *time.Time
 	WorkerHost     string
+	Failure        string
 	ReadyAt        *time.Time
 	ReturnedAt     *time.Time
 }
@@ -1178,10 +1281,46 @@ func (q *Queries) PutDispatch(ctx context.Context, arg PutDispatchParams) error 
 		arg.StartedAt,
 		arg.FinishedAt,
 		arg.WorkerHost,
+		arg.Failure,
 		arg.ReadyAt,
 		arg.ReturnedAt,
 	)
 	return err
+}
+
+const retryOf = `-- name: RetryOf :many
+SELECT id, retry_of FROM fleet.dispatches
+WHERE tenant_id = $1 AND retry_of = ANY($2::bigint[])
+`
+
+type RetryOfParams struct {
+	TenantID   string
+	Dispatches []int64
+}
+
+type RetryOfRow struct {
+	ID      int64
+	RetryOf *int64
+}
+
+func (q *Queries) RetryOf(ctx context.Context, arg RetryOfParams) ([]RetryOfRow, error) {
+	rows, err := q.db.Query(ctx, retryOf, arg.TenantID, arg.Dispatches)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RetryOfRow
+	for rows.Next() {
+		var i RetryOfRow
+		if err := rows.Scan(&i.ID, &i.RetryOf); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const shareDispatches = `-- name: ShareDispatches :many

@@ -91,6 +91,11 @@ type Dispatch struct {
 	WorkerHost     string
 	ReadyAt        *time.Time
 	ReturnedAt     *time.Time
+	ContextTokens  int64
+	FinishBy       *time.Time
+	Expected       json.RawMessage
+	RetryOf        *int64
+	Failure        string
 }
 
 type Event struct {

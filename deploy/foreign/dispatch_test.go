@@ -14,6 +14,7 @@ import (
 )
 
 func TestAnOperatorOnRustCryptoDispatchesAndReadsTheEncryptedReplyInAThread(t *testing.T) {
+	t.Parallel()
 	f := setup(t)
 	f.setBudget(500, time.Now().Add(-time.Hour))
 	f.work()
@@ -32,6 +33,7 @@ func TestAnOperatorOnRustCryptoDispatchesAndReadsTheEncryptedReplyInAThread(t *t
 }
 
 func TestAnEditOfACommandRunsNothing(t *testing.T) {
+	t.Parallel()
 	f := setup(t)
 	f.setBudget(500, time.Now().Add(-time.Hour))
 	message := f.operator.say(f.fleet, "never mind")
@@ -55,6 +57,7 @@ func (f *fleet) readable(reader *person) {
 }
 
 func TestAllTheBotSaysIsReadableFromTheFirstMessageOnAndAfterBothRestart(t *testing.T) {
+	t.Parallel()
 	f := setup(t)
 	f.work()
 	first, _ := f.ask(f.fleet, "!mosaic whoami") // the bot's first message in this room, and this device's first to it

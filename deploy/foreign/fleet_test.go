@@ -3,6 +3,7 @@
 package foreign
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,29 +38,46 @@ type fleet struct {
 	board     id.RoomID
 }
 
+// someone is a person of the fleet at a foreign client, whose device is cross-signed unless it is unsigned.
+type someone struct {
+	system.Person
+	unsigned bool
+}
+
 // setup starts a fleet for an operator and these others, and waits until they are in their rooms.
-func setup(t *testing.T, others ...system.Person) *fleet {
+func setup(t *testing.T, others ...someone) *fleet {
 	t.Helper()
 	f := &fleet{t: t, directory: t.TempDir(), others: map[string]*person{}}
-	f.operator, f.recovery = member(t, "operator")
-	people := []system.Person{operator("operator")}
-	people[0].MatrixID = f.operator.UserID.String()
-	for _, other := range others {
-		f.others[other.Name], _ = member(t, other.Name)
-		other.MatrixID = f.others[other.Name].UserID.String()
-		people = append(people, other)
+	var people []system.Person
+	for i, one := range append([]someone{operator("operator")}, others...) {
+		// A homeserver without intentional mentions, as Dendrite is, has clients sound for their user's display name in any text;
+		// so that is not what the fleet calls its people.
+		at := atForeignClient(t, localtest.Register(t, "our-"+one.Name))
+		one.MatrixID = at.UserID.String()
+		people = append(people, one.Person)
+		recovery := ""
+		if !one.unsigned {
+			recovery = at.crossSign()
+		}
+		if i == 0 {
+			f.operator, f.recovery = at, recovery
+			continue
+		}
+		f.others[one.Name] = at
 	}
 	f.run(people)
 	f.enter(people)
 	return f
 }
 
-func operator(name string) system.Person {
-	return system.Person{Name: name, Kind: register.IdentityRequestKindHuman, Roles: []register.FleetRole{register.FleetRoleOperator}}
+func operator(name string) someone {
+	return someone{Person: system.Person{Name: name, Kind: register.IdentityRequestKindHuman, Roles: []register.FleetRole{register.FleetRoleOperator}}}
 }
 
-func seat(name string) system.Person {
-	return system.Person{Name: name, Kind: register.IdentityRequestKindHuman, Roles: []register.FleetRole{register.FleetRoleBoard}, Seat: strings.ToUpper(name)}
+func seat(name string) someone {
+	return someone{Person: system.Person{
+		Name: name, Kind: register.IdentityRequestKindHuman, Roles: []register.FleetRole{register.FleetRoleBoard}, Seat: strings.ToUpper(name),
+	}}
 }
 
 // run starts the fleet; a failed test shows what its processes logged last.
@@ -108,13 +126,20 @@ func (f *fleet) enter(people []system.Person) {
 	}
 }
 
-// work starts a worker for role coder whose agent spends two credits and says its brief back.
+// everyone is all people at foreign clients, by name.
+func (f *fleet) everyone() map[string]*person {
+	all := maps.Clone(f.others)
+	all["operator"] = f.operator
+	return all
+}
+
+// work starts a worker for role coder whose agent says how far it is, spends two credits and says its brief back.
 func (f *fleet) work() {
 	f.t.Helper()
 	path := filepath.Join(f.directory, "agent.sh")
 	require.NoError(f.t, os.WriteFile(path, []byte(`set -eu
 brief=$(cat)
-echo "read: $brief"
+echo "read: $brief"; sleep 1; echo "thinking about it"; sleep 1
 printf '{"outcome":"done","actuals":[{"unit":"credits","micros":2000000}],"result":{"summary":"did: %s"}}' "$brief" > "$MOSAIC_RESULT_FILE"
 `), 0o600))
 	require.NoError(f.t, f.StartWorker(f.t.Context(), "coder-1", "coder", "/bin/sh", path))

@@ -16,7 +16,7 @@ for (const level of ["log", "debug", "info", "warn", "error", "trace"]) {
     console[level] = (...words) => process.stderr.write(format(...words) + "\n");
 }
 const sdk = await import("matrix-js-sdk");
-const { AllDevicesIsolationMode, EventShieldReason, OnlySignedDevicesIsolationMode, decodeRecoveryKey } = await import(
+const { EventShieldReason, OnlySignedDevicesIsolationMode, decodeRecoveryKey } = await import(
     "matrix-js-sdk/lib/crypto-api/index.js"
 );
 
@@ -24,7 +24,7 @@ let client, folder, recovery, password;
 
 const doing = {
     /** Starts the client: on a new device, or as the one that the folder keeps. */
-    async start({ homeserver, user, folder: place, password: secret, everyDevice }) {
+    async start({ homeserver, user, folder: place, password: secret }) {
         folder = place;
         password = secret;
         await mkdir(folder, { recursive: true });
@@ -33,8 +33,7 @@ const doing = {
         await writeFile(`${folder}/session`, JSON.stringify(session), { mode: 0o600 });
         client = sdk.createClient({ baseUrl: homeserver, ...session, cryptoCallbacks: { getSecretStorageKey, cacheSecretStorageKey } });
         await client.initRustCrypto();
-        // As Element does: what an unsigned device says is not shown, and keys are not given to it.
-        client.getCrypto().setDeviceIsolationMode(everyDevice ? new AllDevicesIsolationMode(false) : new OnlySignedDevicesIsolationMode());
+        await beStrict();
         listen();
         const synced = new Promise((resolve) => client.on("sync", (state) => state === "PREPARED" && resolve()));
         await client.startClient({ initialSyncLimit: 200, lazyLoadMembers: false });
@@ -48,6 +47,7 @@ const doing = {
         await crypto.bootstrapCrossSigning({ setupNewCrossSigning: true, authUploadDeviceSigningKeys: withPassword });
         const key = await crypto.createRecoveryKeyFromPassphrase();
         await crypto.bootstrapSecretStorage({ setupNewSecretStorage: true, createSecretStorageKey: async () => key });
+        await beStrict();
         return key.encodedPrivateKey;
     },
 
@@ -56,6 +56,7 @@ const doing = {
         recovery = decodeRecoveryKey(recoveryKey);
         await client.getCrypto().bootstrapCrossSigning({});
         await client.getCrypto().crossSignDevice(client.getDeviceId());
+        await beStrict();
     },
 
     /** What this client shows of a user's devices. */
@@ -101,6 +102,12 @@ async function logIn(homeserver, user, secret) {
         type: "m.login.password", identifier: { type: "m.id.user", user }, password: secret, initial_device_display_name: "foreign client",
     });
     return { userId: answer.user_id, deviceId: answer.device_id, accessToken: answer.access_token };
+}
+
+/** A signed device is as strict as Element: what unsigned devices say is not shown, and they are given no keys. */
+async function beStrict() {
+    const crypto = client.getCrypto();
+    if (await crypto.isCrossSigningReady()) crypto.setDeviceIsolationMode(new OnlySignedDevicesIsolationMode());
 }
 
 const withPassword = async (upload) => {

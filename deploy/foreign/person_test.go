@@ -58,7 +58,7 @@ type view struct {
 	Notifies, Highlights bool
 }
 
-// atForeignClient opens a client on a new device, not cross-signed, that accepts invitations; it ends with the test.
+// atForeignClient opens a client on a new device that nobody vouches for; it accepts invitations and ends with the test.
 func atForeignClient(t *testing.T, account localtest.Account) *person {
 	t.Helper()
 	p := &person{t: t, account: account, folder: filepath.Join(t.TempDir(), account.Name)}
@@ -66,12 +66,11 @@ func atForeignClient(t *testing.T, account localtest.Account) *person {
 	return p
 }
 
-// member is a new user whose first device is cross-signed, as any current client sees to.
-func member(t *testing.T, name string) (p *person, recoveryKey string) {
-	t.Helper()
-	p = atForeignClient(t, localtest.Register(t, name))
+// crossSign makes the person's cross-signing identity, as a new user's first client does, and gives its recovery key.
+func (p *person) crossSign() (recoveryKey string) {
+	p.t.Helper()
 	p.call("crossSign", nil, &recoveryKey)
-	return p, recoveryKey
+	return recoveryKey
 }
 
 func (p *person) start() {

@@ -35,6 +35,7 @@ func (f *fleet) tally(approve, reject int) register.Proposal {
 }
 
 func TestReactionsOfForeignClientsAreVotesUntilTakenBackAndPassAProposal(t *testing.T) {
+	t.Parallel()
 	f := setup(t, seat("ceo"), seat("cto"), seat("cfo"))
 	f.work()
 	proposal := f.refusedAndProposed()

@@ -79,7 +79,7 @@ func overview(of string, members []*command, roles []register.FleetRole) string 
 	if of != "" {
 		head = "**" + of + "**"
 	}
-	return bullets(head, items...) + "\n\n" + "How one is written: " + say("help "+name)
+	return bullets(head, items...) + "\n\n" + "How one of them is written: " + say("help "+name)
 }
 
 // help is how one command is written.

@@ -121,13 +121,13 @@ func TestEveryCommandIsCarriedOutAndAnswered(t *testing.T) {
 	b.answered(t, operator, `dispatch coder "Add a fourth one" --estimate 100 --deadline +2m`, MoodRefused, "D-4 refused", "Cannot start by",
 		`!mosaic board propose "Run D-4 now" --for D-4`)
 
-	b.answered(t, operator, "status", MoodDone, "Fleet: 0 running, 2 ready and 1 queued", "D-3 queued, starts", "claude ▰")
+	b.answered(t, operator, "status", MoodDone, "Fleet: 2 ready and 1 queued", "D-3 queued, starts", "claude ▰")
 	b.answered(t, operator, "list", MoodDone, "4 dispatches", "D-1 ready on opus · coder: Add a health check")
 	b.answered(t, operator, "list queued", MoodDone, "1 dispatch queued")
 	b.answered(t, operator, "list running", MoodDone, "No dispatch is running.")
 	b.answered(t, operator, "show D-2", MoodDone, "D-2 ready on sonnet, downgraded from opus", "For coder (technical), asked by olga", "Estimate: 10 credits", "> Add a second one")
 	b.answered(t, operator, "budget explain D-3", MoodDone, "D-3 queued", "✗ opus on claude: over pace", "✗ gpt-5.5 on codex: no subscription")
-	b.answered(t, operator, "budget status", MoodDone, "Budget: claude stands on queue", "16 of 500 credits", "1 waiting", "user-entered")
+	b.answered(t, operator, "budget status", MoodDone, "Budget: claude is at step queue", "16 of 500 credits", "1 waiting", "user-entered")
 	b.answered(t, operator, "budget reset --provider claude --reset-at +3h", MoodDone, "claude: 500 credits until", "Before: 500 credits until", "Planned anew: D-3")
 
 	b.answered(t, operator, `board propose "Run D-4 now" --for D-4`, MoodDone, "P-1 is open: Run D-4 now", "If it passes: Lift the pace for D-4", "2 of 3 seats must approve (majority), 2 must vote")

@@ -28,7 +28,7 @@ case "$brief" in
 *"break"*) echo "compiling"; echo "error: cannot find package \"flux/capacitor\" in any of: /usr/lib/go/src, /home/agent/go/src" >&2; exit 3 ;;
 *"slow"*) echo "12 of 80 files read"; sleep 4 ;;
 esac
-printf '{"outcome":"done","actuals":[{"unit":"credits","micros":2800600}],"result":{"summary":"Added GET /health to the collector.\n3 files changed, 41 insertions(+), 2 deletions(-)\nAll 118 tests pass in 12.4 s."}}' > "$MOSAIC_RESULT_FILE"
+printf '%s' '{"outcome":"done","actuals":[{"unit":"credits","micros":2800600}],"result":{"summary":"Added GET /health to the collector.\n3 files changed, 41 insertions(+), 2 deletions(-)\nAll 118 tests pass in 12.4 s."}}' > "$MOSAIC_RESULT_FILE"
 `
 
 // TestATourOfEveryKindOfReplyIsDrawn has the people say everything that gets a reply of its own kind and draws what they see

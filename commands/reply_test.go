@@ -191,7 +191,9 @@ func TestAChangedBudgetIsEchoedWithWhatItWas(t *testing.T) {
 
 func TestTokensAndMessagesAreShownWhole(t *testing.T) {
 	t.Parallel()
-	tokens := window(func(w *register.Window) { w.Unit, w.AllowanceMicros, w.BurstMicros = register.UnitTokens, 57_360_000, 95_000*credit })
+	tokens := window(func(w *register.Window) {
+		w.Unit, w.AllowanceMicros, w.BurstMicros = register.UnitTokens, 57_360_000, 95_000*credit
+	})
 	require.Contains(t, windowLine(tokens, monday, berlin(t)), "allowance now 57 (+95k slack)")
 	require.Contains(t, windowLine(window(func(w *register.Window) { w.AllowanceMicros = 57_360_000 }), monday, berlin(t)), "allowance now 57.36")
 }

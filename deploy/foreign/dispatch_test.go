@@ -13,7 +13,7 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
-func TestAnOperatorOnRustCryptoDispatchesAndReadsTheEncryptedReplyInAThread(t *testing.T) {
+func TestAnOperatorOnRustCryptoDispatchesAndReadsTheReplyInAThreadAndAnEditRunsNothing(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.setBudget(500, time.Now().Add(-time.Hour))
@@ -30,21 +30,16 @@ func TestAnOperatorOnRustCryptoDispatchesAndReadsTheEncryptedReplyInAThread(t *t
 	require.NoError(t, err)
 	require.Equal(t, register.DispatchStateDone, read.State)
 	require.Equal(t, command.String(), read.Origin.Event)
-}
 
-func TestAnEditOfACommandRunsNothing(t *testing.T) {
-	t.Parallel()
-	f := setup(t)
-	f.setBudget(500, time.Now().Add(-time.Hour))
 	message := f.operator.say(f.fleet, "never mind")
 	f.operator.edit(f.fleet, message, `!mosaic dispatch coder "smuggled in by an edit"`)
 	f.operator.sees(client.From(f.bot), client.InThread(message), client.Contains("edit"))
 	list, err := f.API().Dispatches(t.Context(), register.By{}, "", 10)
 	require.NoError(t, err)
-	require.Empty(t, list.Dispatches)
+	require.Len(t, list.Dispatches, 1, "an edit runs nothing")
 }
 
-// readable requires that a person has read all the bot ever said to these commands' rooms, without a warning beside it.
+// readable requires that a person has read all that the bot ever said in their rooms, without a warning beside it.
 func (f *fleet) readable(reader *person) {
 	f.t.Helper()
 	said := f.said(reader)
@@ -56,7 +51,7 @@ func (f *fleet) readable(reader *person) {
 	}
 }
 
-func TestAllTheBotSaysIsReadableFromTheFirstMessageOnAndAfterBothRestart(t *testing.T) {
+func TestAllTheBotSaysIsReadableAndSignedFromTheFirstMessageOnAndAfterBothRestart(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.work()
@@ -64,6 +59,9 @@ func TestAllTheBotSaysIsReadableFromTheFirstMessageOnAndAfterBothRestart(t *test
 	f.setBudget(500, time.Now().Add(-time.Hour))
 	f.ask(f.budget, "!mosaic budget status")
 	f.readable(f.operator)
+	devices := f.operator.devicesOf(f.bot)
+	require.Len(t, devices, 1)
+	require.True(t, devices[0].SignedByOwner, "the bot's device shows as verified by its owner")
 
 	f.Process("bot").Kill9()
 	asked := f.operator.say(f.fleet, `!mosaic dispatch coder "While the bot was away" --estimate 4`)
@@ -87,4 +85,5 @@ func TestAllTheBotSaysIsReadableFromTheFirstMessageOnAndAfterBothRestart(t *test
 	_, reply := f.ask(f.fleet, "!mosaic whoami")
 	require.Equal(t, event.MsgNotice, reply.MsgType)
 	f.readable(f.operator)
+	require.Equal(t, devices, f.operator.devicesOf(f.bot), "a restart is the same device")
 }

@@ -13,22 +13,6 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
-func TestTheBotsDeviceShowsAsSignedByItsOwner(t *testing.T) {
-	t.Parallel()
-	f := setup(t)
-	_, reply := f.ask(f.fleet, "!mosaic whoami")
-	require.Empty(t, f.operator.view(reply.EventID).Shield)
-	devices := f.operator.devicesOf(f.bot)
-	require.Len(t, devices, 1)
-	require.True(t, devices[0].SignedByOwner)
-
-	f.Process("bot").Kill9()
-	require.NoError(t, f.StartBot(t.Context()))
-	_, reply = f.ask(f.fleet, "!mosaic whoami")
-	require.Empty(t, f.operator.view(reply.EventID).Shield)
-	require.Equal(t, devices, f.operator.devicesOf(f.bot), "a restart is the same device")
-}
-
 // locked requires that a device's command was not carried out and that everyone can see so.
 func (f *fleet) locked(device *person, command id.EventID) {
 	f.t.Helper()

@@ -55,7 +55,7 @@ func (g *helpGrammar) request(r *reader) request {
 func Help(words []string, roles []register.FleetRole) string {
 	if len(words) > 0 {
 		if members := group(words[0]); len(members) > 0 {
-			if found, used := find(words); used < 2 || found == nil {
+			if found, used := find(words); found == nil || used < 2 && found.name != words[0] {
 				return overview(words[0], members, roles)
 			}
 		}

@@ -140,7 +140,7 @@ func TestEveryCommandIsCarriedOutAndAnswered(t *testing.T) {
 	b.answered(t, "ben", `vote P-1 approve "it cannot wait"`, MoodDone, "P-1 passed, your vote as cto: approve", "Carried out:")
 	b.answered(t, operator, "board show P-1", MoodDone, "P-1 passed: Run D-4 now", "cto (ben): approve, “it cannot wait”")
 	b.answered(t, operator, "show D-4", MoodDone, "D-4 ready on opus")
-	b.answered(t, operator, "agents", MoodDone, "1 agent", "coder-1 live, idle · heard ", "ago · forge-a · claude-code · claude and claude/team-a up to opus")
+	b.answered(t, operator, "agents", MoodDone, "1 agent", "coder-1 live, idle · heard ", " · forge-a · claude-code · claude and claude/team-a up to opus")
 	b.answered(t, operator, "agents gone", MoodDone, "No agent is there.", "mosaic-matrix work --role coder -- ./agent.sh")
 	b.answered(t, operator, "agents retire coder-1", MoodRefused, "Not done.", "admin")
 	b.answered(t, operator, `dispatch tester "Test it"`, MoodWaiting, "D-5 queued", "Waits for a worker. No live worker for tester is logged in to claude.",

@@ -25,6 +25,7 @@ func (f *fleet) locked(device *person, command id.EventID) {
 func TestACommandFromAnUnverifiedDeviceGetsALockAndRunsOnceTheDeviceIsVerified(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
+	f.work()
 	f.setBudget(500, time.Now().Add(-time.Hour))
 	second := atForeignClient(t, f.operator.account)
 	second.waitUntilJoined(f.fleet, f.bot)

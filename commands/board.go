@@ -179,7 +179,10 @@ func boardSeatsCommand() *command {
 			}
 			items := make([]string, len(list.Seats))
 			for i, seat := range list.Seats {
-				items[i] = fmt.Sprintf("**%s** %s · looks at %s", escape(seat.Seat), escape(seat.Identity), escape(seat.Lens))
+				items[i] = fmt.Sprintf("**%s** %s", escape(seat.Seat), escape(seat.Identity))
+				if seat.Lens != "" {
+					items[i] += " · looks at " + escape(seat.Lens)
+				}
 			}
 			return Reply{Data: list, Mood: MoodDone, Markdown: bullets("**"+count(len(items), "seat", "seats")+"**", items...)}, nil
 		},

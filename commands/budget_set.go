@@ -26,7 +26,7 @@ func budgetSetCommand() *command {
 			if err != nil {
 				return Reply{}, err
 			}
-			return Reply{Data: change, Mood: MoodDone, Markdown: changeText(change, s.zone)}, nil
+			return Reply{Data: change, Mood: MoodDone, Markdown: changeText(change, ", since no --since was given", s.zone)}, nil
 		},
 	}
 }
@@ -71,7 +71,7 @@ func budgetResetCommand() *command {
 			if err != nil {
 				return Reply{}, err
 			}
-			return Reply{Data: change, Mood: MoodDone, Markdown: changeText(change, s.zone)}, nil
+			return Reply{Data: change, Mood: MoodDone, Markdown: changeText(change, "", s.zone)}, nil
 		},
 	}
 }
@@ -94,12 +94,12 @@ func (g *budgetResetGrammar) request(r *reader) request {
 	}))}
 }
 
-// changeText echoes a window as it is now and as it was.
-func changeText(change register.BudgetChange, zone *time.Location) string {
+// changeText echoes a window as it is now and as it was; why says why it begins now, where it does and was not told to.
+func changeText(change register.BudgetChange, why string, zone *time.Location) string {
 	w := change.After
 	lines := []string{
 		fmt.Sprintf("**%s: %s until %s**", windowOf(w), amount(w.LimitMicros, w.Unit), ahead(w.ResetAt, change.Now, zone)),
-		began(change, zone),
+		began(change, why, zone),
 		fmt.Sprintf("Allowance now: %s of %s · step %s", allowance(w), amount(w.LimitMicros-w.FloorMicros, w.Unit), w.Step),
 	}
 	if w.FloorMicros > 0 {
@@ -114,11 +114,14 @@ func changeText(change register.BudgetChange, zone *time.Location) string {
 	return paragraph(lines...)
 }
 
-func began(change register.BudgetChange, zone *time.Location) string {
+func began(change register.BudgetChange, why string, zone *time.Location) string {
 	w := change.After
 	used := amount(w.UsedMicros, w.Unit) + " used"
+	if w.ReservedMicros > 0 {
+		used = amount(w.UsedMicros-w.ReservedMicros, w.Unit) + " used and " + amount(w.ReservedMicros, w.Unit) + " reserved"
+	}
 	if change.BeganNow {
-		return fmt.Sprintf("It starts now with %s, since no --since was given; spending is spread evenly from here to the reset.", used)
+		return fmt.Sprintf("It starts now with %s%s; spending is spread evenly from here to the reset.", used, why)
 	}
 	return fmt.Sprintf("Since %s, %s; spending is spread evenly up to the reset.", instant(w.Since, change.Now, zone), used)
 }

@@ -176,9 +176,18 @@ func resultLine(d register.Dispatch) string {
 		lines = append(lines, "Result: "+escape(cut(oneLine(d.Result.Summary), 600)))
 	}
 	if d.Result.Reference != "" {
-		lines = append(lines, "Whole result: "+escape(cut(d.Result.Reference, 300)))
+		lines = append(lines, wholeResult(d))
 	}
 	return paragraph(lines...)
+}
+
+// wholeResult says where the result lies; a path is one of the worker's machine.
+func wholeResult(d register.Dispatch) string {
+	where := "Whole result: "
+	if strings.HasPrefix(d.Result.Reference, "/") && d.Worker != "" {
+		where = "Whole result, on the machine of " + escape(d.Worker) + ": "
+	}
+	return where + escape(cut(d.Result.Reference, 300))
 }
 
 func cancelCommand() *command {

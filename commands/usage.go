@@ -32,14 +32,26 @@ func (e *UsageError) Error() string {
 
 // Markdown is the same for a room; nothing a person typed becomes markup.
 func (e *UsageError) Markdown() string {
-	lines := []string{escape(e.sentence())}
-	if e.Usage != "" {
-		lines = append(lines, "Usage: "+say(e.Usage))
-	}
+	example := ""
 	if e.Example != "" {
-		lines = append(lines, "Example: "+say(e.Example))
+		example = "Example: " + say(e.Example)
 	}
-	return paragraph(lines...)
+	return paragraph(escape(e.sentence()), e.shortUsage(), example)
+}
+
+// phone is about how many characters of code two lines of a phone hold.
+const phone = 80
+
+// shortUsage is the usage line; one that would fill a phone's screen says where it is shown.
+func (e *UsageError) shortUsage() string {
+	found, _ := find(strings.Fields(e.Usage))
+	switch {
+	case e.Usage == "":
+		return ""
+	case len(prefix+e.Usage) > phone && found != nil:
+		return "How it is written: " + say("help "+found.name)
+	}
+	return "Usage: " + say(e.Usage)
 }
 
 func (e *UsageError) sentence() string {

@@ -50,7 +50,7 @@ func (g *voteGrammar) request(r *reader) request {
 	verdict := r.choice("The verdict", typed, "approve", "reject", "conditional", "abstain")
 	reason := r.text("The reason", g.Reason, 2000)
 	if verdict == "conditional" && strings.TrimSpace(reason) == "" {
-		r.refuse(problemf("A conditional vote needs its condition as a reason."))
+		r.refuse(problemf("A conditional vote needs its condition as a reason, such as conditional \"after the freeze\"."))
 	}
 	seat := anySeat
 	if g.Seat != "" {

@@ -74,7 +74,7 @@ func TestWhatOnlyLacksAWorkerWaitsInNoLineAndSaysWhichOne(t *testing.T) {
 	decision.Apply(fleet)
 	require.Empty(t, fleet.Subscriptions[0].Windows[0].Line)
 	require.Zero(t, fleet.Subscriptions[0].Windows[0].Reserved)
-	require.Equal(t, "credits", decision.Attempts[0].Need.Unit, "what it needs is known all the same")
+	require.Equal(t, "credits", decision.Attempts[0].Unit(), "what it needs is known all the same")
 
 	late := decide(t, request, fleet, start.Add(time.Minute+time.Second))
 	require.Equal(t, Refuse, late.Outcome)

@@ -17,14 +17,6 @@ type Window struct {
 	// ID is the caller's own; the rules only hand it back.
 	ID   int64
 	Name string
-	Unit string
-
-	Scope    Scope  // whose work it meters; zero means all work of its subscription
-	Provider string // of a shared window that meters one provider only; empty means every provider
-	Model    string // of a window that meters one model only; empty means every model
-
-	Source  Source
-	Checked time.Time // when a provider last reported it; see Meter
 
 	Limit     int64
 	Floor     int64 // kept back: nothing is admitted into it
@@ -35,13 +27,22 @@ type Window struct {
 	BurstPPM  int64 // the slack b as a share of the capacity, in parts per million
 	Extra     int64 // slack that overrides add for this epoch; see Grant
 
-	Since      time.Time // zero while a rolling window is not open
-	Reset      time.Time
-	Recurrence Recurrence
-	Spread     *Spread // the working hours of this epoch; nil spreads evenly over all hours
+	Since  time.Time // zero while a rolling window is not open
+	Reset  time.Time
+	Spread *Spread // the working hours of this epoch; nil spreads evenly over all hours
+
+	Source  Source
+	Checked time.Time // when a provider last reported it; see Meter
+
+	Unit     string
+	Scope    Scope  // whose work it meters; zero means all work of its subscription
+	Provider string // of a shared window that meters one provider only; empty means every provider
+	Model    string // of a window that meters one model only; empty means every model
 
 	// Line is the work that waits on this window, in line order (see Waiting).
 	Line []Waiting
+
+	Recurrence Recurrence
 }
 
 // Capacity is L' = Limit - Floor, never below zero.

@@ -128,8 +128,8 @@ func refuseInput(err error, decision *budget.Decision) error {
 	if mismatched := decision.Mismatched(); mismatched != nil {
 		return &Error{
 			Code: CodeUnitMismatch, Field: "estimate", Detail: mismatched.Reason(),
-			Example:  fmt.Sprintf(`[{"unit": %q, "micros": 4000000}]`, mismatched.Need.Unit),
-			NextStep: fmt.Sprintf("Give the estimate in %s.", mismatched.Need.Unit),
+			Example:  fmt.Sprintf(`[{"unit": %q, "micros": 4000000}]`, mismatched.Unit()),
+			NextStep: fmt.Sprintf("Give the estimate in %s.", mismatched.Unit()),
 		}
 	}
 	return nil
@@ -139,7 +139,7 @@ func refuseInput(err error, decision *budget.Decision) error {
 func withUnits(estimate []Amount, decision *budget.Decision) []Amount {
 	met := ""
 	for i := range decision.Attempts {
-		if unit := decision.Attempts[i].Need.Unit; met == "" && unit != "" {
+		if unit := decision.Attempts[i].Unit(); met == "" && unit != "" {
 			met = unit
 		}
 	}

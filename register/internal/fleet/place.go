@@ -151,11 +151,11 @@ func attemptsOf(decision *budget.Decision) []RoutingAttempt {
 	for i := range decision.Attempts {
 		attempt := &decision.Attempts[i]
 		shown := RoutingAttempt{
-			Model: attempt.Tier.Model, Provider: attempt.Tier.Provider, Subscription: attempt.Subscription,
-			Verdict: string(attempt.Verdict), Reason: attempt.Reason(), EarliestStart: attempt.Start,
+			Model: attempt.Tier.Model, Provider: attempt.Tier.Provider, Subscription: attempt.Subscription(),
+			Verdict: string(attempt.Verdict), Reason: attempt.Reason(), EarliestStart: attempt.Start(),
 		}
-		if attempt.Need.Unit != "" && attempt.Verdict != budget.UnitMismatch {
-			shown.Estimate = &Amount{Unit: attempt.Need.Unit, Micros: attempt.Need.Micros}
+		if attempt.Unit() != "" && attempt.Verdict != budget.UnitMismatch {
+			shown.Estimate = &Amount{Unit: attempt.Unit(), Micros: attempt.Need}
 		}
 		attempts = append(attempts, shown)
 	}

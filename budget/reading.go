@@ -67,7 +67,7 @@ func (r Watch) Believe(reading Reading, limit int64) (Belief, Watch) {
 		}
 		epoch = Epoch{Since: reading.Reset.Add(-length), Reset: reading.Reset}
 	}
-	begins := !SameEpoch(epoch, r.Epoch)
+	begins := !SameEpoch(epoch, r.Epoch) || falls(r.Used, reading.Used, limit)
 	if begins && (r.Epoch.Reset.IsZero() || !reading.At.Before(r.Epoch.Reset) || reading.Redeemed) {
 		return NewEpoch, Watch{Epoch: epoch, Used: reading.Used}
 	}
@@ -75,7 +75,7 @@ func (r Watch) Believe(reading Reading, limit int64) (Belief, Watch) {
 		return SameReading, Watch{Epoch: r.Epoch, Used: reading.Used}
 	}
 	if !r.Doubted.At.IsZero() && r.Doubted.At.Before(reading.At) && r.Doubted.agrees(reading, limit) {
-		if begins || reading.Used < r.Used {
+		if begins {
 			return NewEpoch, Watch{Epoch: epoch, Used: reading.Used}
 		}
 		return SameReading, Watch{Epoch: r.Epoch, Used: reading.Used}
@@ -84,13 +84,14 @@ func (r Watch) Believe(reading Reading, limit int64) (Belief, Watch) {
 	return Doubtful, r
 }
 
-// leaps says whether use moves as it hardly can within an epoch: down by more than what a provider rounds, or up by half the limit.
-func leaps(from, to, limit int64) bool {
-	return to < from-limit/100 || to-from > limit/2
-}
+// falls and leaps say whether use moves as it hardly can within an epoch: down by more than what a provider rounds, or up by half
+// the limit.
+func falls(from, to, limit int64) bool { return to < from-limit/100 }
+
+func leaps(from, to, limit int64) bool { return to-from > limit/2 }
 
 func (r Reading) agrees(second Reading, limit int64) bool {
-	if r.Reset.IsZero() != second.Reset.IsZero() || leaps(r.Used, second.Used, limit) {
+	if r.Reset.IsZero() != second.Reset.IsZero() || falls(r.Used, second.Used, limit) || leaps(r.Used, second.Used, limit) {
 		return false
 	}
 	return r.Reset.Sub(second.Reset).Abs() < 5*time.Minute && r.Every == second.Every

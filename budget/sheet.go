@@ -48,24 +48,21 @@ func (s *sheet) estimate() {
 	}
 }
 
-// needOf is the tier's own estimate in the unit, or else that of another tier scaled by their costs, rounded up.
+// needOf is the tier's own estimate in the unit, or else that of another tier, the requested one first, scaled by their costs
+// and rounded up.
 func (s *sheet) needOf(tier *Tier, unit string) need {
 	var from *Estimate
-	cost := int64(0)
+	cost := s.tiers[0].Cost
 	for i := range s.request.Estimates {
 		estimate := &s.request.Estimates[i]
-		if estimate.Unit != unit {
-			continue
-		}
-		model := estimate.Model
-		if model == "" {
-			model = s.tiers[0].Model
-		}
-		if model == tier.Model {
+		switch {
+		case estimate.Unit != unit:
+		case estimate.Model == tier.Model:
 			return need{mean: estimate.Mean, upper: max(estimate.Mean, estimate.Upper)}
-		}
-		if from == nil || estimate.Model == "" {
-			from, cost = estimate, s.cost(model)
+		case estimate.Model == "":
+			from, cost = estimate, s.tiers[0].Cost
+		case from == nil:
+			from, cost = estimate, s.cost(estimate.Model)
 		}
 	}
 	mean := scaleUp(from.Mean, tier.Cost, cost)

@@ -58,15 +58,15 @@ func (s *sheet) needOf(tier *Tier, unit string) need {
 		switch {
 		case estimate.Unit != unit:
 		case estimate.Model == tier.Model:
-			return need{mean: estimate.Mean, upper: max(estimate.Mean, estimate.Upper)}
+			return need{mean: max(0, estimate.Mean), upper: max(0, estimate.Mean, estimate.Upper)}
 		case estimate.Model == "":
 			from, cost = estimate, s.tiers[0].Cost
 		case from == nil:
 			from, cost = estimate, s.cost(estimate.Model)
 		}
 	}
-	mean := scaleUp(from.Mean, tier.Cost, cost)
-	return need{mean: mean, upper: max(mean, scaleUp(from.Upper, tier.Cost, cost))}
+	mean := scaleUp(max(0, from.Mean), tier.Cost, cost)
+	return need{mean: mean, upper: max(mean, scaleUp(max(0, from.Upper), tier.Cost, cost))}
 }
 
 func (s *sheet) cost(model string) int64 {

@@ -428,11 +428,15 @@ const (
 	RoutingAttemptVerdictLapsed         RoutingAttemptVerdict = "lapsed"
 	RoutingAttemptVerdictLineAhead      RoutingAttemptVerdict = "line-ahead"
 	RoutingAttemptVerdictNoSubscription RoutingAttemptVerdict = "no-subscription"
+	RoutingAttemptVerdictNoWorker       RoutingAttemptVerdict = "no-worker"
 	RoutingAttemptVerdictNotAllowed     RoutingAttemptVerdict = "not-allowed"
+	RoutingAttemptVerdictOverBurst      RoutingAttemptVerdict = "over-burst"
 	RoutingAttemptVerdictOverCap        RoutingAttemptVerdict = "over-cap"
 	RoutingAttemptVerdictOverPace       RoutingAttemptVerdict = "over-pace"
+	RoutingAttemptVerdictPassedOver     RoutingAttemptVerdict = "passed-over"
 	RoutingAttemptVerdictSavesNothing   RoutingAttemptVerdict = "saves-nothing"
 	RoutingAttemptVerdictUnitMismatch   RoutingAttemptVerdict = "unit-mismatch"
+	RoutingAttemptVerdictUnknownMeter   RoutingAttemptVerdict = "unknown-meter"
 )
 
 // Valid indicates whether the value is a known member of the RoutingAttemptVerdict enum.
@@ -446,15 +450,23 @@ func (e RoutingAttemptVerdict) Valid() bool {
 		return true
 	case RoutingAttemptVerdictNoSubscription:
 		return true
+	case RoutingAttemptVerdictNoWorker:
+		return true
 	case RoutingAttemptVerdictNotAllowed:
+		return true
+	case RoutingAttemptVerdictOverBurst:
 		return true
 	case RoutingAttemptVerdictOverCap:
 		return true
 	case RoutingAttemptVerdictOverPace:
 		return true
+	case RoutingAttemptVerdictPassedOver:
+		return true
 	case RoutingAttemptVerdictSavesNothing:
 		return true
 	case RoutingAttemptVerdictUnitMismatch:
+		return true
+	case RoutingAttemptVerdictUnknownMeter:
 		return true
 	default:
 		return false

@@ -29,7 +29,7 @@ func (f *figure) burst() int64 {
 	return max(f.slack, scale(left, 2*span, f.length-begun))
 }
 
-// bursts says whether the need is too much within h. Work that is larger than the burst by itself starts alone: nothing splits it.
+// bursts says whether the need is too much within h. What is larger than the burst by itself starts alone.
 func (f *figure) bursts(mean int64) bool {
 	return f.recent > 0 && add(f.recent, mean) > f.most
 }

@@ -43,7 +43,9 @@ func (w *Worker) serves(ladder Ladder, model, provider, name string) bool {
 
 func (w *Worker) loggedIn(provider, name string) bool {
 	for _, label := range w.Subscriptions {
-		if rest, ok := strings.CutPrefix(label, provider); ok && (rest == "" && (name == "" || name == provider) || rest != "" && rest[0] == '/' && rest[1:] == name) {
+		rest, ok := strings.CutPrefix(label, provider)
+		own, named := strings.CutPrefix(rest, "/")
+		if ok && (rest == "" && (name == "" || name == provider) || named && own == name) {
 			return true
 		}
 	}

@@ -172,8 +172,10 @@ func (r *Request) lowest(allowed Ladder) int {
 }
 
 func (d *Decision) attempt(tier *Tier) *Attempt {
-	d.Attempts = append(d.Attempts, Attempt{Tier: tier, start: never, request: &d.request, requested: &d.sheet.tiers[0]})
-	return &d.Attempts[len(d.Attempts)-1]
+	d.Attempts = append(d.Attempts, Attempt{})
+	attempt := &d.Attempts[len(d.Attempts)-1]
+	attempt.Tier, attempt.start, attempt.request, attempt.requested = tier, never, &d.request, &d.sheet.tiers[0]
+	return attempt
 }
 
 // climb tries one tier on every subscription of its provider and says whether the request is admitted there.

@@ -2,49 +2,48 @@ package budget
 
 import (
 	"math/bits"
+	"slices"
 	"time"
 )
 
 // figure is a window worked out for one instant, but for what depends on the request. It is kept as long as nothing of the
 // window and of the time has changed, which is compared each time: working it out costs several divisions.
 type figure struct {
-	of     facts
-	window *Window
-	shared bool
+	window  *Window
+	covered bool // it covers the request
+	narrow  bool // but only on some tiers
+	shared  bool
+	lapsed  bool
+	closed  bool
+	meter   Meter
+	unit    int   // in sheet.units; -1 for none of them
+	left    int64 // L' - C - R90
+	room    int64 // a(t) + b + extra - C - Rmean
+	half    int64 // what is kept of b for a tier that saves
+	recent  int64 // 0 if bursts are not limited
+	ahead   queue
+	length  int64
+	reset   int64
+	sure    float64 // L' - C - Rmean - z sigma
+	weight  float64 // D / (L' (T - t)): headroom is (sure - q) x weight; 0 when no time is left
 
-	lapsed   bool
-	closed   bool
-	meter    Meter
 	capacity int64
-	left     int64 // L' - C - R90
 	expected int64 // C + Rmean
 	slack    int64 // b
-	half     int64 // what is kept of it for a tier that saves
-	room     int64 // a(t) + b + extra - C - Rmean
-	recent   int64 // 0 if bursts are not limited
 	most     int64 // what may be recent
 	elapsed  int64
-	length   int64
 	since    int64
-	reset    int64
-	sure     float64 // L' - C - Rmean - z sigma
-	weight   float64 // D / (L' (T - t)): headroom is (sure - q) x weight; 0 when no time is left
-
-	// Of the request.
-	covered bool
-	narrow  bool    // it covers only some tiers
-	share   [2]need // without an estimate: of the requested tier, and of the one in hand
-	unit    int     // in sheet.units; -1 for none of them
-	ahead   queue
+	of       facts
+	share    [2]need // without an estimate: of the requested tier, and of the one in hand
 }
 
 // facts is all of a window that its figure depends on.
 type facts struct {
 	limit, floor, committed, reserved, margin, recent, burst, extra int64
-	since, reset, checked                                           time.Time
-	spread                                                          *Spread
 	kind                                                            Kind
 	source                                                          Source
+	spread                                                          *Spread
+	since, reset, checked                                           time.Time
 }
 
 // survey brings the figures of all windows up to date and finds out which cover the request.
@@ -60,34 +59,34 @@ func (f *Fleet) survey(s *sheet) {
 		clear(f.figures)
 		f.workedAt, f.workedBursts = s.now, f.LimitBursts
 	}
-	next := f.surveyOf(s, f.Shared, 0, true)
+	sameUnits := slices.Equal(f.units, s.units)
+	f.units = append(f.units[:0], s.units...)
+	next := f.surveyOf(s, f.Shared, 0, true, sameUnits)
 	f.begin[0] = next
 	for i := range f.Subscriptions {
-		next = f.surveyOf(s, f.Subscriptions[i].Windows, next, false)
+		next = f.surveyOf(s, f.Subscriptions[i].Windows, next, false, sameUnits)
 		f.begin[i+1] = next
 	}
 }
 
-func (f *Fleet) surveyOf(s *sheet, windows []Window, next int, shared bool) int {
+func (f *Fleet) surveyOf(s *sheet, windows []Window, next int, shared, sameUnits bool) int {
 	for i := range windows {
 		window, figure := &windows[i], &f.figures[next]
 		next++
 		if figure.window != window || !figure.of.still(window) {
 			figure.workOut(window, s.now, f.LimitBursts, shared)
+			figure.unit = s.unit(window.Unit)
+		} else if !sameUnits {
+			figure.unit = s.unit(window.Unit)
 		}
 		figure.covered = window.Scope.Kind == OfSubscription || window.Scope.Covers(s.request)
 		if !figure.covered {
 			continue
 		}
 		figure.narrow = window.Model != "" || window.Provider != ""
-		figure.unit = -1
-		if len(s.units) > 0 {
-			figure.unit = s.unit(window.Unit)
-		}
-		figure.ahead.count = 0
 		if len(window.Line) > 0 && !s.request.Lifted {
 			figure.ahead = window.ahead(&s.request.Place)
-		} else if figure.ahead.mean != 0 {
+		} else if figure.ahead.count > 0 {
 			figure.ahead = queue{}
 		}
 	}
@@ -105,7 +104,8 @@ func (f *Fleet) shared() []figure { return f.figures[:f.begin[0]] }
 func (k *facts) still(w *Window) bool {
 	changed := (k.limit ^ w.Limit) | (k.floor ^ w.Floor) | (k.committed ^ w.Committed) | (k.reserved ^ w.Reserved) |
 		(k.margin ^ w.Margin) | (k.recent ^ w.Recent) | (k.burst ^ w.BurstPPM) | (k.extra ^ w.Extra)
-	return changed == 0 && k.kind == w.Recurrence.Kind && k.since == w.Since && k.reset == w.Reset && k.checked == w.Checked && k.spread == w.Spread && k.source == w.Source
+	return changed == 0 && k.kind == w.Recurrence.Kind && k.source == w.Source && k.spread == w.Spread &&
+		k.since == w.Since && k.reset == w.Reset && k.checked == w.Checked
 }
 
 func (f *figure) workOut(w *Window, now int64, bursts, shared bool) {
@@ -138,7 +138,8 @@ func (f *figure) workOut(w *Window, now int64, bursts, shared bool) {
 
 // covers says whether work on the tier draws on the window.
 func (f *figure) covers(tier *Tier) bool {
-	return f.covered && (f.window.Model == "" || f.window.Model == tier.Model) && (f.window.Provider == "" || f.window.Provider == tier.Provider)
+	model, provider := f.window.Model, f.window.Provider
+	return f.covered && (model == "" || model == tier.Model) && (provider == "" || provider == tier.Provider)
 }
 
 // later is the later of an instant and when even spread has reached a use, if that is within the epoch. It divides only if it

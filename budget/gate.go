@@ -22,7 +22,7 @@ var verdictOf = [...]Verdict{NoSubscription, Admitted, OverPace, OverBurst, Line
 // otherwise the one that shuts the gate most firmly speaks.
 type gate struct {
 	tier     int
-	needs    []need // of the tier, per unit
+	first    int // of its needs
 	ruling   ruling
 	known    bool // a window of its own is known
 	covered  bool // a window of its own covers the tier
@@ -41,10 +41,12 @@ type gate struct {
 func (d *Decision) judge(t, subscription int) {
 	s := &d.sheet
 	tier, on := &s.tiers[t], &s.fleet.Subscriptions[subscription]
-	g := gate{tier: t, start: s.now, headroom: maxHeadroom, needs: s.needs[t*len(s.units):]}
+	g := gate{tier: t, start: s.now, headroom: maxHeadroom, first: t * len(s.units)}
 	g.saves = t == 0 || tier.Provider != s.tiers[0].Provider || s.request.Crew != nil && !s.served(0, on)
 	g.hear(s, tier, s.fleet.of(subscription))
-	g.hear(s, tier, s.fleet.shared())
+	if shared := s.fleet.shared(); len(shared) > 0 {
+		g.hear(s, tier, shared)
+	}
 	attempt := d.attempt(tier)
 	attempt.tier, attempt.on = t, on
 	g.conclude(attempt, s)
@@ -55,7 +57,8 @@ func (d *Decision) judge(t, subscription int) {
 
 // man takes an attempt out of choice that no worker of the crew can run. What no worker would help stays what it is.
 func (d *Decision) man(a *Attempt) {
-	if a.Verdict == UnitMismatch || a.never || d.request.Crew.serves(d.sheet.fleet.Ladder, a.Tier.Model, a.Tier.Provider, a.Subscription()) {
+	ladder := d.sheet.fleet.Ladder
+	if a.Verdict == UnitMismatch || a.never || d.request.Crew.serves(ladder, a.Tier.Model, a.Tier.Provider, a.Subscription()) {
 		return
 	}
 	a.Verdict, a.canary, a.start = NoWorker, false, never
@@ -107,7 +110,7 @@ func (g *gate) hear(s *sheet, tier *Tier, figures []figure) {
 // needOf is what the tier takes from a window; nil when the estimates speak of other units only.
 func (g *gate) needOf(s *sheet, f *figure) *need {
 	if f.unit >= 0 {
-		return &g.needs[f.unit]
+		return &s.needs[g.first+f.unit]
 	}
 	return s.need(g.tier, f)
 }

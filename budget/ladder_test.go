@@ -16,7 +16,8 @@ func TestEstimatesArePerTierAndUnit(t *testing.T) {
 	fleet.Subscriptions[0].Windows = append(fleet.Subscriptions[0].Windows, tokens)
 	request := ask(1, 0)
 	request.Estimates = []Estimate{
-		{Unit: "credits", Mean: 10 * Micro}, {Model: "sonnet", Unit: "credits", Mean: 4 * Micro, Upper: 7 * Micro},
+		{Unit: "credits", Mean: 10 * Micro},
+		{Model: "sonnet", Unit: "credits", Mean: 4 * Micro, Upper: 7 * Micro},
 		{Model: "haiku", Unit: "tokens", Mean: 2 * Micro},
 	}
 	holds := func(model string) []Hold {

@@ -14,8 +14,15 @@ func TestTheFirstNoticeOfALevelIsPostedAndLaterOnesEditIt(t *testing.T) {
 		step Step
 		post bool
 	}{
-		{StepNormal, false}, {StepDowngrade, true}, {StepNormal, false}, {StepDowngrade, false}, {StepQueue, true}, {StepDowngrade, false},
-		{StepRefuse, true}, {StepQueue, false}, {StepRefuse, false},
+		{StepNormal, false},
+		{StepDowngrade, true},
+		{StepNormal, false},
+		{StepDowngrade, false},
+		{StepQueue, true},
+		{StepDowngrade, false},
+		{StepRefuse, true},
+		{StepQueue, false},
+		{StepRefuse, false},
 	} {
 		require.Equal(t, c.post, posted.Announce(c.step), c.step)
 	}

@@ -83,7 +83,10 @@ func TestAnOverrideThatLiftsNothingSaysSo(t *testing.T) {
 	t.Parallel()
 	w := credits(1)
 	for _, o := range []Override{
-		{Lifts: LiftPace, Micros: 0, Cycles: 1}, {Lifts: LiftPace, Micros: -1, Cycles: 1}, {Lifts: LiftPace, Micros: 1}, {Lifts: "all", Micros: 1, Cycles: 1},
+		{Lifts: LiftPace, Micros: 0, Cycles: 1},
+		{Lifts: LiftPace, Micros: -1, Cycles: 1},
+		{Lifts: LiftPace, Micros: 1},
+		{Lifts: "all", Micros: 1, Cycles: 1},
 		{Lifts: LiftFloor, Micros: 1, Cycles: 1},
 	} {
 		require.Error(t, w.Grant(o, start), "%+v", o)

@@ -72,7 +72,11 @@ func plotOf(used string) string {
 		x, y         int
 		colour, text string
 	}{
-		{60, 30, "#555", "L'"}, {52, 276, "#555", "t0"}, {655, 276, "#555", "T"}, {500, 130, "#2a7", "a(t)"}, {440, 90, "#c80", "a(t) + b"},
+		{60, 30, "#555", "L'"},
+		{52, 276, "#555", "t0"},
+		{655, 276, "#555", "T"},
+		{500, 130, "#2a7", "a(t)"},
+		{440, 90, "#c80", "a(t) + b"},
 		{330, 235, "#06c", "used: at most twice the even rate until it meets a(t) + b"},
 	} {
 		fmt.Fprintf(&b, `<text x="%d" y="%d" fill="%s">%s</text>`+"\n", label.x, label.y, label.colour, label.text)

@@ -68,6 +68,7 @@ type Fleet struct {
 	begin        []int    // where the figures of each subscription begin, and where the last ones end
 	workedAt     int64
 	workedBursts bool
+	units        []string // that the last request's estimates spoke of
 }
 
 // Hold is what one window reserves for an admitted or waiting dispatch.

@@ -52,7 +52,8 @@ func (d *Decision) route(first int) int {
 	if best < 0 {
 		return -1
 	}
-	if stays >= 0 && !d.Attempts[best].canary && d.sheet.fleet.Policy == PolicyPace && d.Attempts[best].Headroom <= stickiness*d.Attempts[stays].Headroom {
+	paced := d.sheet.fleet.Policy == PolicyPace && !d.Attempts[best].canary
+	if paced && stays >= 0 && d.Attempts[best].Headroom <= stickiness*d.Attempts[stays].Headroom {
 		best = stays
 	}
 	for i := first; i < len(d.Attempts); i++ {

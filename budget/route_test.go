@@ -120,6 +120,14 @@ func TestAProvidersReadingIsBelievedLessWithAge(t *testing.T) {
 	require.Equal(t, MeterFresh, fleet.Window(10).Meter(now.Add(2*day)), "what our own ledger meters never goes stale by age")
 }
 
+func TestSourcesKeepTheirNames(t *testing.T) {
+	t.Parallel()
+	for _, source := range []Source{UserEntered, ProviderDetected, Estimated, SourceUnknown} {
+		require.Equal(t, source, ParseSource(source.String()))
+	}
+	require.Equal(t, SourceUnknown, ParseSource("hearsay"))
+}
+
 // half is a known subscription and one whose reading is an hour old.
 func half(now time.Time) *Fleet {
 	fleet := weeklies(now, account{10, 5}, account{10, 5})

@@ -136,10 +136,16 @@ func (s *sheet) holdsEver(t int, figures []figure) bool {
 
 // unit is where the estimates speak of a window's unit; an estimate without a unit speaks of any. -1 is nowhere.
 func (s *sheet) unit(unit string) int {
-	if i := slices.Index(s.units, unit); i >= 0 {
-		return i
+	any := -1
+	for i, known := range s.units {
+		if known == unit {
+			return i
+		}
+		if known == "" {
+			any = i
+		}
 	}
-	return slices.Index(s.units, "")
+	return any
 }
 
 // need is what a tier takes from a window; nil when the estimates speak of other units only. Without an estimate it is a share

@@ -12,7 +12,8 @@ const DefaultBurstPPM = 50_000
 const million = 1_000_000
 
 // Window is one budget window at one moment: what may be spent between two instants, and what is. Amounts are micro-units
-// of Unit; instants count in microseconds, as the register stores them. Roll it over (see RollOver) before it is judged.
+// of Unit; instants count in microseconds, as the register stores them. Roll it over (see RollOver)
+// before it is judged. While it is in a fleet its unit stays the same.
 type Window struct {
 	// ID is the caller's own; the rules only hand it back.
 	ID   int64
@@ -158,7 +159,12 @@ func scaleUp(value, part, whole int64) int64 {
 	if high >= uint64(whole) {
 		return math.MaxInt64
 	}
-	quotient, rest := bits.Div64(high, low, uint64(whole))
+	var quotient, rest uint64
+	if high == 0 {
+		quotient, rest = low/uint64(whole), low%uint64(whole)
+	} else {
+		quotient, rest = bits.Div64(high, low, uint64(whole))
+	}
 	if rest > 0 {
 		quotient++
 	}

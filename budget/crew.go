@@ -65,6 +65,15 @@ func (c *Crew) serves(ladder Ladder, model, provider, name string) bool {
 	return false
 }
 
+// Missing says which worker it takes to run a model on a subscription, named by its label, in one sentence; empty if there is one.
+func (c *Crew) Missing(ladder Ladder, model, label string) string {
+	provider, name, _ := strings.Cut(label, "/")
+	if c.serves(ladder, model, provider, name) {
+		return ""
+	}
+	return c.lacks(model, provider, name)
+}
+
 // lacks says which worker it takes to run a model on a subscription that none of the crew serves, in one sentence.
 func (c *Crew) lacks(model, provider, name string) string {
 	for i := range c.Workers {

@@ -1,7 +1,6 @@
 package budget
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -161,7 +160,7 @@ func TestNothingIsAdmittedWhereNoWorkerServesIt(t *testing.T) {
 			return
 		}
 		subscription := Label(decision.Tier.Provider, decision.Subscription)
-		require.True(t, slices.ContainsFunc(workers, func(w Worker) bool { return w.Serves(DefaultLadder(), decision.Tier.Model, subscription) }))
+		require.Empty(t, request.Crew.Missing(DefaultLadder(), decision.Tier.Model, subscription))
 
 		request.Crew = &Crew{Role: "coder", Workers: []Worker{{}}}
 		all, err := fleet.Decide(&request, at)

@@ -65,6 +65,16 @@ func (t *transaction) override(ctx context.Context, proposal *Proposal) (Outcome
 			NextStep: "Nothing needs to be overridden.",
 		}
 	}
+	later, err := t.retriedAs(ctx, []int64{row.ID})
+	if err != nil {
+		return Outcome{}, err
+	}
+	if as, retried := later[row.ID]; retried {
+		return Outcome{}, &Error{
+			Code: CodeNotRefused, Detail: fmt.Sprintf("%s was retried as %s by now.", proposal.Action.Dispatch, DispatchID(as)),
+			NextStep: "Nothing needs to be overridden.",
+		}
+	}
 	if err := t.learnUndone(ctx, b, row); err != nil {
 		return Outcome{}, err
 	}
@@ -89,7 +99,7 @@ func (t *transaction) override(ctx context.Context, proposal *Proposal) (Outcome
 		return Outcome{}, err
 	}
 	outcome := Outcome{
-		CarriedOut: dispatch.State == StateReady || dispatch.State == StateQueued && b.pause != nil,
+		CarriedOut: dispatch.State == StateReady || dispatch.State == StateQueued && (b.pause != nil || decision.Missing != ""),
 		Text:       fmt.Sprintf("%s is %s. %s", dispatch.ID, dispatch.State, dispatch.Reason),
 	}
 	return outcome, t.closeBook(ctx, b)

@@ -28,6 +28,8 @@ type Event struct {
 	Identity *Identity   `json:"identity,omitempty"`
 	Token    *Token      `json:"token,omitempty"`
 	Pause    *Pause      `json:"pause,omitempty"`
+	Agent    *Agent      `json:"agent,omitempty"`
+	Audit    *AuditHead  `json:"audit,omitempty"`
 }
 
 // tell writes an event in the deciding transaction. It gets its number after the commit.

@@ -30,7 +30,12 @@ const (
 	CodeNotRefused          = "not_refused"
 	CodeClaimLost           = "claim_lost"
 	CodeActualMissing       = "actual_missing"
+	CodeContextCap          = "context_cap"
+	CodeCapReached          = "cap_reached"
+	CodeNotRetryable        = "not_retryable"
+	CodeAlreadyRetried      = "already_retried"
 	CodeTokenEnded          = "token_ended"
+	CodeAgentRetired        = "agent_retired"
 )
 
 func notFound(what string, next string) error {

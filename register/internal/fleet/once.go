@@ -33,7 +33,7 @@ func once[T any](ctx context.Context, s *Store, m Mutation, do func(*transaction
 			return err
 		}
 		answer, err = do(t)
-		if err != nil || t.unrecorded {
+		if err != nil || t.unrecorded || t.unkept {
 			return err
 		}
 		return t.remember(ctx, m, answer)

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,12 @@ type Options struct {
 	BurstPPM int64
 	// WorkerBound is how many dispatches may run at once per role and host of the worker; 0 is without bound.
 	WorkerBound int
+	// UnclaimedAfter is how long ready work waits for a claim before it returns its hold; 0 waits for ever.
+	UnclaimedAfter time.Duration
+	// Retention is how long events are replayed to readers; 0 takes DefaultRetention.
+	Retention time.Duration
+	// ContextCap is how many tokens of context one session of a run may have; 0 is DefaultContextCap.
+	ContextCap int64
 	// Clock replaces the database's clock in tests.
 	Clock func() time.Time
 	// Changed is called after every commit that wrote an event.
@@ -54,9 +61,13 @@ func Open(ctx context.Context, databaseURL string, options Options) (*Store, err
 	if err := options.Ladder.Validate(); err != nil {
 		return nil, err
 	}
+	if options.Retention <= 0 {
+		options.Retention = DefaultRetention
+	}
 	if options.Changed == nil {
 		options.Changed = func(Change) {}
 	}
+	options.ContextCap = cmp.Or(options.ContextCap, DefaultContextCap)
 	config, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("reading the register's database URL: %w", err)
@@ -114,6 +125,7 @@ type transaction struct {
 	spoke      bool // it wrote an event
 	change     Change
 	unrecorded bool // it changed nothing: do not commit, do not remember the answer
+	unkept     bool // what it changed stands, but its answer is not remembered
 }
 
 // within runs do in one transaction and commits it. A transaction the database gave up on, because of a deadlock or a

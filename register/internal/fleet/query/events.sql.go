@@ -7,7 +7,6 @@ package query
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 )
 
@@ -91,7 +90,7 @@ type InsertEventParams struct {
 	At       time.Time
 	Actor    string
 	Cause    string
-	Payload  json.RawMessage
+	Payload  []byte
 }
 
 func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) error {

@@ -37,35 +37,7 @@ type Ask struct {
 	note    string // said before the reason of the first decision
 }
 
-// CreateDispatch decides at once whether the work is ready, queued or refused, and records it, a refusal too.
-func (s *Store) CreateDispatch(ctx context.Context, m Mutation, ask Ask) (Dispatch, error) {
-	return once(ctx, s, m, func(t *transaction) (Dispatch, error) {
-		t.unrecorded = ask.DryRun
-		dispatches, err := t.admit(ctx, []Ask{ask})
-		if err != nil {
-			return Dispatch{}, err
-		}
-		return dispatches[0], nil
-	})
-}
-
-// admit judges several asks in their order under one hold of the windows, and records them.
-func (t *transaction) admit(ctx context.Context, asks []Ask) ([]Dispatch, error) {
-	b, err := t.openBook(ctx)
-	if err != nil {
-		return nil, err
-	}
-	dispatches := make([]Dispatch, 0, len(asks))
-	for _, ask := range asks {
-		dispatch, err := t.admitOne(ctx, b, ask)
-		if err != nil {
-			return nil, err
-		}
-		dispatches = append(dispatches, dispatch)
-	}
-	return dispatches, t.closeBook(ctx, b)
-}
-
+// admitOne judges one ask with the windows of an open book held, and records it.
 func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch, error) {
 	row := t.newDispatch(ask)
 	if err := t.fits(ask); err != nil {
@@ -79,7 +51,7 @@ func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch,
 	}
 	if ask.DryRun {
 		row.ID = budget.Newcomer
-	} else if err := t.number(ctx, &row.ID, "dispatch"); err != nil {
+	} else if err := t.nextDispatch(ctx, b, &row.ID); err != nil {
 		return Dispatch{}, err
 	}
 	request, err := requestOf(row)
@@ -104,6 +76,9 @@ func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch,
 	if ask.DryRun {
 		dispatch.ID, dispatch.DryRun = 0, true
 		return dispatch, nil
+	}
+	if err := t.takeNumber(ctx, b); err != nil {
+		return Dispatch{}, err
 	}
 	if err := t.InsertDispatch(ctx, insertion(row)); err != nil {
 		return Dispatch{}, fmt.Errorf("recording %s: %w", dispatch.ID, err)
@@ -132,12 +107,24 @@ func retryOf(ask Ask) *int64 {
 	return &ask.retryOf
 }
 
-func (t *transaction) number(ctx context.Context, into *int64, counter string) error {
-	number, err := t.NextNumber(ctx, query.NextNumberParams{TenantID: t.Tenant, Name: counter})
-	if err != nil {
-		return fmt.Errorf("taking the next %s number: %w", counter, err)
+// nextDispatch is the number the next dispatch gets; it is taken only once that is recorded, so that no number is left out.
+func (t *transaction) nextDispatch(ctx context.Context, b *book, into *int64) error {
+	if b.lastDispatch == nil {
+		last, err := t.LockCounter(ctx, query.LockCounterParams{TenantID: t.Tenant, Name: "dispatch"})
+		if err != nil {
+			return fmt.Errorf("locking the dispatch counter: %w", err)
+		}
+		b.lastDispatch = &last
 	}
-	*into = number
+	*into = *b.lastDispatch + 1
+	return nil
+}
+
+func (t *transaction) takeNumber(ctx context.Context, b *book) error {
+	*b.lastDispatch++
+	if err := t.SetCounter(ctx, query.SetCounterParams{TenantID: t.Tenant, Name: "dispatch", Value: *b.lastDispatch}); err != nil {
+		return fmt.Errorf("taking the next dispatch number: %w", err)
+	}
 	return nil
 }
 

@@ -91,9 +91,9 @@ func (w *choreWorker) Work(ctx context.Context, job *river.Job[choreArgs]) error
 
 // of is the same store for another tenant.
 func (s *Store) of(tenant string) *Store {
-	other := *s
-	other.options.Tenant = tenant
-	return &other
+	options := s.options
+	options.Tenant = tenant
+	return &Store{pool: s.pool, options: options}
 }
 
 // DoChores does the periodic work until ctx ends. Any number of gateways may call it: River elects one that says when work is

@@ -117,17 +117,6 @@ func (q *Queries) LastEvent(ctx context.Context, tenantID string) (int64, error)
 	return value, err
 }
 
-const lockEventCounter = `-- name: LockEventCounter :one
-SELECT value FROM fleet.counters WHERE tenant_id = $1 AND name = 'event' FOR UPDATE
-`
-
-func (q *Queries) LockEventCounter(ctx context.Context, tenantID string) (int64, error) {
-	row := q.db.QueryRow(ctx, lockEventCounter, tenantID)
-	var value int64
-	err := row.Scan(&value)
-	return value, err
-}
-
 const numberEvents = `-- name: NumberEvents :execrows
 UPDATE fleet.events e SET seq = $1::bigint + n.rank
 FROM (SELECT u.id, row_number() OVER (ORDER BY u.id) AS rank FROM fleet.events u

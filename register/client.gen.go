@@ -544,10 +544,13 @@ const (
 	RoutingAttemptVerdictNoSubscription RoutingAttemptVerdict = "no-subscription"
 	RoutingAttemptVerdictNoWorker       RoutingAttemptVerdict = "no-worker"
 	RoutingAttemptVerdictNotAllowed     RoutingAttemptVerdict = "not-allowed"
+	RoutingAttemptVerdictOverBurst      RoutingAttemptVerdict = "over-burst"
 	RoutingAttemptVerdictOverCap        RoutingAttemptVerdict = "over-cap"
 	RoutingAttemptVerdictOverPace       RoutingAttemptVerdict = "over-pace"
+	RoutingAttemptVerdictPassedOver     RoutingAttemptVerdict = "passed-over"
 	RoutingAttemptVerdictSavesNothing   RoutingAttemptVerdict = "saves-nothing"
 	RoutingAttemptVerdictUnitMismatch   RoutingAttemptVerdict = "unit-mismatch"
+	RoutingAttemptVerdictUnknownMeter   RoutingAttemptVerdict = "unknown-meter"
 )
 
 // Valid indicates whether the value is a known member of the RoutingAttemptVerdict enum.
@@ -565,13 +568,19 @@ func (e RoutingAttemptVerdict) Valid() bool {
 		return true
 	case RoutingAttemptVerdictNotAllowed:
 		return true
+	case RoutingAttemptVerdictOverBurst:
+		return true
 	case RoutingAttemptVerdictOverCap:
 		return true
 	case RoutingAttemptVerdictOverPace:
 		return true
+	case RoutingAttemptVerdictPassedOver:
+		return true
 	case RoutingAttemptVerdictSavesNothing:
 		return true
 	case RoutingAttemptVerdictUnitMismatch:
+		return true
+	case RoutingAttemptVerdictUnknownMeter:
 		return true
 	default:
 		return false

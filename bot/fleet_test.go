@@ -20,6 +20,7 @@ type fleet struct {
 	admin   *register.API
 	worker  *register.API
 	bot     string // token
+	store   string // the register's database
 }
 
 func startFleet(t *testing.T, db localtest.DB) *fleet {
@@ -35,7 +36,7 @@ func startFleet(t *testing.T, db localtest.DB) *fleet {
 		stop()
 		require.NoError(t, <-ended)
 	})
-	f := &fleet{gateway: running}
+	f := &fleet{gateway: running, store: db.Gateway}
 	token := func(name, kind string, roles []string, scopes ...string) string {
 		require.NoError(t, gateway.EnsureIdentity(t.Context(), db.Gateway, "acme", name, kind, roles))
 		issued, err := gateway.IssueToken(t.Context(), db.Gateway, "acme", name, scopes, time.Hour)
@@ -44,6 +45,7 @@ func startFleet(t *testing.T, db localtest.DB) *fleet {
 	}
 	f.admin = register.NewAPI(f.url(), token("root", "human", []string{"admin"}, "admin"))
 	f.worker = register.NewAPI(f.url(), token("coder-1", "agent", []string{"worker"}, "worker"))
+	f.send(t, f.worker, register.DeclareAgent("coder-1", register.AgentDeclaration{LivenessSeconds: 86400}), nil)
 	f.bot = token("mosaic-bot", "service", nil, "bot")
 	f.send(t, f.admin, register.SetBudget(register.BudgetSetRequest{
 		Provider: "claude", Unit: register.UnitCredits, LimitMicros: 500_000_000,

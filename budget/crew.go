@@ -36,8 +36,8 @@ func (w *Worker) loggedIn(subscription string) bool {
 	return len(w.Subscriptions) == 0 || slices.Contains(w.Subscriptions, subscription)
 }
 
-// missing says which worker it takes to run a model on a subscription, in one sentence; empty if there is one.
-func (c *Crew) missing(ladder Ladder, model, subscription string) string {
+// Missing says which worker it takes to run a model on a subscription, in one sentence; empty if there is one.
+func (c *Crew) Missing(ladder Ladder, model, subscription string) string {
 	if c == nil {
 		return ""
 	}
@@ -68,6 +68,6 @@ func (d *Decision) awaitWorker(ladder Ladder, subscriptions []Subscription, now 
 		return nil
 	}
 	d.Outcome, d.chosen = Queue, -1
-	d.Missing = d.request.Crew.missing(ladder, manned.Tier.Model, Label(manned.Tier.Provider, manned.Subscription))
+	d.Missing = d.request.Crew.Missing(ladder, manned.Tier.Model, Label(manned.Tier.Provider, manned.Subscription))
 	return nil
 }

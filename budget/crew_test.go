@@ -155,7 +155,7 @@ func TestNothingIsAdmittedWhereNoWorkerServesIt(t *testing.T) {
 			return
 		}
 		subscription := Label(decision.Tier.Provider, decision.Subscription)
-		require.Empty(t, request.Crew.missing(DefaultLadder(), decision.Tier.Model, subscription))
+		require.Empty(t, request.Crew.Missing(DefaultLadder(), decision.Tier.Model, subscription))
 
 		request.Crew = &Crew{Role: "coder", Workers: []Worker{{}}}
 		all, err := Decide(DefaultLadder(), request, fleet, at)

@@ -232,5 +232,5 @@ func (g *gate) unmetered() (name string, id int64, manned bool) {
 }
 
 func (g *gate) missing(tier Tier, subscription *Subscription) string {
-	return g.request.Crew.missing(g.ladder, tier.Model, Label(subscription.Provider, subscription.Name))
+	return g.request.Crew.Missing(g.ladder, tier.Model, Label(subscription.Provider, subscription.Name))
 }

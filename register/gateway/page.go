@@ -17,6 +17,7 @@ const (
 	listRooms      = "rooms"
 	listIdentities = "identities"
 	listTokens     = "tokens"
+	listAgents     = "agents"
 )
 
 func pageOf(limit *int) int {

@@ -26,12 +26,18 @@ var statuses = map[register.ProblemCode]int{
 	register.ProblemCodeNotOpen:             http.StatusConflict,
 	register.ProblemCodeNotRefused:          http.StatusConflict,
 	register.ProblemCodeClaimLost:           http.StatusConflict,
+	register.ProblemCodeCapReached:          http.StatusConflict,
+	register.ProblemCodeNotRetryable:        http.StatusConflict,
+	register.ProblemCodeAlreadyRetried:      http.StatusConflict,
 	register.ProblemCodeTokenEnded:          http.StatusConflict,
 	register.ProblemCodePreconditionFailed:  http.StatusPreconditionFailed,
+	register.ProblemCodeAgentRetired:        http.StatusConflict,
+	register.ProblemCodeGone:                http.StatusGone,
 	register.ProblemCodeUnitMismatch:        http.StatusUnprocessableEntity,
 	register.ProblemCodeResetInPast:         http.StatusUnprocessableEntity,
 	register.ProblemCodeLimitNotPositive:    http.StatusUnprocessableEntity,
 	register.ProblemCodeActualMissing:       http.StatusUnprocessableEntity,
+	register.ProblemCodeContextCap:          http.StatusUnprocessableEntity,
 	register.ProblemCodeRateLimited:         http.StatusTooManyRequests,
 	register.ProblemCodeUnavailable:         http.StatusServiceUnavailable,
 	register.ProblemCodeInternal:            http.StatusInternalServerError,
@@ -46,6 +52,7 @@ func (p *problem) Error() string { return p.Detail }
 func problemOf(err error) *problem {
 	var known *problem
 	var refusal *fleet.Error
+	var gone *fleet.Gone
 	switch {
 	case errors.As(err, &known):
 		return known
@@ -54,6 +61,8 @@ func problemOf(err error) *problem {
 			Code: register.ProblemCode(refusal.Code), Detail: refusal.Detail, Field: refusal.Field,
 			Example: refusal.Example, NextStep: refusal.NextStep, Current: current(refusal),
 		}
+	case errors.As(err, &gone):
+		return goneProblem(gone)
 	case fleet.Unavailable(err), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &problem{
 			Code: register.ProblemCodeUnavailable, Detail: "The gateway cannot reach its database right now.",

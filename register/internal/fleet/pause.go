@@ -131,10 +131,13 @@ func (t *transaction) returnReady(ctx context.Context, b *book) error {
 	return nil
 }
 
-// sharePause keeps the switch as it is until this transaction ends, and answers it if the fleet is paused.
+// sharePause keeps the switch and the ladder as they are until this transaction ends, and answers the switch if the fleet is paused.
 func (t *transaction) sharePause(ctx context.Context) (*Pause, error) {
 	if err := t.SharePause(ctx, t.Tenant); err != nil {
 		return nil, fmt.Errorf("sharing the pause: %w", err)
+	}
+	if err := t.climb(ctx); err != nil {
+		return nil, err
 	}
 	pause, err := readPause(ctx, t.Queries, t.Tenant)
 	if err != nil || !pause.Paused {
@@ -146,15 +149,15 @@ func (t *transaction) sharePause(ctx context.Context) (*Pause, error) {
 // reasonFor is why a decision stands. What keeps work from being admitted at all makes it wait outside of every line,
 // whatever the ladder decided; only a latest start that has passed is still refused.
 func (b *book) reasonFor(row *query.Dispatch, decision *budget.Decision) string {
-	late := row.Attempt == 0 && row.Deadline != nil && b.now.After(*row.Deadline)
 	waits := b.awaits(row)
 	if b.pause != nil {
 		waits = b.pause.text()
 	}
+	late := row.Attempt == 0 && row.Deadline != nil && b.now.After(*row.Deadline)
 	if waits == "" || late {
-		return decision.Reason()
+		return tooLateToFinish(row, decision, decision.Reason())
 	}
-	decision.Outcome, decision.Holds, decision.Attempts, decision.Start = budget.Queue, nil, nil, time.Time{}
+	decision.Outcome, decision.Holds, decision.Attempts, decision.Start, decision.Missing = budget.Queue, nil, nil, time.Time{}, ""
 	return waits
 }
 

@@ -110,6 +110,9 @@ type Bot struct {
 	displayName string
 	listener    net.Listener
 
+	// found is set while the bot takes what a device waits for that it is about to retire.
+	found *findings
+
 	devicesAsked askedLately
 	roomsChanged chan struct{}
 }
@@ -148,18 +151,18 @@ func (b *Bot) open(ctx context.Context) (err error) {
 	if b.keys, err = newKeys(ctx, b.client, b.database, b.options.PickleKey, b.options.Log); err != nil {
 		return err
 	}
-	for wait := time.Second; ; wait = min(2*wait, 15*time.Second) {
-		if err = b.keys.publish(ctx, 0); err == nil {
-			err = b.keys.verifyOwnDevice(ctx, b.options.RecoveryKeyFile, b.options.Password)
-		}
-		if err == nil {
-			break
-		}
-		if !unanswered(err) || ctx.Err() != nil {
+	b.syncer = newSyncer(b, b.account.SyncToken)
+	if err := untilAnswered(ctx, b.compareWithWorld); err != nil {
+		return err
+	}
+	err = untilAnswered(ctx, func(ctx context.Context) error {
+		if err := b.keys.publish(ctx, 0); err != nil {
 			return err
 		}
-		zerolog.Ctx(ctx).Warn().Err(err).Dur("wait", wait).Msg("The own device could not be set up yet, trying again")
-		pause(ctx, wait)
+		return b.keys.verifyOwnDevice(ctx, b.options.RecoveryKeyFile, b.options.Password)
+	})
+	if err != nil {
+		return err
 	}
 	if profile, err := b.client.GetOwnDisplayName(ctx); err == nil {
 		b.displayName = profile.DisplayName
@@ -169,11 +172,22 @@ func (b *Bot) open(ctx context.Context) (err error) {
 			return fmt.Errorf("listening on %s for health: %w", b.options.Listen, err)
 		}
 	}
-	b.syncer = newSyncer(b, b.account.SyncToken)
 	b.sender = &sender{bot: b}
 	b.upkeep = newUpkeep(b.keys)
 	b.metrics.registry.MustRegister(newGauges(b))
 	return nil
+}
+
+// untilAnswered does something that needs the homeserver until it succeeds or the homeserver says no.
+func untilAnswered(ctx context.Context, do func(context.Context) error) error {
+	for wait := time.Second; ; wait = min(2*wait, 15*time.Second) {
+		err := do(ctx)
+		if err == nil || !unanswered(err) || ctx.Err() != nil {
+			return err
+		}
+		zerolog.Ctx(ctx).Warn().Err(err).Dur("wait", wait).Msg("The homeserver does not answer, trying again")
+		pause(ctx, wait)
+	}
 }
 
 // Run hears and speaks until ctx ends, then returns nil. Neither the homeserver, the gateway nor the database being away
@@ -250,7 +264,7 @@ func (b *Bot) sweepOnce(ctx context.Context) error {
 	if err := b.outbox.forget(ctx, before); err != nil {
 		return fmt.Errorf("forgetting old messages: %w", err)
 	}
-	return nil
+	return b.queueAlerts(ctx)
 }
 
 // plain is text with nothing in it taken for markup.

@@ -66,6 +66,13 @@ func (b *Bot) hearMessage(ctx context.Context, h *heard, said *said) error {
 		}
 	}
 	root := threadOf(said.Event)
+	if h.Doubted {
+		if answered, err := b.answeredInRoom(ctx, h, root); err != nil {
+			return err
+		} else if answered {
+			return b.journal.end(ctx, h, stateDone, answeredBefore)
+		}
+	}
 	if h.Call == nil {
 		_, known, err := b.authorise(ctx, h.Sender)
 		if err != nil {

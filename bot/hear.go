@@ -89,6 +89,8 @@ func (b *Bot) dealWith(ctx context.Context, h *heard) (hold bool, wait time.Dura
 	case errors.As(err, &unreadable):
 		b.setAside(ctx, h, unreadable.Error())
 		return false, 0
+	case unanswered(err):
+		return b.awaitHomeserver(ctx, h, err)
 	}
 	log.Error().Err(err).Int("failures", h.Failures+1).Msg("Dealing with an event failed")
 	if h.Failures+1 >= faultsAllowed {
@@ -163,6 +165,16 @@ func (b *Bot) awaitKey(ctx context.Context, h *heard) (hold bool, wait time.Dura
 		return true, laneHold - age
 	}
 	return false, 0
+}
+
+// awaitHomeserver keeps an event that needs something asked of a homeserver that does not answer.
+func (b *Bot) awaitHomeserver(ctx context.Context, h *heard, failure error) (hold bool, wait time.Duration) {
+	wait = gatewayPatience
+	if err := b.journal.retry(ctx, h, b.now().Add(wait), failure.Error(), h.Told); err != nil {
+		zerolog.Ctx(ctx).Warn().Err(err).Msg("Journal cannot be written")
+		return true, time.Second
+	}
+	return true, wait
 }
 
 // keep holds a command or vote that the gateway did not take, for the same bytes to be sent again, and tells its sender once.

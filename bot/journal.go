@@ -42,6 +42,7 @@ type heard struct {
 	Failures  int
 	RetryAt   time.Time
 	Told      bool
+	Doubted   bool // its answer may stand in the room although the database does not know it
 }
 
 // journal keeps what was heard until it is dealt with, and what was dealt with long enough to know a repetition.
@@ -99,14 +100,14 @@ func redactionTarget(evt *event.Event) id.EventID {
 }
 
 const selectHeard = `SELECT seq, room_id, event_id, sender, type, coalesce(redacts, ''), raw, arrived_at, state, key_asked,
-	coalesce(call, ''), attempts, failures, retry_at, told FROM journal `
+	coalesce(call, ''), attempts, failures, retry_at, told, doubted FROM journal `
 
 func scanHeard(row dbutil.Scannable) (*heard, error) {
 	var h heard
 	var call string
 	var retry sql.NullTime
 	err := row.Scan(&h.Seq, &h.Room, &h.ID, &h.Sender, &h.Type, &h.Redacts, &h.Raw, &h.ArrivedAt, &h.State, &h.KeyAsked,
-		&call, &h.Attempts, &h.Failures, &retry, &h.Told)
+		&call, &h.Attempts, &h.Failures, &retry, &h.Told, &h.Doubted)
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +129,12 @@ func (j *journal) open(ctx context.Context, room id.RoomID, limit int) ([]*heard
 		  AND (state <> 'waiting' OR arrived_at > $3 OR EXISTS (
 		      SELECT 1 FROM crypto_megolm_inbound_session s WHERE s.session_id = journal.session_id AND s.session IS NOT NULL))
 		ORDER BY seq LIMIT $2`, room, limit, j.now().Add(-laneHold).UTC())
+	return dbutil.NewRowIterWithError(rows, scanHeard, err).AsList()
+}
+
+// allOpen returns everything of a room that is not dealt with.
+func (j *journal) allOpen(ctx context.Context, room id.RoomID) ([]*heard, error) {
+	rows, err := j.database.Query(ctx, selectHeard+`WHERE room_id = $1 AND state IN ('new', 'waiting', 'prepared') ORDER BY seq`, room)
 	return dbutil.NewRowIterWithError(rows, scanHeard, err).AsList()
 }
 

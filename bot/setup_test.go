@@ -76,6 +76,7 @@ func testLog(who string) zerolog.Logger {
 
 // bench is a bot between a real homeserver and a real gateway, each behind a proxy that can be told to fail.
 type bench struct {
+	db         localtest.DB
 	fleet      *fleet
 	homeserver *proxy
 	gateway    *proxy
@@ -91,7 +92,7 @@ func setup(t *testing.T) *bench {
 	t.Helper()
 	db := localtest.Database(t)
 	account := localtest.Register(t, "Mosaic")
-	b := &bench{fleet: startFleet(t, db)}
+	b := &bench{db: db, fleet: startFleet(t, db)}
 	b.homeserver = newProxy(t, localtest.Homeserver(t).URL)
 	b.gateway = newProxy(t, b.fleet.url())
 	b.options = Options{

@@ -50,6 +50,8 @@ type Options struct {
 	Zone *time.Location
 	// Prefix is what a command begins with; "!mosaic" when empty.
 	Prefix string
+	// StaleAfter is how long after it was asked for a command that changes something may still be begun; 10 min when 0.
+	StaleAfter time.Duration
 	// CreateRooms has the bot create and bind an encrypted room for each purpose that has none.
 	CreateRooms bool
 	// Listen is the address for /healthz, /readyz and /metrics; empty serves none.
@@ -82,6 +84,9 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Zone == nil {
 		o.Zone = time.UTC
+	}
+	if o.StaleAfter == 0 {
+		o.StaleAfter = 10 * time.Minute
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -263,6 +268,9 @@ func (b *Bot) sweepOnce(ctx context.Context) error {
 	}
 	if err := b.outbox.forget(ctx, before); err != nil {
 		return fmt.Errorf("forgetting old messages: %w", err)
+	}
+	if _, err := b.database.Exec(ctx, `DELETE FROM offer WHERE at < $1`, before.UTC()); err != nil {
+		return fmt.Errorf("forgetting old offers: %w", err)
 	}
 	return b.queueAlerts(ctx)
 }

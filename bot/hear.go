@@ -18,7 +18,7 @@ const (
 	// laneHold is how long an event that cannot be read yet holds up what was said after it.
 	laneHold = 5 * time.Second
 	// keyPatience is how long its key is waited for before it is set aside.
-	keyPatience = 10 * time.Minute
+	keyPatience = 24 * time.Hour
 	// faultsAllowed is how often our own fault may hit one event before it is set aside.
 	faultsAllowed = 5
 	// gatewayPatience is the longest pause between attempts while the gateway cannot be reached.
@@ -116,8 +116,9 @@ func (b *Bot) setAside(ctx context.Context, h *heard, reason string) {
 func (b *Bot) giveUp(ctx context.Context, h *heard, failure error) {
 	if root, asked := b.askedForSomething(ctx, h); asked && h.Call != nil {
 		_, err := b.outbox.add(ctx, outgoing{
-			Txn: txnID("reply", h.ID.String()), Room: h.Room, Rank: reply, Type: event.EventMessage.Type,
-			Content: inThread(words("**I do not know whether this was done.** I kept failing at it and stopped; look before you ask again. An admin finds the reason in my journal.", nil), root, h.ID),
+			Txn: txnID("gave up", h.ID.String()), Room: h.Room, Rank: reply, Type: event.EventMessage.Type,
+			Content: inThread(words("**I do not know whether this was done.** I kept failing at it and stopped; look before you ask again. "+
+				fmt.Sprintf("An admin sees why with `%s replay`, and can have it tried again with `%s replay E%d`.", b.options.Prefix, b.options.Prefix, h.Seq), nil), root, h.ID),
 		})
 		if err != nil {
 			zerolog.Ctx(ctx).Warn().Err(err).Msg("Outbox cannot be written")
@@ -137,6 +138,9 @@ func (b *Bot) attempt(ctx context.Context, h *heard) (err error) {
 		return b.hearInvite(ctx, h)
 	}
 	said, err := b.understand(ctx, h)
+	if errors.Is(err, errTakenBack) {
+		return b.journal.end(ctx, h, stateDropped, "taken back before it was read")
+	}
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 type processOptions struct {
 	Homeserver, UserID, Password, DatabaseURL, PickleKey, RecoveryKeyFile, GatewayURL, GatewayToken string
 	CreateRooms                                                                                     bool
+	Listen                                                                                          string
 }
 
 func runProcess(raw string) int {
@@ -53,7 +54,7 @@ func runProcess(raw string) int {
 	defer stop()
 	b, err := New(ctx, Options{
 		Homeserver: asked.Homeserver, UserID: asked.UserID, Password: asked.Password, DatabaseURL: asked.DatabaseURL,
-		PickleKey: asked.PickleKey, RecoveryKeyFile: asked.RecoveryKeyFile, CreateRooms: asked.CreateRooms,
+		PickleKey: asked.PickleKey, RecoveryKeyFile: asked.RecoveryKeyFile, CreateRooms: asked.CreateRooms, Listen: asked.Listen,
 		API: register.NewAPI(asked.GatewayURL, asked.GatewayToken), Log: testLog("process"),
 	})
 	if err == nil {
@@ -128,7 +129,7 @@ func (b *bench) process(t *testing.T, environment ...string) *exec.Cmd {
 	o := b.options
 	raw, err := json.Marshal(processOptions{
 		Homeserver: o.Homeserver, UserID: o.UserID, Password: o.Password, DatabaseURL: o.DatabaseURL, PickleKey: o.PickleKey,
-		RecoveryKeyFile: o.RecoveryKeyFile, CreateRooms: o.CreateRooms, GatewayURL: b.gateway.url, GatewayToken: b.fleet.token(),
+		RecoveryKeyFile: o.RecoveryKeyFile, CreateRooms: o.CreateRooms, Listen: o.Listen, GatewayURL: b.gateway.url, GatewayToken: b.fleet.token(),
 	})
 	require.NoError(t, err)
 	self, err := os.Executable()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,19 +21,28 @@ const longPoll = 30 * time.Second
 // poisonAfter is how often one response may fail to be stored before it is stored piece by piece, without what fails.
 const poisonAfter = 3
 
-// syncFilter asks for no presence, typing or receipts.
-var syncFilter = func() string {
+// syncFilter asks for no presence, typing or receipts, only for the state the bot keeps, and for members only as far as they
+// speak: a bot in a thousand rooms must not read a million members to start. Of a first sync the words are history.
+var syncFilter, firstSyncFilter = filter(50), filter(1)
+
+func filter(limit int) string {
 	none := map[string]any{"not_types": []string{"*"}}
 	raw, err := json.Marshal(map[string]any{
 		"presence":     none,
 		"account_data": map[string]any{"types": []string{event.AccountDataDirectChats.Type}},
-		"room":         map[string]any{"ephemeral": none, "account_data": none, "timeline": map[string]any{"limit": 50}},
+		"room": map[string]any{
+			"ephemeral": none, "account_data": none, "timeline": map[string]any{"limit": limit, "lazy_load_members": true},
+			"state": map[string]any{"lazy_load_members": true, "types": []string{
+				event.StateMember.Type, event.StateEncryption.Type, event.StateCreate.Type, event.StatePowerLevels.Type,
+				event.StateJoinRules.Type, event.StateHistoryVisibility.Type, event.StateTombstone.Type,
+			}},
+		},
 	})
 	if err != nil {
 		panic(err)
 	}
 	return string(raw)
-}()
+}
 
 // syncer hears: it asks the homeserver for what is new and commits each answer whole, or not at all.
 type syncer struct {
@@ -125,7 +135,11 @@ type answer struct {
 }
 
 func (b *Bot) ask(ctx context.Context, since string, timeout time.Duration) (*answer, error) {
-	response, err := b.client.FullSyncRequest(ctx, mautrix.ReqSync{Timeout: int(timeout.Milliseconds()), Since: since, FilterID: syncFilter})
+	filter := syncFilter
+	if since == "" {
+		filter = firstSyncFilter
+	}
+	response, err := b.client.FullSyncRequest(ctx, mautrix.ReqSync{Timeout: int(timeout.Milliseconds()), Since: since, FilterID: filter})
 	if err != nil {
 		return nil, fmt.Errorf("asking the homeserver what is new: %w", err)
 	}
@@ -309,7 +323,12 @@ type guard func(ctx context.Context, what string, piece func() error) error
 // what was said before the bot joined, is history: its state counts, its words do not.
 func (b *Bot) receiveRoom(ctx context.Context, room id.RoomID, joined *mautrix.SyncJoinedRoom, since string, gap []*event.Event, guard guard, done *commitment) error {
 	timeline := joined.Timeline.Events
-	if err := b.receiveState(ctx, room, append(joined.State.Events, timeline...), guard); err != nil {
+	if since != "" && joined.Timeline.Limited {
+		if err := b.keys.forgetMembers(ctx, room); err != nil {
+			return err
+		}
+	}
+	if err := b.receiveState(ctx, room, slices.Concat(gap, joined.State.Events, timeline), guard); err != nil {
 		return err
 	}
 	said := append(gap, timeline...)

@@ -54,7 +54,7 @@ func saveAccount(ctx context.Context, database *dbutil.Database, a *account) err
 
 // signIn returns a client that acts as the configured user: with the stored token if there is one, else with the given
 // token or password. It waits for a homeserver that cannot be reached, and fails on one that says no.
-func signIn(ctx context.Context, options Options, database *dbutil.Database) (*mautrix.Client, *account, error) {
+func signIn(ctx context.Context, options Options, database *dbutil.Database, leader *leadership) (*mautrix.Client, *account, error) {
 	stored, err := loadAccount(ctx, database)
 	if err != nil {
 		return nil, nil, err
@@ -67,7 +67,7 @@ func signIn(ctx context.Context, options Options, database *dbutil.Database) (*m
 		return nil, nil, fmt.Errorf("the homeserver URL %q cannot be used: %w", options.Homeserver, err)
 	}
 	client.Client = &http.Client{Timeout: 90 * time.Second, Transport: &witness{
-		next: http.DefaultTransport.(*http.Transport).Clone(), database: database, client: client,
+		next: http.DefaultTransport.(*http.Transport).Clone(), leader: leader, database: database, client: client,
 	}}
 	if options.Log.GetLevel() > zerolog.DebugLevel {
 		client.Log = zerolog.Nop() // it would log each failed request whole; the bot says itself what failed

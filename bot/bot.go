@@ -94,11 +94,12 @@ func (o Options) complete() (Options, error) {
 	return o, nil
 }
 
-// Bot is one Matrix user's one device. Two bots must not share a database.
+// Bot is one Matrix user's one device. Of several with one database, one is active.
 type Bot struct {
 	options     Options
 	api         *register.API
 	now         func() time.Time
+	leader      *leadership
 	database    *dbutil.Database
 	client      *mautrix.Client
 	account     *account
@@ -122,20 +123,53 @@ type Bot struct {
 	roomsChanged chan struct{}
 }
 
-// New opens the bot's database, signs in, and makes its device show as verified. It waits for a homeserver that does not
-// answer, until ctx ends. The returned bot hears and speaks once Run is called.
+// New waits until no other bot is active on the bot's database, opens it, signs in, and makes the device show as verified. It
+// waits for a homeserver that does not answer, until ctx ends. The returned bot hears and speaks once Run is called.
 func New(ctx context.Context, options Options) (*Bot, error) {
 	options, err := options.complete()
 	if err != nil {
 		return nil, err
 	}
 	ctx = options.Log.WithContext(ctx)
-	database, err := openDatabase(ctx, options.DatabaseURL, options.Log)
+	leader, err := stand(ctx, options)
 	if err != nil {
 		return nil, err
 	}
+	ctx, deposed := context.WithCancelCause(ctx)
+	held := make(chan struct{})
+	go func() {
+		defer close(held)
+		deposed(leader.hold(ctx))
+	}()
+	b, err := lead(ctx, options, leader)
+	if cause := context.Cause(ctx); cause != nil && errors.Is(cause, errDeposed) {
+		err = cause
+	}
+	deposed(nil) // Run holds on from here
+	<-held
+	if err != nil {
+		if b != nil {
+			b.database.Close()
+		}
+		leader.resign()
+		return nil, err
+	}
+	return b, nil
+}
+
+// lead sets up the bot once it is the only one.
+func lead(ctx context.Context, options Options, leader *leadership) (*Bot, error) {
+	database, err := openDatabase(ctx, options.DatabaseURL, &leader.epoch, options.Log)
+	if err != nil {
+		return nil, err
+	}
+	if err := leader.raise(ctx, database); err != nil {
+		database.Close()
+		return nil, err
+	}
+	enterEpoch(database.RawDB)
 	b := &Bot{
-		options: options, api: options.API, now: options.Now, database: database,
+		options: options, api: options.API, now: options.Now, leader: leader, database: database,
 		journal:   &journal{database: database, now: options.Now},
 		outbox:    &outbox{database: database, now: options.Now},
 		directory: &directory{api: options.API, now: options.Now},
@@ -150,7 +184,7 @@ func New(ctx context.Context, options Options) (*Bot, error) {
 }
 
 func (b *Bot) open(ctx context.Context) (err error) {
-	if b.client, b.account, err = signIn(ctx, b.options, b.database); err != nil {
+	if b.client, b.account, err = signIn(ctx, b.options, b.database, b.leader); err != nil {
 		return err
 	}
 	if b.keys, err = newKeys(ctx, b.client, b.database, b.options.PickleKey, b.options.Log); err != nil {
@@ -196,16 +230,23 @@ func untilAnswered(ctx context.Context, do func(context.Context) error) error {
 }
 
 // Run hears and speaks until ctx ends, then returns nil. Neither the homeserver, the gateway nor the database being away
-// ends it.
+// ends it; that another bot may lead does, with an error.
 func (b *Bot) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(b.options.Log.WithContext(ctx))
 	defer cancel()
+	defer b.leader.resign()
 	defer b.database.Close()
 	b.hearing = newLanes(ctx, hearWidth, b.hear)
 	b.speaking = newLanes(ctx, speakWidth, b.sender.speak)
 
 	var parts sync.WaitGroup
-	var served error
+	var served, deposed error
+	parts.Go(func() {
+		if deposed = b.leader.hold(ctx); deposed != nil {
+			zerolog.Ctx(ctx).Error().Err(deposed).Msg("The bot no longer leads")
+			cancel()
+		}
+	})
 	parts.Go(func() { b.syncer.run(ctx) })
 	parts.Go(func() { b.upkeep.run(ctx) })
 	parts.Go(func() { b.sweep(ctx) })
@@ -230,7 +271,7 @@ func (b *Bot) Run(ctx context.Context) error {
 	b.hearing.wait()
 	b.speaking.wait()
 	b.keys.machine.Destroy()
-	return served
+	return errors.Join(served, deposed)
 }
 
 // sweep takes up what lies in journal and outbox, now and every minute, and deletes what has served its time.

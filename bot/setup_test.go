@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -215,7 +217,7 @@ func (b *bench) answered(t *testing.T, root id.EventID, text string) client.Seen
 func (b *bench) bots(t *testing.T) *dbutil.Database {
 	t.Helper()
 	b.opened.Do(func() {
-		database, err := openDatabase(t.Context(), b.options.DatabaseURL, zerolog.Nop())
+		database, err := openDatabase(t.Context(), b.options.DatabaseURL, new(atomic.Int64), zerolog.Nop())
 		require.NoError(t, err)
 		t.Cleanup(func() { database.Close() })
 		b.database = database
@@ -276,6 +278,14 @@ func cut() { panic(http.ErrAbortHandler) }
 // sends says whether a request sends a message event.
 func sends(r *http.Request) bool {
 	return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/send/")
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	return listener.Addr().String()
 }
 
 const (

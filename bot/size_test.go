@@ -5,7 +5,6 @@ package bot
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -26,7 +25,7 @@ const (
 // Only the size is made up: /sync is answered with a thousand rooms as a homeserver that knows the bot's filter would. What
 // the bot does in real rooms, the other tests show.
 func TestAThousandRoomsAreTakenInWithinFiveSecondsAndAHundredMebibytes(t *testing.T) {
-	t.Parallel()
+	// Not beside other tests: it measures time.
 	b := setup(t)
 	b.options.Listen = freeAddress(t)
 	first := manyRoomsAnswer(t, b.options.UserID, "many-1", 0)
@@ -98,14 +97,6 @@ func peakMemory(t *testing.T, process *exec.Cmd) int {
 	}
 	require.FailNow(t, "the system does not say how much memory a process held")
 	return 0
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // manyRoomsAnswer is a sync of encrypted rooms: their state and the member who spoke last, or some messages in each.

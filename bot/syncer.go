@@ -414,7 +414,7 @@ func (b *Bot) updateState(ctx context.Context, room id.RoomID, original *event.E
 	if evt.Content.ParseRaw(evt.Type) != nil {
 		return
 	}
-	if evt.Type == event.StateMember {
+	if evt.Type == event.StateMember && b.syncer.position() != "" { // before the first sync the device has no sessions to end
 		b.keys.machine.HandleMemberEvent(ctx, &evt)
 	}
 	mautrix.UpdateStateStore(ctx, b.keys.rooms, &evt)

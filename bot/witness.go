@@ -23,16 +23,20 @@ type world struct {
 	Generation int64       `json:"generation"`
 }
 
-// witness counts, in the database and then at the homeserver, every request that leaves with a step of an Olm ratchet or with
+// witness lets nothing leave that changes something unless this bot leads. It counts, in the database and then at the homeserver, every request that leaves with a step of an Olm ratchet or with
 // new one-time keys, before it leaves. What is said in rooms needs no count: there the bot sees its own events.
 type witness struct {
 	next     http.RoundTripper
+	leader   *leadership
 	database *dbutil.Database
 	client   *mautrix.Client
 }
 
 // RoundTrip implements http.RoundTripper.
 func (w *witness) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.Method != http.MethodGet && !w.leader.fresh() {
+		return nil, errDeposed
+	}
 	if advances(request) {
 		if err := w.count(); err != nil {
 			return nil, fmt.Errorf("counting a step of the device's sessions: %w", err)

@@ -29,7 +29,7 @@ func TestAThousandRoomsAreTakenInWithinFiveSecondsAndAHundredMebibytes(t *testin
 	b := setup(t)
 	b.options.Listen = freeAddress(t)
 	first := manyRoomsAnswer(t, b.options.UserID, "many-1", 0)
-	again := manyRoomsAnswer(t, b.options.UserID, "many-2", 5)
+	again := manyRoomsAnswer(t, b.options.UserID, "many-2", 2)
 	b.homeserver.set(func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, "/sync") {
 			return false

@@ -228,7 +228,14 @@ func (b *Bot) store(ctx context.Context, a *answer, careful bool, done *commitme
 			return err
 		}
 	}
-	for room, joined := range response.Rooms.Join {
+	joined := response.Rooms.Join
+	if a.since == "" && !careful {
+		if err := b.storeFirst(ctx, joined); err != nil {
+			return err
+		}
+		joined = nil
+	}
+	for room, joined := range joined {
 		if err := b.receiveRoom(ctx, room, joined, a.since, a.gaps[room], guard, done); err != nil {
 			return err
 		}
@@ -414,7 +421,7 @@ func (b *Bot) updateState(ctx context.Context, room id.RoomID, original *event.E
 	if evt.Content.ParseRaw(evt.Type) != nil {
 		return
 	}
-	if evt.Type == event.StateMember && b.syncer.position() != "" { // before the first sync the device has no sessions to end
+	if evt.Type == event.StateMember {
 		b.keys.machine.HandleMemberEvent(ctx, &evt)
 	}
 	mautrix.UpdateStateStore(ctx, b.keys.rooms, &evt)

@@ -22,11 +22,12 @@ type fleet struct {
 	admin   *register.API
 	worker  *register.API
 	bot     string // token
+	store   string // the register's database
 }
 
 func startFleet(t *testing.T, db localtest.DB) *fleet {
 	t.Helper()
-	f := &fleet{}
+	f := &fleet{store: db.Gateway}
 	f.serve(t, db, "127.0.0.1:0")
 	token := func(name, kind string, roles []string, scopes ...string) string {
 		require.NoError(t, gateway.EnsureIdentity(t.Context(), db.Gateway, "acme", name, kind, roles))
@@ -36,6 +37,7 @@ func startFleet(t *testing.T, db localtest.DB) *fleet {
 	}
 	f.admin = register.NewAPI(f.url(), token("root", "human", []string{"admin"}, "admin"))
 	f.worker = register.NewAPI(f.url(), token("coder-1", "agent", []string{"worker"}, "worker"))
+	f.send(t, f.worker, register.DeclareAgent("coder-1", register.AgentDeclaration{LivenessSeconds: 86400}), nil)
 	f.bot = token("mosaic-bot", "service", nil, "bot")
 	f.send(t, f.admin, register.SetBudget(register.BudgetSetRequest{
 		Provider: "claude", Unit: register.UnitCredits, LimitMicros: 500_000_000,

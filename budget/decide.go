@@ -27,6 +27,7 @@ type Request struct {
 	Exact    bool      // never lower than Model
 	Estimate []Amount  // on the requested tier, one a unit; an empty unit means the unit of whichever window it meets
 	Deadline time.Time // the latest start; zero waits as long as it takes
+	Crew     *Crew     // only what one of them serves is considered; nil considers everything
 }
 
 // Verdict is what came of one tier on one subscription.
@@ -43,6 +44,7 @@ const (
 	UnitMismatch   Verdict = "unit-mismatch"
 	Lapsed         Verdict = "lapsed"
 	LineAhead      Verdict = "line-ahead"
+	NoWorker       Verdict = "no-worker"
 )
 
 // Attempt is one tier on one subscription that was tried. Its numbers speak of the window that decided it.
@@ -61,6 +63,7 @@ type Attempt struct {
 	never          bool // for over-cap: larger than the whole window
 	requested      Tier
 	estimated      string // the estimate's unit, for unit-mismatch
+	missing        string // the worker it lacks, for no-worker
 	subscriptionID int64
 	holds          []Hold
 }
@@ -90,8 +93,9 @@ type Decision struct {
 	SubscriptionID int64
 	Holds          []Hold // what it reserves, or needs when it waits
 	Start          time.Time
-	Lowered        bool // admitted or waiting on a lower tier than requested
-	Metered        bool // false when it was admitted because no meter is known
+	Lowered        bool   // admitted or waiting on a lower tier than requested
+	Metered        bool   // false when it was admitted because no meter is known
+	Missing        string // the worker it waits for, in one sentence; it then stands in no line
 	Attempts       []Attempt
 
 	request Request
@@ -106,7 +110,7 @@ func Decide(ladder Ladder, request Request, subscriptions []Subscription, now ti
 	if err != nil {
 		return Decision{}, err
 	}
-	g := gate{request: request, requested: allowed[0], subscriptions: subscriptions, now: now}
+	g := gate{ladder: ladder, request: request, requested: allowed[0], subscriptions: subscriptions, now: now}
 	if !request.Exact {
 		g.lower = allowed[1:]
 	}
@@ -127,6 +131,9 @@ func Decide(ladder Ladder, request Request, subscriptions []Subscription, now ti
 		}
 	}
 	decision.wait(&g)
+	if decision.Outcome == Refuse && request.Crew != nil {
+		return decision, decision.awaitWorker(ladder, subscriptions, now)
+	}
 	return decision, nil
 }
 
@@ -149,10 +156,11 @@ func (d *Decision) wait(g *gate) {
 			earliest = i
 		}
 	}
+	name, id, manned := g.unmetered()
 	switch {
-	case earliest < 0 && g.meterUnknown(d.Attempts):
+	case earliest < 0 && manned && g.meterUnknown(d.Attempts):
 		d.Outcome, d.Tier, d.Start = Admit, g.requested, g.now
-		d.Subscription, d.SubscriptionID = g.unmetered()
+		d.Subscription, d.SubscriptionID = name, id
 	case earliest >= 0 && (d.request.Deadline.IsZero() || !d.Attempts[earliest].Start.After(d.request.Deadline)):
 		d.take(earliest, Queue)
 	default:

@@ -5,6 +5,7 @@ import "time"
 // gate judges the tiers of one request. Both rules must hold on every window: the cap, used + q <= L', which nothing
 // lifts, and pace, used + q <= a(t) + slack.
 type gate struct {
+	ladder        Ladder
 	request       Request
 	requested     Tier
 	lower         Ladder // the tiers below the requested one that may be used
@@ -53,6 +54,9 @@ func (g *gate) trySubscription(tier Tier, lower bool, subscription *Subscription
 	}
 	attempt.Subscription, attempt.subscriptionID = subscription.Name, subscription.ID
 	attempt.requested, attempt.holds, attempt.Start = g.requested, holds, start
+	if attempt.missing = g.missing(tier, subscription); attempt.missing != "" && attempt.Verdict != UnitMismatch && !attempt.never {
+		attempt.Verdict = NoWorker
+	}
 	if shut(&attempt) {
 		attempt.Start = time.Time{}
 	}
@@ -149,7 +153,7 @@ func (g *gate) need(tier Tier, window *Window) (micros int64, known bool) {
 // saves says whether a lower tier takes less than the requested one: a smaller estimate on a window they share, or
 // windows of its own.
 func (g *gate) saves(tier Tier, subscription *Subscription) bool {
-	if tier.Provider != g.requested.Provider {
+	if tier.Provider != g.requested.Provider || g.missing(g.requested, subscription) != "" {
 		return true
 	}
 	for w := range subscription.Windows {
@@ -186,7 +190,7 @@ func (g *gate) someLowerSaves(window *Window) bool {
 // live says whether a tier has a subscription whose windows can take this request at all.
 func (g *gate) live(tier Tier) bool {
 	for s := range g.subscriptions {
-		if g.subscriptions[s].Provider != tier.Provider {
+		if g.subscriptions[s].Provider != tier.Provider || g.missing(tier, &g.subscriptions[s]) != "" {
 			continue
 		}
 		for w := range g.subscriptions[s].Windows {
@@ -200,22 +204,33 @@ func (g *gate) live(tier Tier) bool {
 }
 
 // meterUnknown says whether the request may run unmetered: no live window ever admits it, and the requested tier has
-// none. An unknown meter is advisory, never a hard stop.
+// none that a worker serves. An unknown meter is advisory, never a hard stop.
 func (g *gate) meterUnknown(attempts []Attempt) bool {
 	for _, attempt := range attempts {
-		if attempt.Tier == g.requested && attempt.Verdict != Lapsed && attempt.Verdict != NoSubscription {
+		if attempt.Tier == g.requested && attempt.Verdict != Lapsed && attempt.Verdict != NoSubscription && attempt.Verdict != NoWorker {
 			return false
 		}
 	}
 	return true
 }
 
-// unmetered is the subscription that unmetered work runs on: the first of the requested provider, if there is one.
-func (g *gate) unmetered() (name string, id int64) {
+// unmetered is the subscription that unmetered work runs on: the first of the requested provider that a worker serves, or none
+// where it has none.
+func (g *gate) unmetered() (name string, id int64, manned bool) {
+	none := true
 	for s := range g.subscriptions {
-		if g.subscriptions[s].Provider == g.requested.Provider {
-			return g.subscriptions[s].Name, g.subscriptions[s].ID
+		subscription := &g.subscriptions[s]
+		if subscription.Provider != g.requested.Provider {
+			continue
+		}
+		none = false
+		if g.missing(g.requested, subscription) == "" {
+			return subscription.Name, subscription.ID, true
 		}
 	}
-	return "", 0
+	return "", 0, none && g.missing(g.requested, &Subscription{Provider: g.requested.Provider}) == ""
+}
+
+func (g *gate) missing(tier Tier, subscription *Subscription) string {
+	return g.request.Crew.Missing(g.ladder, tier.Model, Label(subscription.Provider, subscription.Name))
 }

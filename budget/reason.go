@@ -22,6 +22,8 @@ func (a *Attempt) Reason() string {
 		return fmt.Sprintf("Needs %s; %s ahead with %s.", need, waits(a.Ahead), Format(a.AheadMicros, a.Need.Unit))
 	case SavesNothing:
 		return fmt.Sprintf("Costs as much as %s here.", a.requested.Model)
+	case NoWorker:
+		return a.missing
 	case NotAllowed:
 		return fmt.Sprintf("The dispatch asks for %s exactly.", a.requested.Model)
 	case UnitMismatch:
@@ -37,6 +39,8 @@ func (d *Decision) Reason() string {
 	switch {
 	case d.Outcome == Refuse:
 		return d.refusal()
+	case d.Missing != "":
+		return "Waits for a worker. " + d.Missing
 	case d.Outcome == Queue:
 		return fmt.Sprintf("Waits for %s. %s", d.Tier.Model, d.Attempts[d.chosen].Reason())
 	case !d.Metered:

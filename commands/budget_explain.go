@@ -84,6 +84,8 @@ func verdictWords(verdict register.RoutingAttemptVerdict) string {
 		return "another unit"
 	case register.RoutingAttemptVerdictLapsed:
 		return "lapsed"
+	case register.RoutingAttemptVerdictNoWorker:
+		return "no worker"
 	case register.RoutingAttemptVerdictLineAhead:
 		return "behind the line"
 	}

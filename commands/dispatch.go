@@ -138,8 +138,11 @@ func reserved(d register.Dispatch) string {
 	return "Reserved: " + listing(held, "and")
 }
 
-// wayOut says what can be done about a refusal. The board may lift pace, never the cap.
+// wayOut says what can be done about a refusal, or a worker that is missing. The board may lift pace, never the cap.
 func wayOut(d register.Dispatch) string {
+	if lacksWorker(d) {
+		return "Start one on its host: " + strings.Replace(startWorker, "coder", escape(d.Role), 1) + "; who is there: " + say("agents")
+	}
 	if d.State != register.DispatchStateRefused {
 		return ""
 	}

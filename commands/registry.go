@@ -28,7 +28,7 @@ func init() {
 	registry = []*command{
 		helpCommand(), whoAmICommand(), statusCommand(),
 		dispatchCommand(), listCommand(), showCommand(), cancelCommand(),
-		pauseCommand(), resumeCommand(),
+		agentsCommand(), agentsRetireCommand(), pauseCommand(), resumeCommand(),
 		budgetSetCommand(), budgetStatusCommand(), budgetResetCommand(), budgetExplainCommand(),
 		boardProposeCommand(), boardListCommand(), boardShowCommand(), boardSeatsCommand(), voteCommand(),
 		runCommand(), replayCommand(),

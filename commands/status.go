@@ -10,7 +10,7 @@ import (
 func statusCommand() *command {
 	return &command{
 		name:     "status",
-		summary:  "The fleet at a glance: running, ready, queued with promised start, each window's step.",
+		summary:  "The fleet at a glance: running, ready, queued with promised start, agents, each window's step.",
 		examples: []string{"status"},
 		grammar:  func() grammar { return new(nothing) },
 		run: func(ctx context.Context, s *session, _ Call) (Reply, error) {
@@ -23,12 +23,13 @@ func statusCommand() *command {
 	}
 }
 
-// Status is the typed result of the status command: the newest open dispatches and every window.
+// Status is the typed result of the status command: the newest open dispatches, the agents that are not retired and every window.
 type Status struct {
 	Running []register.Dispatch `json:"running"`
 	Ready   []register.Dispatch `json:"ready"`
 	Queued  []register.Dispatch `json:"queued"`
 	Windows []register.Window   `json:"windows"`
+	Agents  []register.Agent    `json:"agents"`
 	Pause   register.Pause      `json:"pause"`
 	// More says that there are more open dispatches than these.
 	More bool      `json:"more"`
@@ -48,9 +49,13 @@ func (s *session) status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	agents, err := s.api.Agents(ctx, s.by, "", 200, register.AgentStateLive, register.AgentStateGone)
+	if err != nil {
+		return Status{}, err
+	}
 	status := Status{
 		Running: []register.Dispatch{}, Ready: []register.Dispatch{}, Queued: []register.Dispatch{},
-		Windows: budgets.Windows, Pause: pause, More: open.Next != "", Now: open.Now,
+		Windows: budgets.Windows, Agents: agents.Agents, Pause: pause, More: open.Next != "", Now: open.Now,
 	}
 	for _, d := range open.Dispatches {
 		switch d.State {
@@ -86,6 +91,7 @@ func statusText(status Status, zone *time.Location) string {
 			items = append(items, dispatchLine(d, status.Now, zone))
 		}
 	}
+	items = append(items, agentsLine(status.Agents))
 	for _, w := range status.Windows {
 		items = append(items, windowLine(w, status.Now, zone))
 	}

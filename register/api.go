@@ -139,6 +139,22 @@ func (a *API) Tokens(ctx context.Context, by By, before string, limit int) (Toke
 	return answer[TokenList](response, err)
 }
 
+// Agents lists agents by name: at most limit (0 is 20), after a name if it is set, only in states if any.
+func (a *API) Agents(ctx context.Context, by By, after string, limit int, states ...AgentState) (AgentList, error) {
+	params := ListAgentsParams{After: optional(after), Limit: optional(limit), MosaicActor: optional(by.Actor)}
+	if len(states) > 0 {
+		params.State = &states
+	}
+	response, err := a.calls.ListAgents(ctx, &params)
+	return answer[AgentList](response, err)
+}
+
+// Agent reads one agent.
+func (a *API) Agent(ctx context.Context, by By, name string) (Agent, error) {
+	response, err := a.calls.GetAgent(ctx, name, &GetAgentParams{MosaicActor: optional(by.Actor)})
+	return answer[Agent](response, err)
+}
+
 // Pause reads the fleet's switch.
 func (a *API) Pause(ctx context.Context, by By) (Pause, error) {
 	response, err := a.calls.GetPause(ctx, &GetPauseParams{MosaicActor: optional(by.Actor)})

@@ -32,6 +32,42 @@ func (e ActionKind) Valid() bool {
 	}
 }
 
+// Defines values for AgentState.
+const (
+	AgentStateGone    AgentState = "gone"
+	AgentStateLive    AgentState = "live"
+	AgentStateRetired AgentState = "retired"
+)
+
+// Valid indicates whether the value is a known member of the AgentState enum.
+func (e AgentState) Valid() bool {
+	switch e {
+	case AgentStateGone:
+		return true
+	case AgentStateLive:
+		return true
+	case AgentStateRetired:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CompleteRequestFailure.
+const (
+	CompleteRequestFailureBudget CompleteRequestFailure = "budget"
+)
+
+// Valid indicates whether the value is a known member of the CompleteRequestFailure enum.
+func (e CompleteRequestFailure) Valid() bool {
+	switch e {
+	case CompleteRequestFailureBudget:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CompleteRequestOutcome.
 const (
 	CompleteRequestOutcomeDone   CompleteRequestOutcome = "done"
@@ -44,6 +80,21 @@ func (e CompleteRequestOutcome) Valid() bool {
 	case CompleteRequestOutcomeDone:
 		return true
 	case CompleteRequestOutcomeFailed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DispatchFailure.
+const (
+	DispatchFailureBudget DispatchFailure = "budget"
+)
+
+// Valid indicates whether the value is a known member of the DispatchFailure enum.
+func (e DispatchFailure) Valid() bool {
+	switch e {
+	case DispatchFailureBudget:
 		return true
 	default:
 		return false
@@ -106,11 +157,17 @@ func (e DispatchState) Valid() bool {
 
 // Defines values for EventType.
 const (
+	EventTypeAgentChanged      EventType = "agent.changed"
+	EventTypeAgentGone         EventType = "agent.gone"
+	EventTypeAgentJoined       EventType = "agent.joined"
+	EventTypeAgentRetired      EventType = "agent.retired"
+	EventTypeAuditHead         EventType = "audit.head"
 	EventTypeBudgetReset       EventType = "budget.reset"
 	EventTypeBudgetSet         EventType = "budget.set"
 	EventTypeBudgetStep        EventType = "budget.step"
 	EventTypeDispatchCancelled EventType = "dispatch.cancelled"
 	EventTypeDispatchDone      EventType = "dispatch.done"
+	EventTypeDispatchExtended  EventType = "dispatch.extended"
 	EventTypeDispatchFailed    EventType = "dispatch.failed"
 	EventTypeDispatchProgress  EventType = "dispatch.progress"
 	EventTypeDispatchQueued    EventType = "dispatch.queued"
@@ -133,6 +190,16 @@ const (
 // Valid indicates whether the value is a known member of the EventType enum.
 func (e EventType) Valid() bool {
 	switch e {
+	case EventTypeAgentChanged:
+		return true
+	case EventTypeAgentGone:
+		return true
+	case EventTypeAgentJoined:
+		return true
+	case EventTypeAgentRetired:
+		return true
+	case EventTypeAuditHead:
+		return true
 	case EventTypeBudgetReset:
 		return true
 	case EventTypeBudgetSet:
@@ -142,6 +209,8 @@ func (e EventType) Valid() bool {
 	case EventTypeDispatchCancelled:
 		return true
 	case EventTypeDispatchDone:
+		return true
+	case EventTypeDispatchExtended:
 		return true
 	case EventTypeDispatchFailed:
 		return true
@@ -176,6 +245,27 @@ func (e EventType) Valid() bool {
 	case EventTypeTokenRevoked:
 		return true
 	case EventTypeTokenRotated:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExpectedFrom.
+const (
+	ExpectedFromDefault ExpectedFrom = "default"
+	ExpectedFromGiven   ExpectedFrom = "given"
+	ExpectedFromRuns    ExpectedFrom = "runs"
+)
+
+// Valid indicates whether the value is a known member of the ExpectedFrom enum.
+func (e ExpectedFrom) Valid() bool {
+	switch e {
+	case ExpectedFromDefault:
+		return true
+	case ExpectedFromGiven:
+		return true
+	case ExpectedFromRuns:
 		return true
 	default:
 		return false
@@ -312,8 +402,13 @@ func (e PassRule) Valid() bool {
 const (
 	ProblemCodeActorUnknown        ProblemCode = "actor_unknown"
 	ProblemCodeActualMissing       ProblemCode = "actual_missing"
+	ProblemCodeAgentRetired        ProblemCode = "agent_retired"
+	ProblemCodeAlreadyRetried      ProblemCode = "already_retried"
+	ProblemCodeCapReached          ProblemCode = "cap_reached"
 	ProblemCodeClaimLost           ProblemCode = "claim_lost"
+	ProblemCodeContextCap          ProblemCode = "context_cap"
 	ProblemCodeForbidden           ProblemCode = "forbidden"
+	ProblemCodeGone                ProblemCode = "gone"
 	ProblemCodeIdempotencyMismatch ProblemCode = "idempotency_mismatch"
 	ProblemCodeInternal            ProblemCode = "internal"
 	ProblemCodeInvalid             ProblemCode = "invalid"
@@ -321,6 +416,7 @@ const (
 	ProblemCodeNotFound            ProblemCode = "not_found"
 	ProblemCodeNotOpen             ProblemCode = "not_open"
 	ProblemCodeNotRefused          ProblemCode = "not_refused"
+	ProblemCodeNotRetryable        ProblemCode = "not_retryable"
 	ProblemCodeNotSeated           ProblemCode = "not_seated"
 	ProblemCodeRateLimited         ProblemCode = "rate_limited"
 	ProblemCodeResetInPast         ProblemCode = "reset_in_past"
@@ -338,9 +434,19 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeActualMissing:
 		return true
+	case ProblemCodeAgentRetired:
+		return true
+	case ProblemCodeAlreadyRetried:
+		return true
+	case ProblemCodeCapReached:
+		return true
 	case ProblemCodeClaimLost:
 		return true
+	case ProblemCodeContextCap:
+		return true
 	case ProblemCodeForbidden:
+		return true
+	case ProblemCodeGone:
 		return true
 	case ProblemCodeIdempotencyMismatch:
 		return true
@@ -355,6 +461,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeNotOpen:
 		return true
 	case ProblemCodeNotRefused:
+		return true
+	case ProblemCodeNotRetryable:
 		return true
 	case ProblemCodeNotSeated:
 		return true
@@ -428,6 +536,7 @@ const (
 	RoutingAttemptVerdictLapsed         RoutingAttemptVerdict = "lapsed"
 	RoutingAttemptVerdictLineAhead      RoutingAttemptVerdict = "line-ahead"
 	RoutingAttemptVerdictNoSubscription RoutingAttemptVerdict = "no-subscription"
+	RoutingAttemptVerdictNoWorker       RoutingAttemptVerdict = "no-worker"
 	RoutingAttemptVerdictNotAllowed     RoutingAttemptVerdict = "not-allowed"
 	RoutingAttemptVerdictOverCap        RoutingAttemptVerdict = "over-cap"
 	RoutingAttemptVerdictOverPace       RoutingAttemptVerdict = "over-pace"
@@ -445,6 +554,8 @@ func (e RoutingAttemptVerdict) Valid() bool {
 	case RoutingAttemptVerdictLineAhead:
 		return true
 	case RoutingAttemptVerdictNoSubscription:
+		return true
+	case RoutingAttemptVerdictNoWorker:
 		return true
 	case RoutingAttemptVerdictNotAllowed:
 		return true
@@ -601,11 +712,128 @@ type Action struct {
 // ActionKind `override` lifts pace for one refused dispatch, which then goes through the same gate; the cap still holds.
 type ActionKind string
 
+// Agent defines model for Agent.
+type Agent struct {
+	DeclaredAt time.Time `json:"declared_at"`
+
+	// EndedAt Since when it is gone or retired.
+	EndedAt time.Time `json:"ended_at,omitempty,omitzero"`
+
+	// HeardAt Its last heartbeat: a declaration, a claim, or a run's heartbeat.
+	HeardAt time.Time `json:"heard_at"`
+
+	// Host The machine it runs on.
+	Host string `json:"host"`
+
+	// Identity The identity that declared it.
+	Identity string `json:"identity"`
+
+	// LiveUntil When it is gone unless it is heard again.
+	LiveUntil    time.Time `json:"live_until"`
+	ModelCeiling string    `json:"model_ceiling,omitempty,omitzero"`
+
+	// Name Examples: coder-1
+	Name string `json:"name"`
+	Role string `json:"role"`
+
+	// Running What it runs now.
+	Running []string `json:"running"`
+	Runtime string   `json:"runtime,omitempty,omitzero"`
+
+	// State `gone` was not heard for its liveness and may come back; `retired` gets no more work.
+	State AgentState `json:"state"`
+
+	// Subscriptions Empty for every one.
+	Subscriptions []string `json:"subscriptions"`
+	TenantID      string   `json:"tenant_id"`
+}
+
+// AgentDeclaration defines model for AgentDeclaration.
+type AgentDeclaration struct {
+	// Host The machine it runs on.
+	Host string `json:"host,omitempty,omitzero"`
+
+	// LivenessSeconds How long it counts as live after it was last heard.
+	LivenessSeconds int `json:"liveness_seconds,omitempty,omitzero"`
+
+	// ModelCeiling The highest model it may run; without it the highest there is.
+	ModelCeiling string `json:"model_ceiling,omitempty,omitzero"`
+
+	// Runtime What runs the briefs, such as claude-code.
+	Runtime string `json:"runtime,omitempty,omitzero"`
+
+	// Subscriptions What its host is logged in to: a provider's own subscription by the provider's name (`claude`), any other as `claude/team-a`. Without any it is logged in to every one.
+	Subscriptions []string `json:"subscriptions,omitempty,omitzero"`
+}
+
+// AgentList defines model for AgentList.
+type AgentList struct {
+	Agents []Agent `json:"agents"`
+
+	// Next Pass as `after` to read on; absent at the end.
+	Next string    `json:"next,omitempty,omitzero"`
+	Now  time.Time `json:"now"`
+}
+
+// AgentState `gone` was not heard for its liveness and may come back; `retired` gets no more work.
+type AgentState string
+
 // Amount defines model for Amount.
 type Amount struct {
 	// Micros Micro-units: 1 credit is 1000000.
 	Micros int64 `json:"micros"`
 	Unit   Unit  `json:"unit"`
+}
+
+// AuditEntry defines model for AuditEntry.
+type AuditEntry struct {
+	Seq int64 `json:"seq"`
+
+	// Text The event as JSON, byte for byte as it was written.
+	Text string `json:"text"`
+}
+
+// AuditEntryList defines model for AuditEntryList.
+type AuditEntryList struct {
+	Entries []AuditEntry `json:"entries"`
+
+	// Next Pass as `after` to read on; absent at the end.
+	Next int64 `json:"next,omitempty,omitzero"`
+}
+
+// AuditHead Where the chain of seals ends.
+type AuditHead struct {
+	// Head `<last>:<hash>` of the last seal; absent before the first.
+	Head     string    `json:"head,omitempty,omitzero"`
+	SealedAt time.Time `json:"sealed_at,omitempty,omitzero"`
+	TenantID string    `json:"tenant_id"`
+
+	// Unsealed Entries that wait for their seal.
+	Unsealed int64 `json:"unsealed"`
+}
+
+// AuditSeal defines model for AuditSeal.
+type AuditSeal struct {
+	At time.Time `json:"at"`
+
+	// First The first position it covers.
+	First int64  `json:"first"`
+	Hash  string `json:"hash"`
+	Host  string `json:"host"`
+
+	// Last The last one.
+	Last int64 `json:"last"`
+
+	// Previous The hash of the seal before it.
+	Previous string `json:"previous"`
+	TenantID string `json:"tenant_id"`
+}
+
+// AuditSealList defines model for AuditSealList.
+type AuditSealList struct {
+	// Next Pass as `after` to read on; absent at the end.
+	Next  int64       `json:"next,omitempty,omitzero"`
+	Seals []AuditSeal `json:"seals"`
 }
 
 // BudgetChange defines model for BudgetChange.
@@ -661,9 +889,11 @@ type BudgetStatus struct {
 
 // Claim defines model for Claim.
 type Claim struct {
-	Dispatch  Dispatch  `json:"dispatch"`
-	ExpiresAt time.Time `json:"expires_at"`
-	ID        string    `json:"id"`
+	// ContextCap How many tokens of context one session of the run may have.
+	ContextCap int64     `json:"context_cap"`
+	Dispatch   Dispatch  `json:"dispatch"`
+	ExpiresAt  time.Time `json:"expires_at"`
+	ID         string    `json:"id"`
 }
 
 // ClaimRequest defines model for ClaimRequest.
@@ -679,14 +909,20 @@ type ClaimRequest struct {
 
 // CompleteRequest defines model for CompleteRequest.
 type CompleteRequest struct {
-	Actuals []Amount               `json:"actuals,omitempty,omitzero"`
-	Claim   string                 `json:"claim"`
+	Actuals []Amount `json:"actuals,omitempty,omitzero"`
+	Claim   string   `json:"claim"`
+
+	// Failure With the outcome `failed`: the run was stopped because its reservation was used up and not extended.
+	Failure CompleteRequestFailure `json:"failure,omitempty,omitzero"`
 	Outcome CompleteRequestOutcome `json:"outcome"`
 	Result  Result                 `json:"result,omitempty,omitzero"`
 
 	// Unmetered Why there is no actual. One of `actuals` and `unmetered` must be there; the estimate is then committed.
 	Unmetered string `json:"unmetered,omitempty,omitzero"`
 }
+
+// CompleteRequestFailure With the outcome `failed`: the run was stopped because its reservation was used up and not extended.
+type CompleteRequestFailure string
 
 // CompleteRequestOutcome defines model for CompleteRequest.Outcome.
 type CompleteRequestOutcome string
@@ -700,18 +936,32 @@ type Dispatch struct {
 	Attempts   []RoutingAttempt `json:"attempts"`
 	Brief      string           `json:"brief"`
 	BriefClass string           `json:"brief_class"`
-	CreatedAt  time.Time        `json:"created_at"`
-	CreatedBy  string           `json:"created_by"`
-	Deadline   time.Time        `json:"deadline,omitempty,omitzero"`
+
+	// ContextTokens The largest context one session of the run will need.
+	ContextTokens int64     `json:"context_tokens,omitempty,omitzero"`
+	CreatedAt     time.Time `json:"created_at"`
+	CreatedBy     string    `json:"created_by"`
+
+	// Deadline The latest start, also when it was worked out of `finish_by`.
+	Deadline time.Time `json:"deadline,omitempty,omitzero"`
 
 	// DependsOn What has to be done first.
 	DependsOn []string `json:"depends_on,omitempty,omitzero"`
 
 	// Downgraded Admitted on a lower tier than asked.
-	Downgraded bool      `json:"downgraded"`
-	DryRun     bool      `json:"dry_run,omitempty,omitzero"`
-	Estimate   []Amount  `json:"estimate"`
-	Exact      bool      `json:"exact"`
+	Downgraded bool     `json:"downgraded"`
+	DryRun     bool     `json:"dry_run,omitempty,omitzero"`
+	Estimate   []Amount `json:"estimate"`
+	Exact      bool     `json:"exact"`
+
+	// Expected How long a run is expected to take, and how that was worked out.
+	Expected Expected `json:"expected,omitempty,omitzero"`
+
+	// Failure What it failed by, if not by its own work: `budget` when it was stopped because its reservation was used up and not extended.
+	Failure DispatchFailure `json:"failure,omitempty,omitzero"`
+
+	// FinishBy When the run has to be over.
+	FinishBy   time.Time `json:"finish_by,omitempty,omitzero"`
 	FinishedAt time.Time `json:"finished_at,omitempty,omitzero"`
 	Holds      []Hold    `json:"holds"`
 
@@ -723,6 +973,9 @@ type Dispatch struct {
 
 	// Lifted An override has lifted the pace for this dispatch.
 	Lifted bool `json:"lifted"`
+
+	// MaxAttempts How often it is claimed before a lost worker fails it.
+	MaxAttempts int `json:"max_attempts"`
 
 	// Metered Spend reported by heartbeats so far.
 	Metered []Amount `json:"metered,omitempty,omitzero"`
@@ -745,8 +998,11 @@ type Dispatch struct {
 	Provider      string    `json:"provider,omitempty,omitzero"`
 
 	// Reason Why it is in this state, one sentence.
-	Reason       string        `json:"reason,omitempty,omitzero"`
-	Result       Result        `json:"result,omitempty,omitzero"`
+	Reason string `json:"reason,omitempty,omitzero"`
+	Result Result `json:"result,omitempty,omitzero"`
+
+	// RetryOf The dispatch that is asked for again with this one.
+	RetryOf      string        `json:"retry_of,omitempty,omitzero"`
 	Role         string        `json:"role"`
 	StartedAt    time.Time     `json:"started_at,omitempty,omitzero"`
 	State        DispatchState `json:"state"`
@@ -757,6 +1013,9 @@ type Dispatch struct {
 	Unmetered string `json:"unmetered,omitempty,omitzero"`
 	Worker    string `json:"worker,omitempty,omitzero"`
 }
+
+// DispatchFailure What it failed by, if not by its own work: `budget` when it was stopped because its reservation was used up and not extended.
+type DispatchFailure string
 
 // DispatchList defines model for DispatchList.
 type DispatchList struct {
@@ -772,7 +1031,10 @@ type DispatchRequest struct {
 	Brief      string                    `json:"brief"`
 	BriefClass DispatchRequestBriefClass `json:"brief_class,omitempty,omitzero"`
 
-	// Deadline The latest start. Without it the dispatch waits as long as it takes.
+	// ContextTokens The largest context one session of the run will need, in tokens. Above the gateway's cap (200000 unless it is set otherwise), `422 context_cap`; so is a brief that alone is over it, at 4 bytes a token.
+	ContextTokens int64 `json:"context_tokens,omitempty,omitzero"`
+
+	// Deadline The latest start. Without it and `finish_by` the dispatch waits as long as it takes.
 	Deadline time.Time `json:"deadline,omitempty,omitzero"`
 
 	// DependsOn It waits, and holds nothing, until all of these are done; if one fails, is refused or is cancelled, it is cancelled with that cause. They must exist already, so that no circle can come about.
@@ -781,12 +1043,18 @@ type DispatchRequest struct {
 	// DryRun Answer what would be decided, and reserve and record nothing; the answer's id is `D-0`.
 	DryRun bool `json:"dry_run,omitempty,omitzero"`
 
-	// Estimate What the run is expected to spend on the requested model, one amount a unit. Lower tiers scale it by their cost.
+	// Estimate What the run is expected to spend on the requested model, one amount a unit: one run may spend tokens of one window and percent of another. Lower tiers scale it by their cost. Only a single amount may come without its unit.
 	Estimate []EstimateAmount `json:"estimate,omitempty,omitzero"`
 
 	// Exact Never downgrade below `model`.
-	Exact   bool   `json:"exact,omitempty,omitzero"`
-	Mission string `json:"mission,omitempty,omitzero"`
+	Exact bool `json:"exact,omitempty,omitzero"`
+
+	// FinishBy When the run has to be over, instead of a deadline. The deadline is then this less what the run is expected to take; the answer says in `expected` how that was worked out.
+	FinishBy time.Time `json:"finish_by,omitempty,omitzero"`
+
+	// MaxAttempts How often it is claimed before a lost worker fails it.
+	MaxAttempts int    `json:"max_attempts,omitempty,omitzero"`
+	Mission     string `json:"mission,omitempty,omitzero"`
 
 	// Model The highest tier that may be used, a ceiling; without it the highest tier there is.
 	Model string `json:"model,omitempty,omitzero"`
@@ -798,6 +1066,9 @@ type DispatchRequest struct {
 	Priority *int   `json:"priority,omitempty"`
 	Project  string `json:"project,omitempty,omitzero"`
 	Role     string `json:"role"`
+
+	// TakesSeconds How long the run takes, for `finish_by`. Without it, the 90th percentile of the last 50 runs of that role and model that were done at their first attempt, if there are at least 9, else 900 s, a claim's default life.
+	TakesSeconds int `json:"takes_seconds,omitempty,omitzero"`
 }
 
 // DispatchRequestBriefClass defines model for DispatchRequest.BriefClass.
@@ -818,7 +1089,11 @@ type EstimateAmount struct {
 type Event struct {
 	// Actor The identity that caused it; `gateway` when time did.
 	Actor string    `json:"actor"`
+	Agent Agent     `json:"agent,omitempty,omitzero"`
 	At    time.Time `json:"at"`
+
+	// Audit Where the chain of seals ends.
+	Audit AuditHead `json:"audit,omitempty,omitzero"`
 
 	// Cause Why it happened, one sentence.
 	Cause    string   `json:"cause,omitempty,omitzero"`
@@ -846,6 +1121,35 @@ type Event struct {
 // EventType defines model for EventType.
 type EventType string
 
+// Expected How long a run is expected to take, and how that was worked out.
+type Expected struct {
+	// From `given` in the ask; `runs`: the 90th percentile of earlier runs; `default`: there were too few.
+	From ExpectedFrom `json:"from"`
+
+	// Runs How many earlier runs it was worked out of.
+	Runs    int `json:"runs,omitempty,omitzero"`
+	Seconds int `json:"seconds"`
+}
+
+// ExpectedFrom `given` in the ask; `runs`: the 90th percentile of earlier runs; `default`: there were too few.
+type ExpectedFrom string
+
+// ExtendRequest defines model for ExtendRequest.
+type ExtendRequest struct {
+	Claim string `json:"claim"`
+
+	// Reserve The new totals, one amount a unit; units that are left out stay as they are.
+	Reserve []Amount `json:"reserve"`
+}
+
+// Extension defines model for Extension.
+type Extension struct {
+	Holds []Hold `json:"holds"`
+
+	// Reserved What the run may spend, one amount a unit: the least that any window holds of it, or what was asked for where no live window counts it.
+	Reserved []Amount `json:"reserved"`
+}
+
 // FleetRole defines model for FleetRole.
 type FleetRole string
 
@@ -869,7 +1173,9 @@ type Heartbeat struct {
 
 // HeartbeatRequest defines model for HeartbeatRequest.
 type HeartbeatRequest struct {
-	Claim      string   `json:"claim"`
+	Claim string `json:"claim"`
+
+	// Metered The whole spend so far, one amount a unit. It only grows; a unit that is left out stays as it was last reported.
 	Metered    []Amount `json:"metered,omitempty,omitzero"`
 	Progress   string   `json:"progress,omitempty,omitzero"`
 	TTLSeconds int      `json:"ttl_seconds,omitempty,omitzero"`
@@ -980,8 +1286,11 @@ type Problem struct {
 	// NextStep What to do now.
 	NextStep  string `json:"next_step,omitempty,omitzero"`
 	RequestID string `json:"request_id,omitempty,omitzero"`
-	Status    int    `json:"status"`
-	Title     string `json:"title"`
+
+	// Resync How a reader that was away for too long goes on. Read again first, then follow; an event told twice does no harm.
+	Resync Resync `json:"resync,omitempty,omitzero"`
+	Status int    `json:"status"`
+	Title  string `json:"title"`
 
 	// Type A URI reference that names the kind of problem, `/problems/{code}`.
 	Type string `json:"type"`
@@ -1055,6 +1364,39 @@ type Result struct {
 	// Reference Where the whole result lies: a path or URL.
 	Reference string `json:"reference,omitempty,omitzero"`
 	Summary   string `json:"summary,omitempty,omitzero"`
+}
+
+// Resync How a reader that was away for too long goes on. Read again first, then follow; an event told twice does no harm.
+type Resync struct {
+	// After The position to follow the log from; everything after it is still told.
+	After int64 `json:"after"`
+
+	// Lost The positions that are no longer told. They stand in the audit.
+	Lost struct {
+		First int64 `json:"first"`
+		Last  int64 `json:"last"`
+	} `json:"lost"`
+
+	// ReadAgain What shows the state as it is now.
+	ReadAgain []string `json:"read_again"`
+}
+
+// RetryRequest defines model for RetryRequest.
+type RetryRequest struct {
+	// Deadline The latest start, instead of the one that was asked for.
+	Deadline time.Time `json:"deadline,omitempty,omitzero"`
+
+	// FinishBy When it has to be over, instead of what was asked for.
+	FinishBy time.Time `json:"finish_by,omitempty,omitzero"`
+
+	// Origin Where the ask came from, kept so that whoever reports on it knows where to speak. Opaque to the register.
+	Origin Origin `json:"origin,omitempty,omitzero"`
+
+	// Reason Why it is asked again, for whoever reads it later.
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// TakesSeconds How long it takes, for the finish_by given here.
+	TakesSeconds int `json:"takes_seconds,omitempty,omitzero"`
 }
 
 // RoomBinding defines model for RoomBinding.
@@ -1272,6 +1614,15 @@ type WindowSource string
 // Actor defines model for Actor.
 type Actor = string
 
+// AgentName defines model for AgentName.
+type AgentName = string
+
+// AuditAfter defines model for AuditAfter.
+type AuditAfter = int64
+
+// AuditLimit defines model for AuditLimit.
+type AuditLimit = int
+
 // DispatchID defines model for DispatchID.
 type DispatchID = string
 
@@ -1286,6 +1637,69 @@ type SeatName = string
 
 // TokenID defines model for TokenID.
 type TokenID = string
+
+// ListAgentsParams defines parameters for ListAgents.
+type ListAgentsParams struct {
+	// State Only these states; several are separated by commas. Without it, all.
+	State *[]AgentState `form:"state,omitempty" json:"state,omitempty"`
+
+	// After Only agents whose name comes after this one, to read on.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// RetireAgentParams defines parameters for RetireAgent.
+type RetireAgentParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// GetAgentParams defines parameters for GetAgent.
+type GetAgentParams struct {
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// DeclareAgentParams defines parameters for DeclareAgent.
+type DeclareAgentParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// ListAuditEntriesParams defines parameters for ListAuditEntries.
+type ListAuditEntriesParams struct {
+	// After Only what comes after this position, to read on; without it from the start.
+	After *AuditAfter `form:"after,omitempty" json:"after,omitempty"`
+	Limit *AuditLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// GetAuditHeadParams defines parameters for GetAuditHead.
+type GetAuditHeadParams struct {
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// ListAuditSealsParams defines parameters for ListAuditSeals.
+type ListAuditSealsParams struct {
+	// After Only what comes after this position, to read on; without it from the start.
+	After *AuditAfter `form:"after,omitempty" json:"after,omitempty"`
+	Limit *AuditLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
 
 // ListBudgetsParams defines parameters for ListBudgets.
 type ListBudgetsParams struct {
@@ -1373,8 +1787,26 @@ type CompleteDispatchParams struct {
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
+// ExtendDispatchParams defines parameters for ExtendDispatch.
+type ExtendDispatchParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
 // HeartbeatDispatchParams defines parameters for HeartbeatDispatch.
 type HeartbeatDispatchParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// RetryDispatchParams defines parameters for RetryDispatch.
+type RetryDispatchParams struct {
 	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
@@ -1536,6 +1968,9 @@ type WhoAmIParams struct {
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
+// DeclareAgentJSONRequestBody defines body for DeclareAgent for application/json ContentType.
+type DeclareAgentJSONRequestBody = AgentDeclaration
+
 // SetBudgetJSONRequestBody defines body for SetBudget for application/json ContentType.
 type SetBudgetJSONRequestBody = BudgetSetRequest
 
@@ -1554,8 +1989,14 @@ type CancelDispatchJSONRequestBody CancelDispatchJSONBody
 // CompleteDispatchJSONRequestBody defines body for CompleteDispatch for application/json ContentType.
 type CompleteDispatchJSONRequestBody = CompleteRequest
 
+// ExtendDispatchJSONRequestBody defines body for ExtendDispatch for application/json ContentType.
+type ExtendDispatchJSONRequestBody = ExtendRequest
+
 // HeartbeatDispatchJSONRequestBody defines body for HeartbeatDispatch for application/json ContentType.
 type HeartbeatDispatchJSONRequestBody = HeartbeatRequest
+
+// RetryDispatchJSONRequestBody defines body for RetryDispatch for application/json ContentType.
+type RetryDispatchJSONRequestBody = RetryRequest
 
 // PutIdentityJSONRequestBody defines body for PutIdentity for application/json ContentType.
 type PutIdentityJSONRequestBody = IdentityRequest
@@ -1655,6 +2096,72 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// ListAgents Agents by name, with what each runs now.
+	//
+	// Corresponds with GET /api/fleet/agents (the `ListAgents` operationId).
+	ListAgents(ctx context.Context, params *ListAgentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetireAgent Retire an agent for good. It gets no more work, and what it runs goes on. For admins.
+	//
+	// Corresponds with DELETE /api/fleet/agents/{agent} (the `RetireAgent` operationId).
+	RetireAgent(ctx context.Context, agent AgentName, params *RetireAgentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAgent One agent.
+	//
+	// Corresponds with GET /api/fleet/agents/{agent} (the `GetAgent` operationId).
+	GetAgent(ctx context.Context, agent AgentName, params *GetAgentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeclareAgentWithBody Declare a worker, or say that it is still alive.
+	//
+	// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+	// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+	// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+	DeclareAgentWithBody(ctx context.Context, agent AgentName, params *DeclareAgentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeclareAgent Declare a worker, or say that it is still alive.
+	//
+	// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+	// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+	// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+	DeclareAgent(ctx context.Context, agent AgentName, params *DeclareAgentParams, body DeclareAgentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListAuditEntries Every event there ever was, as it was written, in order and however old.
+	//
+	// An entry is an event. Its `text` is the JSON that was written when it happened (its `seq` there is 0: the position was
+	// given later and stands beside it) and is handed out byte for byte as it is kept, since its hash is taken over it.
+	//
+	// Corresponds with GET /api/fleet/audit/entries (the `ListAuditEntries` operationId).
+	ListAuditEntries(ctx context.Context, params *ListAuditEntriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAuditHead Where the chain of seals ends, and how many entries wait for their seal.
+	//
+	// Once a day an event `audit.head` tells it, so that it is kept where the gateway cannot reach.
+	//
+	// Corresponds with GET /api/fleet/audit/head (the `GetAuditHead` operationId).
+	GetAuditHead(ctx context.Context, params *GetAuditHeadParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListAuditSeals The seals of the audit, in order. Each covers a run of entries and the seal before it.
+	//
+	// Entries are sealed within about a second after they were written. With SHA-256 and hashes in lowercase hex,
+	//
+	// * the hash over a run is that of, for each entry in order, `<seq> <length of text in bytes>\n<text>\n`;
+	// * the hash of a seal is that of `mosaic-audit-1\n<tenant_id>\n<first>-<last>\n<previous>\n<hash over the run>\n`.
+	//
+	// `previous` is the hash of the seal before, and 64 zeros for the first. Runs follow on each other from 1 without a gap.
+	// Whoever keeps a head (`<last>:<hash>`) elsewhere can tell later whether the chain still goes through it; the chain alone
+	// cannot show that its end was cut off.
+	//
+	// Corresponds with GET /api/fleet/audit/seals (the `ListAuditSeals` operationId).
+	ListAuditSeals(ctx context.Context, params *ListAuditSealsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListBudgets Every window with its use, allowance now, step and reset.
 	//
 	// Corresponds with GET /api/fleet/budgets (the `ListBudgets` operationId).
@@ -1688,14 +2195,20 @@ type ClientInterface interface {
 	// Corresponds with POST /api/fleet/budgets/reset (the `ResetBudget` operationId).
 	ResetBudget(ctx context.Context, params *ResetBudgetParams, body ResetBudgetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ClaimDispatchWithBody Claim the oldest ready dispatch of the highest priority for a role.
+	// ClaimDispatchWithBody Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+	//
+	// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+	// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/fleet/claims (the `ClaimDispatch` operationId).
 	ClaimDispatchWithBody(ctx context.Context, params *ClaimDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ClaimDispatch Claim the oldest ready dispatch of the highest priority for a role.
+	// ClaimDispatch Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+	//
+	// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+	// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1754,6 +2267,30 @@ type ClientInterface interface {
 	// Corresponds with POST /api/fleet/dispatches/{dispatch}/complete (the `CompleteDispatch` operationId).
 	CompleteDispatch(ctx context.Context, dispatch DispatchID, params *CompleteDispatchParams, body CompleteDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ExtendDispatchWithBody Raise what a running dispatch holds. The cap may refuse that, pace may not.
+	//
+	// `reserve` names new totals, one amount a unit. Every live window of the run's subscription that counts a unit holds
+	// the whole of its total from then on, or, if the cap of one of them leaves no room, `409 cap_reached` and nothing has
+	// changed anywhere. A total below what is held changes nothing. A window that lapsed is not asked, since its use is
+	// unknown; what was set anew meanwhile is.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/fleet/dispatches/{dispatch}/extend (the `ExtendDispatch` operationId).
+	ExtendDispatchWithBody(ctx context.Context, dispatch DispatchID, params *ExtendDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExtendDispatch Raise what a running dispatch holds. The cap may refuse that, pace may not.
+	//
+	// `reserve` names new totals, one amount a unit. Every live window of the run's subscription that counts a unit holds
+	// the whole of its total from then on, or, if the cap of one of them leaves no room, `409 cap_reached` and nothing has
+	// changed anywhere. A total below what is held changes nothing. A window that lapsed is not asked, since its use is
+	// unknown; what was set anew meanwhile is.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/fleet/dispatches/{dispatch}/extend (the `ExtendDispatch` operationId).
+	ExtendDispatch(ctx context.Context, dispatch DispatchID, params *ExtendDispatchParams, body ExtendDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// HeartbeatDispatchWithBody Keep a claim alive; report the spend metered so far and a line of progress.
 	//
 	// Takes any type of body and a specified content type.
@@ -1768,11 +2305,39 @@ type ClientInterface interface {
 	// Corresponds with POST /api/fleet/dispatches/{dispatch}/heartbeat (the `HeartbeatDispatch` operationId).
 	HeartbeatDispatch(ctx context.Context, dispatch DispatchID, params *HeartbeatDispatchParams, body HeartbeatDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RetryDispatchWithBody Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
+	//
+	// The new dispatch has the same ask and says in `retry_of` what it retries; the old one stays as it ended. Each is
+	// retried once: what became of the retry is retried as that one. A `deadline` or `finish_by` that is over is
+	// dropped, and `reason` says so, unless it is given anew here; one that is still to come is kept. Where the ask waited
+	// for work that was retried meanwhile, the new dispatch waits for the retry.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/fleet/dispatches/{dispatch}/retry (the `RetryDispatch` operationId).
+	RetryDispatchWithBody(ctx context.Context, dispatch DispatchID, params *RetryDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryDispatch Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
+	//
+	// The new dispatch has the same ask and says in `retry_of` what it retries; the old one stays as it ended. Each is
+	// retried once: what became of the retry is retried as that one. A `deadline` or `finish_by` that is over is
+	// dropped, and `reason` says so, unless it is given anew here; one that is still to come is kept. Where the ask waited
+	// for work that was retried meanwhile, the new dispatch waits for the retry.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/fleet/dispatches/{dispatch}/retry (the `RetryDispatch` operationId).
+	RetryDispatch(ctx context.Context, dispatch DispatchID, params *RetryDispatchParams, body RetryDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// StreamEvents The fleet's one ordered log as server-sent events, without gaps, from after `Last-Event-ID`.
 	//
 	// Each message has `id` (the event's `seq`), `event` (its `type`) and `data` (an `Event` as JSON). A comment line
 	// is sent every 15 s of silence. Without `Last-Event-ID` the stream starts with the next event; `0` starts with
 	// the first retained one.
+	//
+	// Events are retained for a time, 30 days unless the gateway is set otherwise. A reader that was away for longer is
+	// answered `410 gone` with a `resync`: it reads again what the hint lists, and then follows from `resync.after`. What
+	// happened at the positions `resync.lost` it can only read in the audit.
 	//
 	// Corresponds with GET /api/fleet/events (the `StreamEvents` operationId).
 	StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1970,6 +2535,152 @@ type ClientInterface interface {
 	Ready(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
+// ListAgents Agents by name, with what each runs now.
+//
+// Corresponds with GET /api/fleet/agents (the `ListAgents` operationId).
+func (c *Client) ListAgents(ctx context.Context, params *ListAgentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAgentsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetireAgent Retire an agent for good. It gets no more work, and what it runs goes on. For admins.
+//
+// Corresponds with DELETE /api/fleet/agents/{agent} (the `RetireAgent` operationId).
+func (c *Client) RetireAgent(ctx context.Context, agent AgentName, params *RetireAgentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetireAgentRequest(c.Server, agent, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAgent One agent.
+//
+// Corresponds with GET /api/fleet/agents/{agent} (the `GetAgent` operationId).
+func (c *Client) GetAgent(ctx context.Context, agent AgentName, params *GetAgentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAgentRequest(c.Server, agent, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeclareAgentWithBody Declare a worker, or say that it is still alive.
+//
+// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+func (c *Client) DeclareAgentWithBody(ctx context.Context, agent AgentName, params *DeclareAgentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeclareAgentRequestWithBody(c.Server, agent, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeclareAgent Declare a worker, or say that it is still alive.
+//
+// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+func (c *Client) DeclareAgent(ctx context.Context, agent AgentName, params *DeclareAgentParams, body DeclareAgentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeclareAgentRequest(c.Server, agent, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAuditEntries Every event there ever was, as it was written, in order and however old.
+//
+// An entry is an event. Its `text` is the JSON that was written when it happened (its `seq` there is 0: the position was
+// given later and stands beside it) and is handed out byte for byte as it is kept, since its hash is taken over it.
+//
+// Corresponds with GET /api/fleet/audit/entries (the `ListAuditEntries` operationId).
+func (c *Client) ListAuditEntries(ctx context.Context, params *ListAuditEntriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAuditEntriesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAuditHead Where the chain of seals ends, and how many entries wait for their seal.
+//
+// Once a day an event `audit.head` tells it, so that it is kept where the gateway cannot reach.
+//
+// Corresponds with GET /api/fleet/audit/head (the `GetAuditHead` operationId).
+func (c *Client) GetAuditHead(ctx context.Context, params *GetAuditHeadParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAuditHeadRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAuditSeals The seals of the audit, in order. Each covers a run of entries and the seal before it.
+//
+// Entries are sealed within about a second after they were written. With SHA-256 and hashes in lowercase hex,
+//
+// * the hash over a run is that of, for each entry in order, `<seq> <length of text in bytes>\n<text>\n`;
+// * the hash of a seal is that of `mosaic-audit-1\n<tenant_id>\n<first>-<last>\n<previous>\n<hash over the run>\n`.
+//
+// `previous` is the hash of the seal before, and 64 zeros for the first. Runs follow on each other from 1 without a gap.
+// Whoever keeps a head (`<last>:<hash>`) elsewhere can tell later whether the chain still goes through it; the chain alone
+// cannot show that its end was cut off.
+//
+// Corresponds with GET /api/fleet/audit/seals (the `ListAuditSeals` operationId).
+func (c *Client) ListAuditSeals(ctx context.Context, params *ListAuditSealsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAuditSealsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListBudgets Every window with its use, allowance now, step and reset.
 //
 // Corresponds with GET /api/fleet/budgets (the `ListBudgets` operationId).
@@ -2053,7 +2764,10 @@ func (c *Client) ResetBudget(ctx context.Context, params *ResetBudgetParams, bod
 	return c.Client.Do(req)
 }
 
-// ClaimDispatchWithBody Claim the oldest ready dispatch of the highest priority for a role.
+// ClaimDispatchWithBody Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+//
+// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2070,7 +2784,10 @@ func (c *Client) ClaimDispatchWithBody(ctx context.Context, params *ClaimDispatc
 	return c.Client.Do(req)
 }
 
-// ClaimDispatch Claim the oldest ready dispatch of the highest priority for a role.
+// ClaimDispatch Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+//
+// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2219,6 +2936,50 @@ func (c *Client) CompleteDispatch(ctx context.Context, dispatch DispatchID, para
 	return c.Client.Do(req)
 }
 
+// ExtendDispatchWithBody Raise what a running dispatch holds. The cap may refuse that, pace may not.
+//
+// `reserve` names new totals, one amount a unit. Every live window of the run's subscription that counts a unit holds
+// the whole of its total from then on, or, if the cap of one of them leaves no room, `409 cap_reached` and nothing has
+// changed anywhere. A total below what is held changes nothing. A window that lapsed is not asked, since its use is
+// unknown; what was set anew meanwhile is.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/fleet/dispatches/{dispatch}/extend (the `ExtendDispatch` operationId).
+func (c *Client) ExtendDispatchWithBody(ctx context.Context, dispatch DispatchID, params *ExtendDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExtendDispatchRequestWithBody(c.Server, dispatch, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExtendDispatch Raise what a running dispatch holds. The cap may refuse that, pace may not.
+//
+// `reserve` names new totals, one amount a unit. Every live window of the run's subscription that counts a unit holds
+// the whole of its total from then on, or, if the cap of one of them leaves no room, `409 cap_reached` and nothing has
+// changed anywhere. A total below what is held changes nothing. A window that lapsed is not asked, since its use is
+// unknown; what was set anew meanwhile is.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/fleet/dispatches/{dispatch}/extend (the `ExtendDispatch` operationId).
+func (c *Client) ExtendDispatch(ctx context.Context, dispatch DispatchID, params *ExtendDispatchParams, body ExtendDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExtendDispatchRequest(c.Server, dispatch, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // HeartbeatDispatchWithBody Keep a claim alive; report the spend metered so far and a line of progress.
 //
 // Takes any type of body and a specified content type.
@@ -2253,11 +3014,59 @@ func (c *Client) HeartbeatDispatch(ctx context.Context, dispatch DispatchID, par
 	return c.Client.Do(req)
 }
 
+// RetryDispatchWithBody Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
+//
+// The new dispatch has the same ask and says in `retry_of` what it retries; the old one stays as it ended. Each is
+// retried once: what became of the retry is retried as that one. A `deadline` or `finish_by` that is over is
+// dropped, and `reason` says so, unless it is given anew here; one that is still to come is kept. Where the ask waited
+// for work that was retried meanwhile, the new dispatch waits for the retry.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/fleet/dispatches/{dispatch}/retry (the `RetryDispatch` operationId).
+func (c *Client) RetryDispatchWithBody(ctx context.Context, dispatch DispatchID, params *RetryDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryDispatchRequestWithBody(c.Server, dispatch, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryDispatch Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
+//
+// The new dispatch has the same ask and says in `retry_of` what it retries; the old one stays as it ended. Each is
+// retried once: what became of the retry is retried as that one. A `deadline` or `finish_by` that is over is
+// dropped, and `reason` says so, unless it is given anew here; one that is still to come is kept. Where the ask waited
+// for work that was retried meanwhile, the new dispatch waits for the retry.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/fleet/dispatches/{dispatch}/retry (the `RetryDispatch` operationId).
+func (c *Client) RetryDispatch(ctx context.Context, dispatch DispatchID, params *RetryDispatchParams, body RetryDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryDispatchRequest(c.Server, dispatch, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // StreamEvents The fleet's one ordered log as server-sent events, without gaps, from after `Last-Event-ID`.
 //
 // Each message has `id` (the event's `seq`), `event` (its `type`) and `data` (an `Event` as JSON). A comment line
 // is sent every 15 s of silence. Without `Last-Event-ID` the stream starts with the next event; `0` starts with
 // the first retained one.
+//
+// Events are retained for a time, 30 days unless the gateway is set otherwise. A reader that was away for longer is
+// answered `410 gone` with a `resync`: it reads again what the hint lists, and then follows from `resync.after`. What
+// happened at the positions `resync.lost` it can only read in the audit.
 //
 // Corresponds with GET /api/fleet/events (the `StreamEvents` operationId).
 func (c *Client) StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2742,6 +3551,481 @@ func (c *Client) Ready(ctx context.Context, reqEditors ...RequestEditorFn) (*htt
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// NewListAgentsRequest constructs an http.Request for the ListAgents method
+func NewListAgentsRequest(server string, params *ListAgentsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/agents")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetireAgentRequest constructs an http.Request for the RetireAgent method
+func NewRetireAgentRequest(server string, agent AgentName, params *RetireAgentParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "agent", agent, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/agents/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetAgentRequest constructs an http.Request for the GetAgent method
+func NewGetAgentRequest(server string, agent AgentName, params *GetAgentParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "agent", agent, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/agents/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeclareAgentRequest calls the generic DeclareAgent builder with application/json body
+func NewDeclareAgentRequest(server string, agent AgentName, params *DeclareAgentParams, body DeclareAgentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDeclareAgentRequestWithBody(server, agent, params, "application/json", bodyReader)
+}
+
+// NewDeclareAgentRequestWithBody constructs an http.Request for the DeclareAgent method, with any body, and a specified content type
+func NewDeclareAgentRequestWithBody(server string, agent AgentName, params *DeclareAgentParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "agent", agent, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/agents/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListAuditEntriesRequest constructs an http.Request for the ListAuditEntries method
+func NewListAuditEntriesRequest(server string, params *ListAuditEntriesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/audit/entries")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetAuditHeadRequest constructs an http.Request for the GetAuditHead method
+func NewGetAuditHeadRequest(server string, params *GetAuditHeadParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/audit/head")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListAuditSealsRequest constructs an http.Request for the ListAuditSeals method
+func NewListAuditSealsRequest(server string, params *ListAuditSealsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/audit/seals")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
 }
 
 // NewListBudgetsRequest constructs an http.Request for the ListBudgets method
@@ -3353,6 +4637,77 @@ func NewCompleteDispatchRequestWithBody(server string, dispatch DispatchID, para
 	return req, nil
 }
 
+// NewExtendDispatchRequest calls the generic ExtendDispatch builder with application/json body
+func NewExtendDispatchRequest(server string, dispatch DispatchID, params *ExtendDispatchParams, body ExtendDispatchJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewExtendDispatchRequestWithBody(server, dispatch, params, "application/json", bodyReader)
+}
+
+// NewExtendDispatchRequestWithBody constructs an http.Request for the ExtendDispatch method, with any body, and a specified content type
+func NewExtendDispatchRequestWithBody(server string, dispatch DispatchID, params *ExtendDispatchParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "dispatch", dispatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/dispatches/%s/extend", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewHeartbeatDispatchRequest calls the generic HeartbeatDispatch builder with application/json body
 func NewHeartbeatDispatchRequest(server string, dispatch DispatchID, params *HeartbeatDispatchParams, body HeartbeatDispatchJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -3381,6 +4736,77 @@ func NewHeartbeatDispatchRequestWithBody(server string, dispatch DispatchID, par
 	}
 
 	operationPath := fmt.Sprintf("/api/fleet/dispatches/%s/heartbeat", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetryDispatchRequest calls the generic RetryDispatch builder with application/json body
+func NewRetryDispatchRequest(server string, dispatch DispatchID, params *RetryDispatchParams, body RetryDispatchJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRetryDispatchRequestWithBody(server, dispatch, params, "application/json", bodyReader)
+}
+
+// NewRetryDispatchRequestWithBody constructs an http.Request for the RetryDispatch method, with any body, and a specified content type
+func NewRetryDispatchRequestWithBody(server string, dispatch DispatchID, params *RetryDispatchParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "dispatch", dispatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/dispatches/%s/retry", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -4693,6 +6119,84 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// ListAgentsWithResponse Agents by name, with what each runs now.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/agents (the `ListAgents` operationId).
+	ListAgentsWithResponse(ctx context.Context, params *ListAgentsParams, reqEditors ...RequestEditorFn) (*ListAgentsResponse, error)
+
+	// RetireAgentWithResponse Retire an agent for good. It gets no more work, and what it runs goes on. For admins.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/fleet/agents/{agent} (the `RetireAgent` operationId).
+	RetireAgentWithResponse(ctx context.Context, agent AgentName, params *RetireAgentParams, reqEditors ...RequestEditorFn) (*RetireAgentResponse, error)
+
+	// GetAgentWithResponse One agent.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/agents/{agent} (the `GetAgent` operationId).
+	GetAgentWithResponse(ctx context.Context, agent AgentName, params *GetAgentParams, reqEditors ...RequestEditorFn) (*GetAgentResponse, error)
+
+	// DeclareAgentWithBodyWithResponse Declare a worker, or say that it is still alive.
+	//
+	// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+	// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+	// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+	DeclareAgentWithBodyWithResponse(ctx context.Context, agent AgentName, params *DeclareAgentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DeclareAgentResponse, error)
+
+	// DeclareAgentWithResponse Declare a worker, or say that it is still alive.
+	//
+	// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+	// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+	// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+	DeclareAgentWithResponse(ctx context.Context, agent AgentName, params *DeclareAgentParams, body DeclareAgentJSONRequestBody, reqEditors ...RequestEditorFn) (*DeclareAgentResponse, error)
+
+	// ListAuditEntriesWithResponse Every event there ever was, as it was written, in order and however old.
+	//
+	// An entry is an event. Its `text` is the JSON that was written when it happened (its `seq` there is 0: the position was
+	// given later and stands beside it) and is handed out byte for byte as it is kept, since its hash is taken over it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/audit/entries (the `ListAuditEntries` operationId).
+	ListAuditEntriesWithResponse(ctx context.Context, params *ListAuditEntriesParams, reqEditors ...RequestEditorFn) (*ListAuditEntriesResponse, error)
+
+	// GetAuditHeadWithResponse Where the chain of seals ends, and how many entries wait for their seal.
+	//
+	// Once a day an event `audit.head` tells it, so that it is kept where the gateway cannot reach.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/audit/head (the `GetAuditHead` operationId).
+	GetAuditHeadWithResponse(ctx context.Context, params *GetAuditHeadParams, reqEditors ...RequestEditorFn) (*GetAuditHeadResponse, error)
+
+	// ListAuditSealsWithResponse The seals of the audit, in order. Each covers a run of entries and the seal before it.
+	//
+	// Entries are sealed within about a second after they were written. With SHA-256 and hashes in lowercase hex,
+	//
+	// * the hash over a run is that of, for each entry in order, `<seq> <length of text in bytes>\n<text>\n`;
+	// * the hash of a seal is that of `mosaic-audit-1\n<tenant_id>\n<first>-<last>\n<previous>\n<hash over the run>\n`.
+	//
+	// `previous` is the hash of the seal before, and 64 zeros for the first. Runs follow on each other from 1 without a gap.
+	// Whoever keeps a head (`<last>:<hash>`) elsewhere can tell later whether the chain still goes through it; the chain alone
+	// cannot show that its end was cut off.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/audit/seals (the `ListAuditSeals` operationId).
+	ListAuditSealsWithResponse(ctx context.Context, params *ListAuditSealsParams, reqEditors ...RequestEditorFn) (*ListAuditSealsResponse, error)
+
 	// ListBudgetsWithResponse Every window with its use, allowance now, step and reset.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4728,14 +6232,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/fleet/budgets/reset (the `ResetBudget` operationId).
 	ResetBudgetWithResponse(ctx context.Context, params *ResetBudgetParams, body ResetBudgetJSONRequestBody, reqEditors ...RequestEditorFn) (*ResetBudgetResponse, error)
 
-	// ClaimDispatchWithBodyWithResponse Claim the oldest ready dispatch of the highest priority for a role.
+	// ClaimDispatchWithBodyWithResponse Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+	//
+	// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+	// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/fleet/claims (the `ClaimDispatch` operationId).
 	ClaimDispatchWithBodyWithResponse(ctx context.Context, params *ClaimDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ClaimDispatchResponse, error)
 
-	// ClaimDispatchWithResponse Claim the oldest ready dispatch of the highest priority for a role.
+	// ClaimDispatchWithResponse Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+	//
+	// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+	// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4798,6 +6308,30 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/fleet/dispatches/{dispatch}/complete (the `CompleteDispatch` operationId).
 	CompleteDispatchWithResponse(ctx context.Context, dispatch DispatchID, params *CompleteDispatchParams, body CompleteDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*CompleteDispatchResponse, error)
 
+	// ExtendDispatchWithBodyWithResponse Raise what a running dispatch holds. The cap may refuse that, pace may not.
+	//
+	// `reserve` names new totals, one amount a unit. Every live window of the run's subscription that counts a unit holds
+	// the whole of its total from then on, or, if the cap of one of them leaves no room, `409 cap_reached` and nothing has
+	// changed anywhere. A total below what is held changes nothing. A window that lapsed is not asked, since its use is
+	// unknown; what was set anew meanwhile is.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/dispatches/{dispatch}/extend (the `ExtendDispatch` operationId).
+	ExtendDispatchWithBodyWithResponse(ctx context.Context, dispatch DispatchID, params *ExtendDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExtendDispatchResponse, error)
+
+	// ExtendDispatchWithResponse Raise what a running dispatch holds. The cap may refuse that, pace may not.
+	//
+	// `reserve` names new totals, one amount a unit. Every live window of the run's subscription that counts a unit holds
+	// the whole of its total from then on, or, if the cap of one of them leaves no room, `409 cap_reached` and nothing has
+	// changed anywhere. A total below what is held changes nothing. A window that lapsed is not asked, since its use is
+	// unknown; what was set anew meanwhile is.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/dispatches/{dispatch}/extend (the `ExtendDispatch` operationId).
+	ExtendDispatchWithResponse(ctx context.Context, dispatch DispatchID, params *ExtendDispatchParams, body ExtendDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*ExtendDispatchResponse, error)
+
 	// HeartbeatDispatchWithBodyWithResponse Keep a claim alive; report the spend metered so far and a line of progress.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -4812,11 +6346,39 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/fleet/dispatches/{dispatch}/heartbeat (the `HeartbeatDispatch` operationId).
 	HeartbeatDispatchWithResponse(ctx context.Context, dispatch DispatchID, params *HeartbeatDispatchParams, body HeartbeatDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*HeartbeatDispatchResponse, error)
 
+	// RetryDispatchWithBodyWithResponse Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
+	//
+	// The new dispatch has the same ask and says in `retry_of` what it retries; the old one stays as it ended. Each is
+	// retried once: what became of the retry is retried as that one. A `deadline` or `finish_by` that is over is
+	// dropped, and `reason` says so, unless it is given anew here; one that is still to come is kept. Where the ask waited
+	// for work that was retried meanwhile, the new dispatch waits for the retry.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/dispatches/{dispatch}/retry (the `RetryDispatch` operationId).
+	RetryDispatchWithBodyWithResponse(ctx context.Context, dispatch DispatchID, params *RetryDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RetryDispatchResponse, error)
+
+	// RetryDispatchWithResponse Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
+	//
+	// The new dispatch has the same ask and says in `retry_of` what it retries; the old one stays as it ended. Each is
+	// retried once: what became of the retry is retried as that one. A `deadline` or `finish_by` that is over is
+	// dropped, and `reason` says so, unless it is given anew here; one that is still to come is kept. Where the ask waited
+	// for work that was retried meanwhile, the new dispatch waits for the retry.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/dispatches/{dispatch}/retry (the `RetryDispatch` operationId).
+	RetryDispatchWithResponse(ctx context.Context, dispatch DispatchID, params *RetryDispatchParams, body RetryDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryDispatchResponse, error)
+
 	// StreamEventsWithResponse The fleet's one ordered log as server-sent events, without gaps, from after `Last-Event-ID`.
 	//
 	// Each message has `id` (the event's `seq`), `event` (its `type`) and `data` (an `Event` as JSON). A comment line
 	// is sent every 15 s of silence. Without `Last-Event-ID` the stream starts with the next event; `0` starts with
 	// the first retained one.
+	//
+	// Events are retained for a time, 30 days unless the gateway is set otherwise. A reader that was away for longer is
+	// answered `410 gone` with a `resync`: it reads again what the hint lists, and then follows from `resync.after`. What
+	// happened at the positions `resync.lost` it can only read in the audit.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5038,6 +6600,342 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /readyz (the `Ready` operationId).
 	ReadyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ReadyResponse, error)
+}
+
+type ListAgentsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AgentList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAgentsResponse) GetJSON200() *AgentList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListAgentsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAgentsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAgentsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAgentsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAgentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RetireAgentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Agent
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RetireAgentResponse) GetJSON200() *Agent {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RetireAgentResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RetireAgentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetireAgentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetireAgentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetireAgentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetAgentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Agent
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAgentResponse) GetJSON200() *Agent {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAgentResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAgentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAgentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAgentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAgentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeclareAgentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Agent
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeclareAgentResponse) GetJSON200() *Agent {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeclareAgentResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeclareAgentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeclareAgentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeclareAgentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeclareAgentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListAuditEntriesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditEntryList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAuditEntriesResponse) GetJSON200() *AuditEntryList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListAuditEntriesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAuditEntriesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAuditEntriesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAuditEntriesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAuditEntriesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetAuditHeadResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditHead
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAuditHeadResponse) GetJSON200() *AuditHead {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAuditHeadResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAuditHeadResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAuditHeadResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAuditHeadResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAuditHeadResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListAuditSealsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditSealList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAuditSealsResponse) GetJSON200() *AuditSealList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListAuditSealsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAuditSealsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAuditSealsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAuditSealsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAuditSealsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 type ListBudgetsResponse struct {
@@ -5479,6 +7377,54 @@ func (r CompleteDispatchResponse) ContentType() string {
 	return ""
 }
 
+type ExtendDispatchResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Extension
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExtendDispatchResponse) GetJSON200() *Extension {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExtendDispatchResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExtendDispatchResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExtendDispatchResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExtendDispatchResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExtendDispatchResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type HeartbeatDispatchResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5527,11 +7473,66 @@ func (r HeartbeatDispatchResponse) ContentType() string {
 	return ""
 }
 
+type RetryDispatchResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Dispatch
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r RetryDispatchResponse) GetJSON201() *Dispatch {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RetryDispatchResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RetryDispatchResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetryDispatchResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetryDispatchResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetryDispatchResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type StreamEventsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
+	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
+	ApplicationProblemJSON410 *Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
+func (r StreamEventsResponse) GetApplicationProblemJSON410() *Problem {
+	return r.ApplicationProblemJSON410
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -6521,6 +8522,132 @@ func (r ReadyResponse) ContentType() string {
 	return ""
 }
 
+// ListAgentsWithResponse Agents by name, with what each runs now.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/agents (the `ListAgents` operationId).
+func (c *ClientWithResponses) ListAgentsWithResponse(ctx context.Context, params *ListAgentsParams, reqEditors ...RequestEditorFn) (*ListAgentsResponse, error) {
+	rsp, err := c.ListAgents(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAgentsResponse(rsp)
+}
+
+// RetireAgentWithResponse Retire an agent for good. It gets no more work, and what it runs goes on. For admins.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/fleet/agents/{agent} (the `RetireAgent` operationId).
+func (c *ClientWithResponses) RetireAgentWithResponse(ctx context.Context, agent AgentName, params *RetireAgentParams, reqEditors ...RequestEditorFn) (*RetireAgentResponse, error) {
+	rsp, err := c.RetireAgent(ctx, agent, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetireAgentResponse(rsp)
+}
+
+// GetAgentWithResponse One agent.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/agents/{agent} (the `GetAgent` operationId).
+func (c *ClientWithResponses) GetAgentWithResponse(ctx context.Context, agent AgentName, params *GetAgentParams, reqEditors ...RequestEditorFn) (*GetAgentResponse, error) {
+	rsp, err := c.GetAgent(ctx, agent, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAgentResponse(rsp)
+}
+
+// DeclareAgentWithBodyWithResponse Declare a worker, or say that it is still alive.
+//
+// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+func (c *ClientWithResponses) DeclareAgentWithBodyWithResponse(ctx context.Context, agent AgentName, params *DeclareAgentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DeclareAgentResponse, error) {
+	rsp, err := c.DeclareAgentWithBody(ctx, agent, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeclareAgentResponse(rsp)
+}
+
+// DeclareAgentWithResponse Declare a worker, or say that it is still alive.
+//
+// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+func (c *ClientWithResponses) DeclareAgentWithResponse(ctx context.Context, agent AgentName, params *DeclareAgentParams, body DeclareAgentJSONRequestBody, reqEditors ...RequestEditorFn) (*DeclareAgentResponse, error) {
+	rsp, err := c.DeclareAgent(ctx, agent, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeclareAgentResponse(rsp)
+}
+
+// ListAuditEntriesWithResponse Every event there ever was, as it was written, in order and however old.
+//
+// An entry is an event. Its `text` is the JSON that was written when it happened (its `seq` there is 0: the position was
+// given later and stands beside it) and is handed out byte for byte as it is kept, since its hash is taken over it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/audit/entries (the `ListAuditEntries` operationId).
+func (c *ClientWithResponses) ListAuditEntriesWithResponse(ctx context.Context, params *ListAuditEntriesParams, reqEditors ...RequestEditorFn) (*ListAuditEntriesResponse, error) {
+	rsp, err := c.ListAuditEntries(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAuditEntriesResponse(rsp)
+}
+
+// GetAuditHeadWithResponse Where the chain of seals ends, and how many entries wait for their seal.
+//
+// Once a day an event `audit.head` tells it, so that it is kept where the gateway cannot reach.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/audit/head (the `GetAuditHead` operationId).
+func (c *ClientWithResponses) GetAuditHeadWithResponse(ctx context.Context, params *GetAuditHeadParams, reqEditors ...RequestEditorFn) (*GetAuditHeadResponse, error) {
+	rsp, err := c.GetAuditHead(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAuditHeadResponse(rsp)
+}
+
+// ListAuditSealsWithResponse The seals of the audit, in order. Each covers a run of entries and the seal before it.
+//
+// Entries are sealed within about a second after they were written. With SHA-256 and hashes in lowercase hex,
+//
+// * the hash over a run is that of, for each entry in order, `<seq> <length of text in bytes>\n<text>\n`;
+// * the hash of a seal is that of `mosaic-audit-1\n<tenant_id>\n<first>-<last>\n<previous>\n<hash over the run>\n`.
+//
+// `previous` is the hash of the seal before, and 64 zeros for the first. Runs follow on each other from 1 without a gap.
+// Whoever keeps a head (`<last>:<hash>`) elsewhere can tell later whether the chain still goes through it; the chain alone
+// cannot show that its end was cut off.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/audit/seals (the `ListAuditSeals` operationId).
+func (c *ClientWithResponses) ListAuditSealsWithResponse(ctx context.Context, params *ListAuditSealsParams, reqEditors ...RequestEditorFn) (*ListAuditSealsResponse, error) {
+	rsp, err := c.ListAuditSeals(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAuditSealsResponse(rsp)
+}
+
 // ListBudgetsWithResponse Every window with its use, allowance now, step and reset.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -6586,7 +8713,10 @@ func (c *ClientWithResponses) ResetBudgetWithResponse(ctx context.Context, param
 	return ParseResetBudgetResponse(rsp)
 }
 
-// ClaimDispatchWithBodyWithResponse Claim the oldest ready dispatch of the highest priority for a role.
+// ClaimDispatchWithBodyWithResponse Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+//
+// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6599,7 +8729,10 @@ func (c *ClientWithResponses) ClaimDispatchWithBodyWithResponse(ctx context.Cont
 	return ParseClaimDispatchResponse(rsp)
 }
 
-// ClaimDispatchWithResponse Claim the oldest ready dispatch of the highest priority for a role.
+// ClaimDispatchWithResponse Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+//
+// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6716,6 +8849,42 @@ func (c *ClientWithResponses) CompleteDispatchWithResponse(ctx context.Context, 
 	return ParseCompleteDispatchResponse(rsp)
 }
 
+// ExtendDispatchWithBodyWithResponse Raise what a running dispatch holds. The cap may refuse that, pace may not.
+//
+// `reserve` names new totals, one amount a unit. Every live window of the run's subscription that counts a unit holds
+// the whole of its total from then on, or, if the cap of one of them leaves no room, `409 cap_reached` and nothing has
+// changed anywhere. A total below what is held changes nothing. A window that lapsed is not asked, since its use is
+// unknown; what was set anew meanwhile is.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/dispatches/{dispatch}/extend (the `ExtendDispatch` operationId).
+func (c *ClientWithResponses) ExtendDispatchWithBodyWithResponse(ctx context.Context, dispatch DispatchID, params *ExtendDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExtendDispatchResponse, error) {
+	rsp, err := c.ExtendDispatchWithBody(ctx, dispatch, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExtendDispatchResponse(rsp)
+}
+
+// ExtendDispatchWithResponse Raise what a running dispatch holds. The cap may refuse that, pace may not.
+//
+// `reserve` names new totals, one amount a unit. Every live window of the run's subscription that counts a unit holds
+// the whole of its total from then on, or, if the cap of one of them leaves no room, `409 cap_reached` and nothing has
+// changed anywhere. A total below what is held changes nothing. A window that lapsed is not asked, since its use is
+// unknown; what was set anew meanwhile is.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/dispatches/{dispatch}/extend (the `ExtendDispatch` operationId).
+func (c *ClientWithResponses) ExtendDispatchWithResponse(ctx context.Context, dispatch DispatchID, params *ExtendDispatchParams, body ExtendDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*ExtendDispatchResponse, error) {
+	rsp, err := c.ExtendDispatch(ctx, dispatch, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExtendDispatchResponse(rsp)
+}
+
 // HeartbeatDispatchWithBodyWithResponse Keep a claim alive; report the spend metered so far and a line of progress.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -6742,11 +8911,51 @@ func (c *ClientWithResponses) HeartbeatDispatchWithResponse(ctx context.Context,
 	return ParseHeartbeatDispatchResponse(rsp)
 }
 
+// RetryDispatchWithBodyWithResponse Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
+//
+// The new dispatch has the same ask and says in `retry_of` what it retries; the old one stays as it ended. Each is
+// retried once: what became of the retry is retried as that one. A `deadline` or `finish_by` that is over is
+// dropped, and `reason` says so, unless it is given anew here; one that is still to come is kept. Where the ask waited
+// for work that was retried meanwhile, the new dispatch waits for the retry.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/dispatches/{dispatch}/retry (the `RetryDispatch` operationId).
+func (c *ClientWithResponses) RetryDispatchWithBodyWithResponse(ctx context.Context, dispatch DispatchID, params *RetryDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RetryDispatchResponse, error) {
+	rsp, err := c.RetryDispatchWithBody(ctx, dispatch, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryDispatchResponse(rsp)
+}
+
+// RetryDispatchWithResponse Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
+//
+// The new dispatch has the same ask and says in `retry_of` what it retries; the old one stays as it ended. Each is
+// retried once: what became of the retry is retried as that one. A `deadline` or `finish_by` that is over is
+// dropped, and `reason` says so, unless it is given anew here; one that is still to come is kept. Where the ask waited
+// for work that was retried meanwhile, the new dispatch waits for the retry.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/dispatches/{dispatch}/retry (the `RetryDispatch` operationId).
+func (c *ClientWithResponses) RetryDispatchWithResponse(ctx context.Context, dispatch DispatchID, params *RetryDispatchParams, body RetryDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryDispatchResponse, error) {
+	rsp, err := c.RetryDispatch(ctx, dispatch, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryDispatchResponse(rsp)
+}
+
 // StreamEventsWithResponse The fleet's one ordered log as server-sent events, without gaps, from after `Last-Event-ID`.
 //
 // Each message has `id` (the event's `seq`), `event` (its `type`) and `data` (an `Event` as JSON). A comment line
 // is sent every 15 s of silence. Without `Last-Event-ID` the stream starts with the next event; `0` starts with
 // the first retained one.
+//
+// Events are retained for a time, 30 days unless the gateway is set otherwise. A reader that was away for longer is
+// answered `410 gone` with a `resync`: it reads again what the hint lists, and then follows from `resync.after`. What
+// happened at the positions `resync.lost` it can only read in the audit.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -7143,6 +9352,237 @@ func (c *ClientWithResponses) ReadyWithResponse(ctx context.Context, reqEditors 
 	return ParseReadyResponse(rsp)
 }
 
+// ParseListAgentsResponse parses an HTTP response from a ListAgentsWithResponse call
+func ParseListAgentsResponse(rsp *http.Response) (*ListAgentsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAgentsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AgentList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRetireAgentResponse parses an HTTP response from a RetireAgentWithResponse call
+func ParseRetireAgentResponse(rsp *http.Response) (*RetireAgentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetireAgentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Agent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetAgentResponse parses an HTTP response from a GetAgentWithResponse call
+func ParseGetAgentResponse(rsp *http.Response) (*GetAgentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAgentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Agent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeclareAgentResponse parses an HTTP response from a DeclareAgentWithResponse call
+func ParseDeclareAgentResponse(rsp *http.Response) (*DeclareAgentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeclareAgentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Agent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListAuditEntriesResponse parses an HTTP response from a ListAuditEntriesWithResponse call
+func ParseListAuditEntriesResponse(rsp *http.Response) (*ListAuditEntriesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAuditEntriesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditEntryList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetAuditHeadResponse parses an HTTP response from a GetAuditHeadWithResponse call
+func ParseGetAuditHeadResponse(rsp *http.Response) (*GetAuditHeadResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAuditHeadResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditHead
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListAuditSealsResponse parses an HTTP response from a ListAuditSealsWithResponse call
+func ParseListAuditSealsResponse(rsp *http.Response) (*ListAuditSealsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAuditSealsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditSealList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListBudgetsResponse parses an HTTP response from a ListBudgetsWithResponse call
 func ParseListBudgetsResponse(rsp *http.Response) (*ListBudgetsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7456,6 +9896,39 @@ func ParseCompleteDispatchResponse(rsp *http.Response) (*CompleteDispatchRespons
 	return response, nil
 }
 
+// ParseExtendDispatchResponse parses an HTTP response from a ExtendDispatchWithResponse call
+func ParseExtendDispatchResponse(rsp *http.Response) (*ExtendDispatchResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExtendDispatchResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Extension
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseHeartbeatDispatchResponse parses an HTTP response from a HeartbeatDispatchWithResponse call
 func ParseHeartbeatDispatchResponse(rsp *http.Response) (*HeartbeatDispatchResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7489,6 +9962,39 @@ func ParseHeartbeatDispatchResponse(rsp *http.Response) (*HeartbeatDispatchRespo
 	return response, nil
 }
 
+// ParseRetryDispatchResponse parses an HTTP response from a RetryDispatchWithResponse call
+func ParseRetryDispatchResponse(rsp *http.Response) (*RetryDispatchResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetryDispatchResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Dispatch
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseStreamEventsResponse parses an HTTP response from a StreamEventsWithResponse call
 func ParseStreamEventsResponse(rsp *http.Response) (*StreamEventsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7503,6 +10009,13 @@ func ParseStreamEventsResponse(rsp *http.Response) (*StreamEventsResponse, error
 	}
 
 	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON410 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {

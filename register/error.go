@@ -19,6 +19,8 @@ type Error struct {
 	NextStep   string
 	RequestID  string
 	RetryAfter time.Duration
+	// Resync says how a reader goes on whose position in the event log is gone; nil for any other error.
+	Resync *Resync
 
 	retry bool
 	cause error
@@ -56,6 +58,15 @@ func CodeOf(err error) ProblemCode {
 	return ""
 }
 
+// ResyncOf is how a reader goes on whose position in the event log is gone, if err says so.
+func ResyncOf(err error) (Resync, bool) {
+	var failure *Error
+	if errors.As(err, &failure) && failure.Resync != nil {
+		return *failure.Resync, true
+	}
+	return Resync{}, false
+}
+
 // consumes lists the answers that end a command; every other failure is retried with the same key.
 func consumes(status int) bool {
 	switch status {
@@ -84,6 +95,9 @@ func problem(response *http.Response, body []byte) *Error {
 	if json.Unmarshal(body, &details) == nil && details.Code != "" {
 		failure.Code, failure.Detail, failure.Field = details.Code, details.Detail, details.Field
 		failure.Example, failure.NextStep = details.Example, details.NextStep
+		if details.Code == ProblemCodeGone && details.Resync.After > 0 {
+			failure.Resync = &details.Resync
+		}
 		return failure
 	}
 	failure.Code = codeOf(response.StatusCode)
@@ -129,6 +143,8 @@ func codeOf(status int) ProblemCode {
 		return ProblemCodeForbidden
 	case http.StatusNotFound:
 		return ProblemCodeNotFound
+	case http.StatusGone:
+		return ProblemCodeGone
 	case http.StatusTooManyRequests:
 		return ProblemCodeRateLimited
 	}

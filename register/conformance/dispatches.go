@@ -26,6 +26,9 @@ func (t *trial) work(role string) register.DispatchRequest {
 
 func (t *trial) dispatch(ctx context.Context, request register.DispatchRequest) (register.Dispatch, error) {
 	var made register.Dispatch
+	if err := t.man(ctx, request.Role); err != nil {
+		return made, err
+	}
 	err := t.change(ctx, operator, register.CreateDispatch(request), &made)
 	return made, err
 }

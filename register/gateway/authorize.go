@@ -30,6 +30,7 @@ var (
 var rules = map[string]rule{
 	"createDispatch": {scopes: operating, roles: []string{"operator", "admin"}, verb: "dispatch work"},
 	"cancelDispatch": {scopes: operating, roles: []string{"operator", "admin"}, verb: "cancel work"},
+	"retryDispatch":  {scopes: operating, roles: []string{"operator", "admin"}, verb: "retry work"},
 	"setBudget":      {scopes: operating, roles: []string{"operator", "admin"}, verb: "set budgets"},
 	"resetBudget":    {scopes: operating, roles: []string{"operator", "admin"}, verb: "reset budgets"},
 	"openProposal":   {scopes: operating, roles: []string{"operator", "board", "admin"}, verb: "open proposals"},
@@ -42,7 +43,10 @@ var rules = map[string]rule{
 	"putIdentity":       {scopes: operating, roles: []string{"admin"}, verb: "change identities"},
 	"claimDispatch":     {scopes: working, roles: []string{"worker", "admin"}, verb: "claim work"},
 	"heartbeatDispatch": {scopes: working, roles: []string{"worker", "admin"}, verb: "report on work"},
+	"extendDispatch":    {scopes: working, roles: []string{"worker", "admin"}, verb: "extend what work holds"},
 	"completeDispatch":  {scopes: working, roles: []string{"worker", "admin"}, verb: "complete work"},
+	"declareAgent":      {scopes: working, roles: []string{"worker", "admin"}, verb: "declare agents"},
+	"retireAgent":       {scopes: operating, roles: []string{"admin"}, verb: "retire agents"},
 	// A bot cannot act for an admin here: a secret does not belong into a chat.
 	"listTokens":  {scopes: []string{"admin"}, roles: []string{"admin"}, verb: "list tokens"},
 	"issueToken":  {scopes: []string{"admin"}, roles: []string{"admin"}, verb: "issue tokens"},

@@ -31,7 +31,7 @@ func askOf(body register.DispatchRequest) (fleet.Ask, error) {
 	ask := fleet.Ask{
 		Role: body.Role, Brief: body.Brief, BriefClass: string(body.BriefClass), Project: body.Project, Mission: body.Mission,
 		Model: body.Model, Exact: body.Exact, Priority: defaultPriority, Deadline: body.Deadline, Origin: origin(body.Origin),
-		DryRun: body.DryRun,
+		DryRun: body.DryRun, ContextTokens: body.ContextTokens, MaxAttempts: body.MaxAttempts,
 	}
 	if ask.BriefClass == "" {
 		ask.BriefClass = string(register.DispatchRequestBriefClassTechnical)
@@ -39,21 +39,15 @@ func askOf(body register.DispatchRequest) (fleet.Ask, error) {
 	if body.Priority != nil {
 		ask.Priority = *body.Priority
 	}
-	if err := instants(map[string]time.Time{"deadline": body.Deadline}); err != nil {
+	if err := timesOf(&ask, body); err != nil {
 		return fleet.Ask{}, err
 	}
 	for _, id := range body.DependsOn {
 		ask.DependsOn = append(ask.DependsOn, dispatchID(id))
 	}
-	seen := make(map[register.Unit]bool)
-	for _, amount := range body.Estimate {
-		if seen[amount.Unit] {
-			return fleet.Ask{}, twice("estimate", amount.Unit)
-		}
-		seen[amount.Unit] = true
-		ask.Estimate = append(ask.Estimate, fleet.Amount{Unit: string(amount.Unit), Micros: amount.Micros})
-	}
-	return ask, nil
+	var err error
+	ask.Estimate, err = estimateOf(body.Estimate)
+	return ask, err
 }
 
 // ListDispatches reads a page of dispatches.
@@ -130,7 +124,13 @@ func (o *operations) CompleteDispatch(ctx context.Context, request CompleteDispa
 	if err != nil {
 		return nil, err
 	}
-	completion := fleet.Completion{Claim: body.Claim, Outcome: string(body.Outcome), Actuals: actuals, Unmetered: body.Unmetered}
+	if body.Failure != "" && body.Outcome != register.CompleteRequestOutcomeFailed {
+		return nil, &problem{
+			Code: register.ProblemCodeInvalid, Field: "failure", Detail: "A run that is done has not failed by anything.",
+			NextStep: "Leave failure out, or complete the run as failed.",
+		}
+	}
+	completion := fleet.Completion{Claim: body.Claim, Outcome: string(body.Outcome), Failure: string(body.Failure), Actuals: actuals, Unmetered: body.Unmetered}
 	if body.Result != (register.Result{}) {
 		completion.Result = resultOf(body.Result)
 	}

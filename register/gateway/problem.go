@@ -26,11 +26,17 @@ var statuses = map[register.ProblemCode]int{
 	register.ProblemCodeNotOpen:             http.StatusConflict,
 	register.ProblemCodeNotRefused:          http.StatusConflict,
 	register.ProblemCodeClaimLost:           http.StatusConflict,
+	register.ProblemCodeCapReached:          http.StatusConflict,
+	register.ProblemCodeNotRetryable:        http.StatusConflict,
+	register.ProblemCodeAlreadyRetried:      http.StatusConflict,
 	register.ProblemCodeTokenEnded:          http.StatusConflict,
+	register.ProblemCodeAgentRetired:        http.StatusConflict,
+	register.ProblemCodeGone:                http.StatusGone,
 	register.ProblemCodeUnitMismatch:        http.StatusUnprocessableEntity,
 	register.ProblemCodeResetInPast:         http.StatusUnprocessableEntity,
 	register.ProblemCodeLimitNotPositive:    http.StatusUnprocessableEntity,
 	register.ProblemCodeActualMissing:       http.StatusUnprocessableEntity,
+	register.ProblemCodeContextCap:          http.StatusUnprocessableEntity,
 	register.ProblemCodeRateLimited:         http.StatusTooManyRequests,
 	register.ProblemCodeUnavailable:         http.StatusServiceUnavailable,
 	register.ProblemCodeInternal:            http.StatusInternalServerError,
@@ -45,6 +51,7 @@ func (p *problem) Error() string { return p.Detail }
 func problemOf(err error) *problem {
 	var known *problem
 	var refusal *fleet.Error
+	var gone *fleet.Gone
 	switch {
 	case errors.As(err, &known):
 		return known
@@ -53,6 +60,8 @@ func problemOf(err error) *problem {
 			Code: register.ProblemCode(refusal.Code), Detail: refusal.Detail, Field: refusal.Field,
 			Example: refusal.Example, NextStep: refusal.NextStep,
 		}
+	case errors.As(err, &gone):
+		return goneProblem(gone)
 	case fleet.Unavailable(err), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &problem{
 			Code: register.ProblemCodeUnavailable, Detail: "The gateway cannot reach its database right now.",

@@ -132,15 +132,15 @@ func (t *transaction) sharePause(ctx context.Context) (*Pause, error) {
 // reasonFor is why a decision stands. What keeps work from being admitted at all makes it wait outside of every line,
 // whatever the ladder decided; only a latest start that has passed is still refused.
 func (b *book) reasonFor(row *query.Dispatch, decision *budget.Decision) string {
-	late := row.Attempt == 0 && row.Deadline != nil && b.now.After(*row.Deadline)
 	waits := b.awaits(row)
 	if b.pause != nil {
 		waits = b.pause.text()
 	}
+	late := row.Attempt == 0 && row.Deadline != nil && b.now.After(*row.Deadline)
 	if waits == "" || late {
-		return decision.Reason()
+		return tooLateToFinish(row, decision, decision.Reason())
 	}
-	decision.Outcome, decision.Holds, decision.Attempts, decision.Start = budget.Queue, nil, nil, time.Time{}
+	decision.Outcome, decision.Holds, decision.Attempts, decision.Start, decision.Missing = budget.Queue, nil, nil, time.Time{}, ""
 	return waits
 }
 

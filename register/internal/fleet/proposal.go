@@ -179,8 +179,9 @@ func (t *transaction) openProposal(ctx context.Context, question Question, roste
 	if question.Action != nil {
 		params.Action, params.DispatchID = &question.Action.Kind, (*int64)(&question.Action.Dispatch)
 	}
-	if err := t.number(ctx, &params.ID, "proposal"); err != nil {
-		return Proposal{}, err
+	var err error
+	if params.ID, err = t.NextNumber(ctx, query.NextNumberParams{TenantID: t.Tenant, Name: "proposal"}); err != nil {
+		return Proposal{}, fmt.Errorf("taking the next proposal number: %w", err)
 	}
 	if err := t.InsertProposal(ctx, params); err != nil {
 		return Proposal{}, fmt.Errorf("recording the proposal: %w", err)

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,12 @@ type Options struct {
 	BurstPPM int64
 	// WorkerBound is how many dispatches may run at once per role and host of the worker; 0 is without bound.
 	WorkerBound int
+	// UnclaimedAfter is how long ready work waits for a claim before it returns its hold; 0 waits for ever.
+	UnclaimedAfter time.Duration
+	// Retention is how long events are replayed to readers; 0 takes DefaultRetention.
+	Retention time.Duration
+	// ContextCap is how many tokens of context one session of a run may have; 0 is DefaultContextCap.
+	ContextCap int64
 	// Clock replaces the database's clock in tests.
 	Clock func() time.Time
 	// Changed is called after every commit that wrote an event.
@@ -42,8 +49,9 @@ type Change struct {
 
 // Store is one tenant's register. It is safe for concurrent use; several stores may serve one database.
 type Store struct {
-	pool    *pgxpool.Pool
-	options Options
+	pool       *pgxpool.Pool
+	options    Options
+	admissions admissions
 }
 
 // Open connects to a migrated database and makes sure that the tenant exists.
@@ -54,9 +62,13 @@ func Open(ctx context.Context, databaseURL string, options Options) (*Store, err
 	if err := options.Ladder.Validate(); err != nil {
 		return nil, err
 	}
+	if options.Retention <= 0 {
+		options.Retention = DefaultRetention
+	}
 	if options.Changed == nil {
 		options.Changed = func(Change) {}
 	}
+	options.ContextCap = cmp.Or(options.ContextCap, DefaultContextCap)
 	config, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("reading the register's database URL: %w", err)
@@ -108,12 +120,19 @@ func (s *Store) ensureTenant(ctx context.Context) error {
 type transaction struct {
 	*query.Queries
 	Options
-	tx         pgx.Tx
+	writes     *behind
 	now        time.Time
 	actor      string
 	spoke      bool // it wrote an event
 	change     Change
 	unrecorded bool // it changed nothing: do not commit, do not remember the answer
+	unkept     bool // what it changed stands, but its answer is not remembered
+}
+
+// on makes the transaction run its statements on tx.
+func (t *transaction) on(tx pgx.Tx) {
+	t.writes = &behind{tx: tx}
+	t.Queries = query.New(t.writes)
 }
 
 // within runs do in one transaction and commits it. A transaction the database gave up on, because of a deadlock or a
@@ -123,14 +142,14 @@ func (s *Store) within(ctx context.Context, do func(*transaction) error) error {
 	for try := 1; ; try++ {
 		t := &transaction{Options: s.options, actor: Time}
 		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-			t.tx, t.Queries = tx, query.New(tx)
+			t.on(tx)
 			if err := do(t); err != nil {
 				return err
 			}
 			if t.unrecorded {
 				return errUnrecorded
 			}
-			return nil
+			return t.writes.flush(ctx)
 		})
 		if errors.Is(err, errUnrecorded) {
 			return nil
@@ -170,7 +189,7 @@ func (t *transaction) readClock(ctx context.Context) error {
 func (s *Store) read(ctx context.Context, do func(*transaction) error) error {
 	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	return pgx.BeginTxFunc(ctx, s.pool, options, func(tx pgx.Tx) error {
-		t := &transaction{Options: s.options, tx: tx, Queries: query.New(tx)}
+		t := &transaction{Options: s.options, Queries: query.New(tx)}
 		if err := t.readClock(ctx); err != nil {
 			return err
 		}

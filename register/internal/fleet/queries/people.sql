@@ -9,6 +9,12 @@ ON CONFLICT DO NOTHING;
 -- name: NextNumber :one
 UPDATE fleet.counters SET value = value + 1 WHERE tenant_id = $1 AND name = $2 RETURNING value;
 
+-- name: LockCounter :one
+SELECT value FROM fleet.counters WHERE tenant_id = $1 AND name = $2 FOR UPDATE;
+
+-- name: SetCounter :exec
+UPDATE fleet.counters SET value = $3 WHERE tenant_id = $1 AND name = $2;
+
 -- name: DatabaseClock :one
 SELECT clock_timestamp()::timestamptz AS now;
 

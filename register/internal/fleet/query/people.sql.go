@@ -368,6 +368,22 @@ func (q *Queries) ListTokens(ctx context.Context, arg ListTokensParams) ([]Token
 	return items, nil
 }
 
+const lockCounter = `-- name: LockCounter :one
+SELECT value FROM fleet.counters WHERE tenant_id = $1 AND name = $2 FOR UPDATE
+`
+
+type LockCounterParams struct {
+	TenantID string
+	Name     string
+}
+
+func (q *Queries) LockCounter(ctx context.Context, arg LockCounterParams) (int64, error) {
+	row := q.db.QueryRow(ctx, lockCounter, arg.TenantID, arg.Name)
+	var value int64
+	err := row.Scan(&value)
+	return value, err
+}
+
 const lockToken = `-- name: LockToken :one
 SELECT id, tenant_id, host, identity, hash, scopes, created_at, expires_at, revoked_at, last_used_at, replaces FROM fleet.tokens WHERE tenant_id = $1 AND id = $2 FOR UPDATE
 `
@@ -557,6 +573,21 @@ func (q *Queries) RevokeTokens(ctx context.Context, arg RevokeTokensParams) ([]T
 		return nil, err
 	}
 	return items, nil
+}
+
+const setCounter = `-- name: SetCounter :exec
+UPDATE fleet.counters SET value = $3 WHERE tenant_id = $1 AND name = $2
+`
+
+type SetCounterParams struct {
+	TenantID string
+	Name     string
+	Value    int64
+}
+
+func (q *Queries) SetCounter(ctx context.Context, arg SetCounterParams) error {
+	_, err := q.db.Exec(ctx, setCounter, arg.TenantID, arg.Name, arg.Value)
+	return err
 }
 
 const touchToken = `-- name: TouchToken :exec

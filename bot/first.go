@@ -29,19 +29,25 @@ func (b *Bot) storeFirst(ctx context.Context, joined map[id.RoomID]*mautrix.Sync
 		query  string
 		values []any
 	}{
-		"room state": {`INSERT INTO mx_room_state (room_id, encryption, create_event, power_levels, history_visibility)
+		"room state": {
+			`INSERT INTO mx_room_state (room_id, encryption, create_event, power_levels, history_visibility)
 			SELECT r, e::jsonb, c::jsonb, p::jsonb, h::jsonb FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) AS _ (r, e, c, p, h)
 			ON CONFLICT (room_id) DO UPDATE SET encryption = excluded.encryption, create_event = excluded.create_event,
 			power_levels = excluded.power_levels, history_visibility = excluded.history_visibility`,
-			[]any{all.rooms, all.encryption, all.create, all.levels, all.visibility}},
-		"members": {`INSERT INTO mx_user_profile (room_id, user_id, membership, displayname, avatar_url)
+			[]any{all.rooms, all.encryption, all.create, all.levels, all.visibility},
+		},
+		"members": {
+			`INSERT INTO mx_user_profile (room_id, user_id, membership, displayname, avatar_url)
 			SELECT DISTINCT ON (r, u) r, u, m::membership, d, a FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
 			WITH ORDINALITY AS _ (r, u, m, d, a, n) ORDER BY r, u, n DESC
 			ON CONFLICT (room_id, user_id) DO UPDATE SET membership = excluded.membership, displayname = excluded.displayname, avatar_url = excluded.avatar_url`,
-			[]any{all.memberRooms, all.users, all.memberships, all.display, all.avatars}},
-		"last events": {`INSERT INTO room (room_id, last_event_id) SELECT * FROM unnest($1::text[], $2::text[])
+			[]any{all.memberRooms, all.users, all.memberships, all.display, all.avatars},
+		},
+		"last events": {
+			`INSERT INTO room (room_id, last_event_id) SELECT * FROM unnest($1::text[], $2::text[])
 			ON CONFLICT (room_id) DO UPDATE SET last_event_id = excluded.last_event_id`,
-			[]any{all.rooms, all.last}},
+			[]any{all.rooms, all.last},
+		},
 	} {
 		if _, err := b.database.Exec(ctx, statement.query, statement.values...); err != nil {
 			return fmt.Errorf("storing the %s of a first sync: %w", what, err)

@@ -106,9 +106,11 @@ func (b *Bot) queue(ctx context.Context, plan []step, seq int64) error {
 // step queues one part of what an event says, in the event's transaction, and returns the room that has something to say.
 type step func(ctx context.Context) (id.RoomID, error)
 
-// causedBy is the transaction ID of one part of what an event says in a room.
+// causedBy is the transaction ID of one part of what an event says in a room. Its instant is in it, since a restored register
+// gives numbers again.
 func causedBy(event register.Event, room id.RoomID, part string) string {
-	return txnID("event", strconv.FormatInt(event.Seq, 10), event.Dispatch.ID+event.Proposal.ID, room.String(), part)
+	return txnID("event", strconv.FormatInt(event.Seq, 10), event.At.UTC().Format(time.RFC3339Nano), event.Dispatch.ID+event.Proposal.ID,
+		room.String(), part)
 }
 
 // plan asks what an event needs asked, and returns what is then to be queued.

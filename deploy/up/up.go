@@ -216,7 +216,7 @@ func (o Options) external() (bool, error) {
 	var missing []string
 	for _, needed := range [][2]string{
 		{o.BotID, "MATRIX_USER_ID (the bot's account there)"},
-		{o.BotPassword, "MATRIX_PASSWORD (its password, used for the first login only)"},
+		{o.BotPassword, "MATRIX_PASSWORD (its password, used for the first login, and for a new device after a restore)"},
 		{o.Operator, "OPERATOR (your own Matrix ID there)"},
 	} {
 		if needed[0] == "" {

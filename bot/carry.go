@@ -148,7 +148,7 @@ func (b *Bot) carryOut(ctx context.Context, h *heard, root id.EventID) error {
 
 // answer ends a command with its reply and its sign, in one transaction.
 func (b *Bot) answer(ctx context.Context, h *heard, root id.EventID, answer commands.Reply) error {
-	markdown := clip(answer.Markdown)
+	markdown := b.clip(answer.Markdown)
 	if late := b.lateness(h); late > 0 {
 		markdown = fmt.Sprintf("_I could read this only %s after it came._\n\n%s", late, markdown)
 	}
@@ -189,7 +189,9 @@ func (b *Bot) lateness(h *heard) time.Duration {
 	return late.Round(time.Second)
 }
 
-func clip(text string) string {
+// clip makes a text fit into a message, and the commands in it begin with the room's prefix.
+func (b *Bot) clip(text string) string {
+	text = commands.WithPrefix(text, b.options.Prefix)
 	if utf8.RuneCountInString(text) <= longest {
 		return text
 	}

@@ -100,7 +100,7 @@ func (b *Bot) dispatchStep(e register.Event, at place, notice commands.Notice, r
 		if err != nil {
 			return "", fmt.Errorf("reading what was said of a dispatch: %w", err)
 		}
-		content := words(clip(notice.Markdown), ring)
+		content := words(b.clip(notice.Markdown), ring)
 		message := outgoing{Txn: causedBy(e, at.room, "notice"), Room: at.room, Rank: rankOf(ring), Type: event.EventMessage.Type, Content: content}
 		switch {
 		case e.Type == register.EventTypeDispatchProgress && running != nil:
@@ -158,7 +158,7 @@ func (b *Bot) planBudget(ctx context.Context, e register.Event) ([]step, error) 
 		steps = append(steps, func(ctx context.Context) (id.RoomID, error) {
 			_, err := b.outbox.add(ctx, outgoing{
 				Txn: causedBy(e, room, "notice"), Room: room, Rank: rankOf(ring), Type: event.EventMessage.Type,
-				Content: words(clip(notice.Markdown), ring),
+				Content: words(b.clip(notice.Markdown), ring),
 			})
 			return room, err
 		})
@@ -182,7 +182,7 @@ func (b *Bot) planQuiet(ctx context.Context, e register.Event, purpose register.
 		steps = append(steps, func(ctx context.Context) (id.RoomID, error) {
 			_, err := b.outbox.add(ctx, outgoing{
 				Txn: causedBy(e, room, "notice"), Room: room, Rank: notice, Type: event.EventMessage.Type,
-				Content: words(clip(said.Markdown), nil),
+				Content: words(b.clip(said.Markdown), nil),
 			})
 			return room, err
 		})

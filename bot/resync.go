@@ -42,7 +42,7 @@ func (b *Bot) planLost(ctx context.Context, hint register.Resync) ([]step, error
 	if err != nil {
 		return nil, err
 	}
-	content := words(clip(commands.ResyncNotice(hint)), nil)
+	content := words(b.clip(commands.ResyncNotice(hint)), nil)
 	var steps []step
 	for _, room := range boundFor(rooms, register.RoomPurposeFleet) {
 		steps = append(steps, func(ctx context.Context) (id.RoomID, error) {
@@ -57,7 +57,7 @@ func (b *Bot) planLost(ctx context.Context, hint register.Resync) ([]step, error
 
 // planOpen shows every open proposal with its votes, and puts those to the board that it has not seen.
 func (b *Bot) planOpen(ctx context.Context, hint register.Resync) ([]step, error) {
-	open, err := b.api.Proposals(ctx, register.By{}, register.ProposalStateOpen, 200)
+	open, err := b.api.Proposals(ctx, register.By{}, register.ProposalStateOpen, "", 200)
 	if err != nil {
 		return nil, fmt.Errorf("asking for the open proposals: %w", err)
 	}

@@ -3,6 +3,7 @@ package budget
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -26,39 +27,68 @@ func Label(provider, name string) string {
 	return provider + "/" + name
 }
 
-// Serves says whether the worker may run a model on a subscription.
-func (w *Worker) Serves(ladder Ladder, model, subscription string) bool {
+// Serves says whether the worker may run a model on a subscription, named by its label.
+func (w *Worker) Serves(ladder Ladder, model, label string) bool {
+	provider, name, named := strings.Cut(label, "/")
+	if !named {
+		name = provider
+	}
+	return w.serves(ladder, model, provider, name)
+}
+
+func (w *Worker) serves(ladder Ladder, model, provider, name string) bool {
 	below, err := ladder.From(w.Ceiling)
-	return err == nil && w.loggedIn(subscription) && slices.ContainsFunc(below, func(tier Tier) bool { return tier.Model == model })
+	return err == nil && w.loggedIn(provider, name) && slices.ContainsFunc(below, func(tier Tier) bool { return tier.Model == model })
 }
 
-func (w *Worker) loggedIn(subscription string) bool {
-	return len(w.Subscriptions) == 0 || slices.Contains(w.Subscriptions, subscription)
+func (w *Worker) loggedIn(provider, name string) bool {
+	for _, label := range w.Subscriptions {
+		rest, ok := strings.CutPrefix(label, provider)
+		own, named := strings.CutPrefix(rest, "/")
+		if ok && (rest == "" && (name == "" || name == provider) || named && own == name) {
+			return true
+		}
+	}
+	return len(w.Subscriptions) == 0
 }
 
-// Missing says which worker it takes to run a model on a subscription, in one sentence; empty if there is one.
-func (c *Crew) Missing(ladder Ladder, model, subscription string) string {
+// serves says whether one of the crew may run a model on a subscription.
+func (c *Crew) serves(ladder Ladder, model, provider, name string) bool {
 	if c == nil {
+		return true
+	}
+	for i := range c.Workers {
+		if c.Workers[i].serves(ladder, model, provider, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// Missing says which worker it takes to run a model on a subscription, named by its label, in one sentence; empty if there is one.
+func (c *Crew) Missing(ladder Ladder, model, label string) string {
+	provider, name, _ := strings.Cut(label, "/")
+	if c.serves(ladder, model, provider, name) {
 		return ""
 	}
-	loggedIn := false
+	return c.lacks(model, provider, name)
+}
+
+// lacks says which worker it takes to run a model on a subscription that none of the crew serves, in one sentence.
+func (c *Crew) lacks(model, provider, name string) string {
 	for i := range c.Workers {
-		if c.Workers[i].Serves(ladder, model, subscription) {
-			return ""
+		if c.Workers[i].loggedIn(provider, name) {
+			return fmt.Sprintf("No live worker for %s on %s may run %s.", c.Role, Label(provider, name), model)
 		}
-		loggedIn = loggedIn || c.Workers[i].loggedIn(subscription)
 	}
-	if loggedIn {
-		return fmt.Sprintf("No live worker for %s on %s may run %s.", c.Role, subscription, model)
-	}
-	return fmt.Sprintf("No live worker for %s is logged in to %s.", c.Role, subscription)
+	return fmt.Sprintf("No live worker for %s is logged in to %s.", c.Role, Label(provider, name))
 }
 
 // awaitWorker makes a refused request wait, outside of every line, if all it lacks is a worker.
-func (d *Decision) awaitWorker(ladder Ladder, subscriptions []Subscription, now time.Time) error {
+func (d *Decision) awaitWorker(now time.Time) error {
 	request := d.request
 	request.Crew = nil
-	manned, err := Decide(ladder, request, subscriptions, now)
+	manned, err := d.sheet.fleet.Decide(&request, now)
 	if err != nil {
 		return err
 	}
@@ -68,6 +98,6 @@ func (d *Decision) awaitWorker(ladder Ladder, subscriptions []Subscription, now 
 		return nil
 	}
 	d.Outcome, d.chosen = Queue, -1
-	d.Missing = d.request.Crew.Missing(ladder, manned.Tier.Model, Label(manned.Tier.Provider, manned.Subscription))
+	d.Missing = d.request.Crew.lacks(manned.Tier.Model, manned.Tier.Provider, manned.Subscription)
 	return nil
 }

@@ -14,8 +14,8 @@ func manned(request Request, workers ...Worker) Request {
 }
 
 // claudes is two claude subscriptions and a codex one, with a window each.
-func claudes() []Subscription {
-	return append(claude(),
+func claudes() *Fleet {
+	return claude().with(
 		Subscription{ID: 2, Provider: "claude", Name: "team-a", Windows: []Window{credits(20)}},
 		Subscription{ID: 3, Provider: "codex", Name: "codex", Windows: []Window{credits(30)}})
 }
@@ -52,7 +52,9 @@ func TestAWorkersModelIsACeiling(t *testing.T) {
 func TestALowerTierThatSavesNothingStillRunsWhereNobodyMayRunTheRequestedOne(t *testing.T) {
 	t.Parallel()
 	ladder := Ladder{{"claude", "opus", 3}, {"claude", "sonnet", 3}}
-	decision, err := Decide(ladder, manned(ask(1, 10*Micro), Worker{Ceiling: "sonnet"}), claude(), start)
+	request, fleet := manned(ask(1, 10*Micro), Worker{Ceiling: "sonnet"}), claude()
+	fleet.Ladder = ladder
+	decision, err := fleet.Decide(&request, start)
 	require.NoError(t, err)
 	require.Equal(t, Admit, decision.Outcome)
 	require.Equal(t, "sonnet", decision.Tier.Model)
@@ -69,9 +71,9 @@ func TestWhatOnlyLacksAWorkerWaitsInNoLineAndSaysWhichOne(t *testing.T) {
 	require.Zero(t, decision.Start)
 	require.Equal(t, "Waits for a worker. No live worker for coder is logged in to claude.", decision.Reason())
 	decision.Apply(fleet)
-	require.Empty(t, fleet[0].Windows[0].Line)
-	require.Zero(t, fleet[0].Windows[0].Reserved)
-	require.Equal(t, "credits", decision.Attempts[0].Need.Unit, "what it needs is known all the same")
+	require.Empty(t, fleet.Subscriptions[0].Windows[0].Line)
+	require.Zero(t, fleet.Subscriptions[0].Windows[0].Reserved)
+	require.Equal(t, "credits", decision.Attempts[0].Unit(), "what it needs is known all the same")
 
 	late := decide(t, request, fleet, start.Add(time.Minute+time.Second))
 	require.Equal(t, Refuse, late.Outcome)
@@ -84,7 +86,7 @@ func TestWhatAWorkerWouldNotHelpIsRefusedForWhatItIs(t *testing.T) {
 	require.Equal(t, Refuse, huge.Outcome)
 	require.Equal(t, "Can never fit. Needs 5000 credits; the whole window main is smaller.", huge.Reason())
 	other := manned(ask(1, Micro))
-	other.Estimate[0].Unit = "tokens"
+	other.Estimates[0].Unit = "tokens"
 	mismatched := decide(t, other, claude(), start)
 	require.NotNil(t, mismatched.Mismatched())
 }
@@ -106,13 +108,13 @@ func TestWorkWaitsInALineThatIsServedRatherThanForAWorker(t *testing.T) {
 
 func TestUnmeteredWorkNeedsAWorkerToo(t *testing.T) {
 	t.Parallel()
-	none := decide(t, manned(ask(1, Micro)), nil, start)
+	none := decide(t, manned(ask(1, Micro)), fleetOf(), start)
 	require.Equal(t, Queue, none.Outcome)
 	require.Equal(t, "Waits for a worker. No live worker for coder is logged in to claude.", none.Reason())
-	require.Equal(t, Admit, decide(t, manned(ask(1, Micro), Worker{Subscriptions: []string{"claude"}}), nil, start).Outcome)
+	require.Equal(t, Admit, decide(t, manned(ask(1, Micro), Worker{Subscriptions: []string{"claude"}}), fleetOf(), start).Outcome)
 
 	lapsed := claudes()
-	after := lapsed[0].Windows[0].Reset
+	after := lapsed.Subscriptions[0].Windows[0].Reset
 	second := decide(t, manned(ask(1, Micro), Worker{Subscriptions: []string{"claude/team-a"}}), lapsed, after)
 	require.Equal(t, Admit, second.Outcome)
 	require.Equal(t, "team-a", second.Subscription)
@@ -123,10 +125,13 @@ func TestSlackIsNotKeptForATierThatNobodyServes(t *testing.T) {
 	t.Parallel()
 	ladder := Ladder{{"claude", "opus", 5}, {"codex", "gpt-5.5", 3}}
 	served := Worker{Subscriptions: []string{"claude"}}
-	kept, err := Decide(ladder, ask(1, 20*Micro), claudes(), start)
+	request, fleet := ask(1, 20*Micro), claudes()
+	fleet.Ladder = ladder
+	kept, err := fleet.Decide(&request, start)
 	require.NoError(t, err)
 	require.Equal(t, "gpt-5.5", kept.Tier.Model)
-	whole, err := Decide(ladder, manned(ask(1, 20*Micro), served), claudes(), start)
+	request = manned(request, served)
+	whole, err := fleet.Decide(&request, start)
 	require.NoError(t, err)
 	require.Equal(t, "opus", whole.Tier.Model)
 }
@@ -143,12 +148,12 @@ func TestNothingIsAdmittedWhereNoWorkerServesIt(t *testing.T) {
 			})
 		}
 		fleet := claudes()
-		for s := range fleet {
-			fleet[s].Windows[0].Committed = rapid.Int64Range(0, 500*Micro).Draw(t, "committed")
+		for s := range fleet.Subscriptions {
+			fleet.Subscriptions[s].Windows[0].Committed = rapid.Int64Range(0, 500*Micro).Draw(t, "committed")
 		}
 		request := manned(ask(1, rapid.Int64Range(0, 600*Micro).Draw(t, "estimate")), workers...)
 		at := start.Add(time.Duration(rapid.IntRange(0, 110).Draw(t, "minute")) * time.Minute)
-		decision, err := Decide(DefaultLadder(), request, fleet, at)
+		decision, err := fleet.Decide(&request, at)
 		require.NoError(t, err)
 		require.NotEmpty(t, decision.Reason())
 		if decision.Outcome == Refuse || decision.Missing != "" {
@@ -158,10 +163,10 @@ func TestNothingIsAdmittedWhereNoWorkerServesIt(t *testing.T) {
 		require.Empty(t, request.Crew.Missing(DefaultLadder(), decision.Tier.Model, subscription))
 
 		request.Crew = &Crew{Role: "coder", Workers: []Worker{{}}}
-		all, err := Decide(DefaultLadder(), request, fleet, at)
+		all, err := fleet.Decide(&request, at)
 		require.NoError(t, err)
 		request.Crew = nil
-		unasked, err := Decide(DefaultLadder(), request, fleet, at)
+		unasked, err := fleet.Decide(&request, at)
 		require.NoError(t, err)
 		require.Equal(t, unasked.Reason(), all.Reason(), "a worker that serves everything changes nothing")
 		require.Equal(t, verdicts(unasked), verdicts(all))

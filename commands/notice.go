@@ -87,9 +87,9 @@ func ended(d register.Dispatch) string {
 	}
 	reference := ""
 	if d.Result.Reference != "" {
-		reference = "Whole result: " + escape(cut(d.Result.Reference, 300))
+		reference = wholeResult(d)
 	}
-	text := paragraph(head, spent(d), cause, reference)
+	text := paragraph(head, cause, spent(d), reference)
 	if d.Result.Summary != "" {
 		text += "\n\n" + quote(d.Result.Summary, 8)
 	}
@@ -106,13 +106,13 @@ func stepped(event register.Event, zone *time.Location) string {
 	step, w := event.Step, event.Step.Window
 	lines := []string{
 		fmt.Sprintf("**%s: %s → %s**", windowOf(w), step.From, step.To),
-		fmt.Sprintf("%s %s of %s used · allowance now %s", bar(w.UsedMicros, w.LimitMicros), bare(w.UsedMicros), amount(w.LimitMicros, w.Unit), allowance(w)),
+		fmt.Sprintf("%s %s of %s used · allowance now %s", bar(w.UsedMicros, w.LimitMicros), bare(w.UsedMicros, w.Unit), amount(w.LimitMicros, w.Unit), allowance(w)),
 		explained(step.Text, event.At, zone),
 		meaning(step),
 	}
 	told := strings.Contains(step.Text, step.ModelFrom) && strings.Contains(step.Text, step.ModelTo)
 	if step.ModelFrom != "" && step.ModelTo != "" && step.ModelFrom != step.ModelTo && !told {
-		lines = append(lines, fmt.Sprintf("%s: %s → %s", orWork(step.Dispatch), escape(step.ModelFrom), escape(step.ModelTo)))
+		lines = append(lines, fmt.Sprintf("%s is lowered from %s to %s.", orWork(step.Dispatch), escape(step.ModelFrom), escape(step.ModelTo)))
 	}
 	if w.Waiting > 0 {
 		lines = append(lines, count(w.Waiting, "dispatch waits", "dispatches wait")+": "+say("list queued"))

@@ -47,7 +47,7 @@ func TestADispatchIsToldFromStartToEnd(t *testing.T) {
 		d.State, d.Model, d.Reason, d.Unmetered = register.DispatchStateFailed, "opus", "The command failed.", "the command ended without a meter"
 		d.Result = register.Result{ExitCode: new(2), Summary: "1\n2\n3\n4\n5\n6\n7\n8\n9\nno such file"}
 	})}, true,
-		"D-5 failed on opus, exit code 2", "Unmetered: the command ended without a meter", "The command failed.", "",
+		"D-5 failed on opus, exit code 2", "The command failed.", "Unmetered: the command ended without a meter", "",
 		"> …", "> 3", "> 4", "> 5", "> 6", "> 7", "> 8", "> 9", "> no such file")
 	noticed(t, register.Event{Type: register.EventTypeDispatchCancelled, Dispatch: asked(func(d *register.Dispatch) {
 		d.State, d.Reason = register.DispatchStateCancelled, "Cancelled by olga: no longer needed"

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
@@ -77,9 +78,13 @@ func statusText(status Status, zone *time.Location) string {
 	open := len(status.Running) + len(status.Ready) + len(status.Queued)
 	headline := "**Fleet: idle**"
 	if open > 0 {
-		headline = "**Fleet: " + listing([]string{
-			count(len(status.Running), "running", "running"), count(len(status.Ready), "ready", "ready"), count(len(status.Queued), "queued", "queued"),
-		}, "and") + "**"
+		var counts []string
+		for _, state := range [][]register.Dispatch{status.Running, status.Ready, status.Queued} {
+			if len(state) > 0 {
+				counts = append(counts, fmt.Sprintf("%d %s", len(state), state[0].State))
+			}
+		}
+		headline = "**Fleet: " + listing(counts, "and") + "**"
 	}
 	var items []string
 	for _, state := range [][]register.Dispatch{status.Running, status.Ready, status.Queued} {
@@ -99,7 +104,7 @@ func statusText(status Status, zone *time.Location) string {
 		items = append(items, "No budget window is set: "+say("budget set --provider claude --limit 500 --unit credits --reset-at +5h"))
 	}
 	if status.Pause.Paused {
-		headline = paragraph(headline, pausedLine(status.Pause, status.Now, zone)+" · "+say("resume"))
+		headline = paragraph(pausedLine(status.Pause, status.Now, zone)+" · "+say("resume"), headline)
 	}
 	return bullets(headline, items...)
 }

@@ -177,6 +177,7 @@ const (
 	EventTypeFleetPaused       EventType = "fleet.paused"
 	EventTypeFleetResumed      EventType = "fleet.resumed"
 	EventTypeIdentitySet       EventType = "identity.set"
+	EventTypeLadderSet         EventType = "ladder.set"
 	EventTypeProposalClosed    EventType = "proposal.closed"
 	EventTypeProposalOpened    EventType = "proposal.opened"
 	EventTypeProposalVoted     EventType = "proposal.voted"
@@ -229,6 +230,8 @@ func (e EventType) Valid() bool {
 	case EventTypeFleetResumed:
 		return true
 	case EventTypeIdentitySet:
+		return true
+	case EventTypeLadderSet:
 		return true
 	case EventTypeProposalClosed:
 		return true
@@ -418,6 +421,7 @@ const (
 	ProblemCodeNotRefused          ProblemCode = "not_refused"
 	ProblemCodeNotRetryable        ProblemCode = "not_retryable"
 	ProblemCodeNotSeated           ProblemCode = "not_seated"
+	ProblemCodePreconditionFailed  ProblemCode = "precondition_failed"
 	ProblemCodeRateLimited         ProblemCode = "rate_limited"
 	ProblemCodeResetInPast         ProblemCode = "reset_in_past"
 	ProblemCodeTokenEnded          ProblemCode = "token_ended"
@@ -465,6 +469,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeNotRetryable:
 		return true
 	case ProblemCodeNotSeated:
+		return true
+	case ProblemCodePreconditionFailed:
 		return true
 	case ProblemCodeRateLimited:
 		return true
@@ -538,10 +544,13 @@ const (
 	RoutingAttemptVerdictNoSubscription RoutingAttemptVerdict = "no-subscription"
 	RoutingAttemptVerdictNoWorker       RoutingAttemptVerdict = "no-worker"
 	RoutingAttemptVerdictNotAllowed     RoutingAttemptVerdict = "not-allowed"
+	RoutingAttemptVerdictOverBurst      RoutingAttemptVerdict = "over-burst"
 	RoutingAttemptVerdictOverCap        RoutingAttemptVerdict = "over-cap"
 	RoutingAttemptVerdictOverPace       RoutingAttemptVerdict = "over-pace"
+	RoutingAttemptVerdictPassedOver     RoutingAttemptVerdict = "passed-over"
 	RoutingAttemptVerdictSavesNothing   RoutingAttemptVerdict = "saves-nothing"
 	RoutingAttemptVerdictUnitMismatch   RoutingAttemptVerdict = "unit-mismatch"
+	RoutingAttemptVerdictUnknownMeter   RoutingAttemptVerdict = "unknown-meter"
 )
 
 // Valid indicates whether the value is a known member of the RoutingAttemptVerdict enum.
@@ -559,13 +568,19 @@ func (e RoutingAttemptVerdict) Valid() bool {
 		return true
 	case RoutingAttemptVerdictNotAllowed:
 		return true
+	case RoutingAttemptVerdictOverBurst:
+		return true
 	case RoutingAttemptVerdictOverCap:
 		return true
 	case RoutingAttemptVerdictOverPace:
 		return true
+	case RoutingAttemptVerdictPassedOver:
+		return true
 	case RoutingAttemptVerdictSavesNothing:
 		return true
 	case RoutingAttemptVerdictUnitMismatch:
+		return true
+	case RoutingAttemptVerdictUnknownMeter:
 		return true
 	default:
 		return false
@@ -770,8 +785,8 @@ type AgentDeclaration struct {
 type AgentList struct {
 	Agents []Agent `json:"agents"`
 
-	// Next Pass as `after` to read on; absent at the end.
-	Next string    `json:"next,omitempty,omitzero"`
+	// Next Pass as `cursor` to read on; absent at the end.
+	Next Next      `json:"next,omitempty,omitzero"`
 	Now  time.Time `json:"now"`
 }
 
@@ -805,6 +820,7 @@ type AuditEntryList struct {
 type AuditHead struct {
 	// Head `<last>:<hash>` of the last seal; absent before the first.
 	Head     string    `json:"head,omitempty,omitzero"`
+	Ladder   Ladder    `json:"ladder,omitempty,omitzero"`
 	SealedAt time.Time `json:"sealed_at,omitempty,omitzero"`
 	TenantID string    `json:"tenant_id"`
 
@@ -1021,8 +1037,8 @@ type DispatchFailure string
 type DispatchList struct {
 	Dispatches []Dispatch `json:"dispatches"`
 
-	// Next Pass as `before` to read on; absent at the end.
-	Next string    `json:"next,omitempty,omitzero"`
+	// Next Pass as `cursor` to read on; absent at the end.
+	Next Next      `json:"next,omitempty,omitzero"`
 	Now  time.Time `json:"now"`
 }
 
@@ -1197,11 +1213,17 @@ type Identity struct {
 	Name     string      `json:"name"`
 	Roles    []FleetRole `json:"roles"`
 	TenantID string      `json:"tenant_id"`
+
+	// Version How often this setting was changed; its `ETag` is this number in quotes.
+	Version Version `json:"version,omitempty,omitzero"`
 }
 
 // IdentityList defines model for IdentityList.
 type IdentityList struct {
 	Identities []Identity `json:"identities"`
+
+	// Next Pass as `cursor` to read on; absent at the end.
+	Next Next `json:"next,omitempty,omitzero"`
 }
 
 // IdentityRequest defines model for IdentityRequest.
@@ -1232,6 +1254,27 @@ type IssuedToken struct {
 // IssuedTokenCode `secret_withheld` in the answer to a repeat: the secret was in the first answer and is not kept.
 type IssuedTokenCode string
 
+// Ladder defines model for Ladder.
+type Ladder struct {
+	SetAt time.Time `json:"set_at,omitempty,omitzero"`
+
+	// SetBy Who set it last; absent while it is the one a gateway brought along.
+	SetBy string `json:"set_by,omitempty,omitzero"`
+	Tiers []Tier `json:"tiers"`
+
+	// Version How often this setting was changed; its `ETag` is this number in quotes.
+	Version Version `json:"version"`
+}
+
+// LadderRequest defines model for LadderRequest.
+type LadderRequest struct {
+	// Tiers From the highest to the lowest, each model once.
+	Tiers []Tier `json:"tiers"`
+}
+
+// Next Pass as `cursor` to read on; absent at the end.
+type Next = string
+
 // Origin Where the ask came from, kept so that whoever reports on it knows where to speak. Opaque to the register.
 type Origin struct {
 	Event     string          `json:"event,omitempty,omitzero"`
@@ -1260,6 +1303,9 @@ type Pause struct {
 	By     string `json:"by,omitempty,omitzero"`
 	Paused bool   `json:"paused"`
 	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Version How often this setting was changed; its `ETag` is this number in quotes.
+	Version Version `json:"version,omitempty,omitzero"`
 }
 
 // PauseRequest defines model for PauseRequest.
@@ -1274,6 +1320,9 @@ type PauseRequest struct {
 type Problem struct {
 	Code ProblemCode `json:"code"`
 
+	// Current With `precondition_failed`: what stands there now.
+	Current json.RawMessage `json:"current,omitempty,omitzero"`
+
 	// Detail One sentence a person can act on.
 	Detail string `json:"detail"`
 
@@ -1284,7 +1333,9 @@ type Problem struct {
 	Field string `json:"field,omitempty,omitzero"`
 
 	// NextStep What to do now.
-	NextStep  string `json:"next_step,omitempty,omitzero"`
+	NextStep string `json:"next_step,omitempty,omitzero"`
+
+	// RequestID The `X-Request-ID` of the request; the gateway's log says more under it.
 	RequestID string `json:"request_id,omitempty,omitzero"`
 
 	// Resync How a reader that was away for too long goes on. Read again first, then follow; an event told twice does no harm.
@@ -1333,6 +1384,8 @@ type Proposal struct {
 
 // ProposalList defines model for ProposalList.
 type ProposalList struct {
+	// Next Pass as `cursor` to read on; absent at the end.
+	Next      Next       `json:"next,omitempty,omitzero"`
 	Proposals []Proposal `json:"proposals"`
 }
 
@@ -1406,10 +1459,15 @@ type RoomBinding struct {
 
 	// Room The Matrix room ID.
 	Room string `json:"room"`
+
+	// Version How often this setting was changed; its `ETag` is this number in quotes.
+	Version Version `json:"version,omitempty,omitzero"`
 }
 
 // RoomList defines model for RoomList.
 type RoomList struct {
+	// Next Pass as `cursor` to read on; absent at the end.
+	Next  Next          `json:"next,omitempty,omitzero"`
 	Rooms []RoomBinding `json:"rooms"`
 }
 
@@ -1442,10 +1500,15 @@ type Seat struct {
 	Lens     string `json:"lens"`
 	MatrixID string `json:"matrix_id,omitempty,omitzero"`
 	Seat     string `json:"seat"`
+
+	// Version How often this setting was changed; its `ETag` is this number in quotes.
+	Version Version `json:"version,omitempty,omitzero"`
 }
 
 // SeatList defines model for SeatList.
 type SeatList struct {
+	// Next Pass as `cursor` to read on; absent at the end.
+	Next  Next   `json:"next,omitempty,omitzero"`
 	Seats []Seat `json:"seats"`
 }
 
@@ -1494,6 +1557,14 @@ type Tally struct {
 	Seats  int `json:"seats"`
 }
 
+// Tier defines model for Tier.
+type Tier struct {
+	// Cost What a run costs on it relative to the other tiers, such as 5 : 3 : 1.
+	Cost     int64  `json:"cost"`
+	Model    string `json:"model"`
+	Provider string `json:"provider"`
+}
+
 // Token What the register knows of a bearer token.
 type Token struct {
 	CreatedAt time.Time `json:"created_at"`
@@ -1520,8 +1591,8 @@ type Token struct {
 
 // TokenList defines model for TokenList.
 type TokenList struct {
-	// Next Pass as `before` to read on; absent at the end.
-	Next   string  `json:"next,omitempty,omitzero"`
+	// Next Pass as `cursor` to read on; absent at the end.
+	Next   Next    `json:"next,omitempty,omitzero"`
 	Tokens []Token `json:"tokens"`
 }
 
@@ -1550,6 +1621,9 @@ type Unit string
 
 // Verdict defines model for Verdict.
 type Verdict string
+
+// Version How often this setting was changed; its `ETag` is this number in quotes.
+type Version = int64
 
 // Vote defines model for Vote.
 type Vote struct {
@@ -1603,6 +1677,9 @@ type Window struct {
 	// UsedMicros Committed and reserved.
 	UsedMicros int64 `json:"used_micros"`
 
+	// Version How often this setting was changed; its `ETag` is this number in quotes.
+	Version Version `json:"version,omitempty,omitzero"`
+
 	// Waiting Dispatches that wait on it.
 	Waiting int    `json:"waiting"`
 	Window  string `json:"window"`
@@ -1623,11 +1700,20 @@ type AuditAfter = int64
 // AuditLimit defines model for AuditLimit.
 type AuditLimit = int
 
+// Cursor defines model for Cursor.
+type Cursor = string
+
 // DispatchID defines model for DispatchID.
 type DispatchID = string
 
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
+
+// IfMatch defines model for IfMatch.
+type IfMatch = string
+
+// Limit defines model for Limit.
+type Limit = int
 
 // ProposalID defines model for ProposalID.
 type ProposalID = string
@@ -1643,9 +1729,11 @@ type ListAgentsParams struct {
 	// State Only these states; several are separated by commas. Without it, all.
 	State *[]AgentState `form:"state,omitempty" json:"state,omitempty"`
 
-	// After Only agents whose name comes after this one, to read on.
-	After *string `form:"after,omitempty" json:"after,omitempty"`
-	Limit *int    `form:"limit,omitempty" json:"limit,omitempty"`
+	// Cursor Where to read on, the `next` of the page before. It is opaque, and good for the list that gave it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most entries of one page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
@@ -1716,6 +1804,9 @@ type SetBudgetParams struct {
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ResetBudgetParams defines parameters for ResetBudget.
@@ -1723,6 +1814,15 @@ type ResetBudgetParams struct {
 	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetBudgetParams defines parameters for GetBudget.
+type GetBudgetParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
@@ -1741,9 +1841,11 @@ type ListDispatchesParams struct {
 	// State Only these states; several are separated by commas. Without it, all.
 	State *[]DispatchState `form:"state,omitempty" json:"state,omitempty"`
 
-	// Before Only dispatches older than this one (`D-12`), to read on.
-	Before *string `form:"before,omitempty" json:"before,omitempty"`
-	Limit  *int    `form:"limit,omitempty" json:"limit,omitempty"`
+	// Cursor Where to read on, the `next` of the page before. It is opaque, and good for the list that gave it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most entries of one page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
@@ -1823,6 +1925,18 @@ type StreamEventsParams struct {
 
 // ListIdentitiesParams defines parameters for ListIdentities.
 type ListIdentitiesParams struct {
+	// Cursor Where to read on, the `next` of the page before. It is opaque, and good for the list that gave it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most entries of one page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// GetIdentityParams defines parameters for GetIdentity.
+type GetIdentityParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
@@ -1834,6 +1948,27 @@ type PutIdentityParams struct {
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetLadderParams defines parameters for GetLadder.
+type GetLadderParams struct {
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// PutLadderParams defines parameters for PutLadder.
+type PutLadderParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // GetPauseParams defines parameters for GetPause.
@@ -1849,12 +1984,20 @@ type SetPauseParams struct {
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListProposalsParams defines parameters for ListProposals.
 type ListProposalsParams struct {
 	State *ProposalState `form:"state,omitempty" json:"state,omitempty"`
-	Limit *int           `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where to read on, the `next` of the page before. It is opaque, and good for the list that gave it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most entries of one page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
@@ -1897,6 +2040,12 @@ type CastVoteParams struct {
 
 // ListRoomsParams defines parameters for ListRooms.
 type ListRoomsParams struct {
+	// Cursor Where to read on, the `next` of the page before. It is opaque, and good for the list that gave it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most entries of one page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
@@ -1908,10 +2057,31 @@ type BindRoomParams struct {
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetRoomParams defines parameters for GetRoom.
+type GetRoomParams struct {
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // ListSeatsParams defines parameters for ListSeats.
 type ListSeatsParams struct {
+	// Cursor Where to read on, the `next` of the page before. It is opaque, and good for the list that gave it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most entries of one page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// GetSeatParams defines parameters for GetSeat.
+type GetSeatParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
@@ -1923,13 +2093,18 @@ type PutSeatParams struct {
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListTokensParams defines parameters for ListTokens.
 type ListTokensParams struct {
-	// Before Only tokens older than this one (`T-12`), to read on.
-	Before *string `form:"before,omitempty" json:"before,omitempty"`
-	Limit  *int    `form:"limit,omitempty" json:"limit,omitempty"`
+	// Cursor Where to read on, the `next` of the page before. It is opaque, and good for the list that gave it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most entries of one page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
@@ -2000,6 +2175,9 @@ type RetryDispatchJSONRequestBody = RetryRequest
 
 // PutIdentityJSONRequestBody defines body for PutIdentity for application/json ContentType.
 type PutIdentityJSONRequestBody = IdentityRequest
+
+// PutLadderJSONRequestBody defines body for PutLadder for application/json ContentType.
+type PutLadderJSONRequestBody = LadderRequest
 
 // SetPauseJSONRequestBody defines body for SetPause for application/json ContentType.
 type SetPauseJSONRequestBody = PauseRequest
@@ -2195,6 +2373,11 @@ type ClientInterface interface {
 	// Corresponds with POST /api/fleet/budgets/reset (the `ResetBudget` operationId).
 	ResetBudget(ctx context.Context, params *ResetBudgetParams, body ResetBudgetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetBudget One window with its use, allowance now, step and reset.
+	//
+	// Corresponds with GET /api/fleet/budgets/{provider}/{subscription}/{window} (the `GetBudget` operationId).
+	GetBudget(ctx context.Context, provider string, subscription string, window string, params *GetBudgetParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ClaimDispatchWithBody Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
 	//
 	// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
@@ -2347,6 +2530,11 @@ type ClientInterface interface {
 	// Corresponds with GET /api/fleet/identities (the `ListIdentities` operationId).
 	ListIdentities(ctx context.Context, params *ListIdentitiesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetIdentity One identity.
+	//
+	// Corresponds with GET /api/fleet/identities/{name} (the `GetIdentity` operationId).
+	GetIdentity(ctx context.Context, name string, params *GetIdentityParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// PutIdentityWithBody Create an identity, or replace its Matrix ID, kind and roles.
 	//
 	// Takes any type of body and a specified content type.
@@ -2360,6 +2548,31 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /api/fleet/identities/{name} (the `PutIdentity` operationId).
 	PutIdentity(ctx context.Context, name string, params *PutIdentityParams, body PutIdentityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetLadder The tiers that work may be lowered through, from the highest to the lowest.
+	//
+	// Corresponds with GET /api/fleet/ladder (the `GetLadder` operationId).
+	GetLadder(ctx context.Context, params *GetLadderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutLadderWithBody Replace the ladder. Waiting work is judged anew by it before the answer. For admins.
+	//
+	// Admitted and running work keeps the model it was given. Waiting work whose requested model left the ladder is refused.
+	// A register that is new takes the ladder of its first gateway; from then on this one counts, for every gateway.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/fleet/ladder (the `PutLadder` operationId).
+	PutLadderWithBody(ctx context.Context, params *PutLadderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutLadder Replace the ladder. Waiting work is judged anew by it before the answer. For admins.
+	//
+	// Admitted and running work keeps the model it was given. Waiting work whose requested model left the ladder is refused.
+	// A register that is new takes the ladder of its first gateway; from then on this one counts, for every gateway.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/fleet/ladder (the `PutLadder` operationId).
+	PutLadder(ctx context.Context, params *PutLadderParams, body PutLadderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetPause Whether the fleet is paused, and who paused or resumed it last.
 	//
@@ -2452,10 +2665,20 @@ type ClientInterface interface {
 	// Corresponds with PUT /api/fleet/rooms (the `BindRoom` operationId).
 	BindRoom(ctx context.Context, params *BindRoomParams, body BindRoomJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetRoom One room binding.
+	//
+	// Corresponds with GET /api/fleet/rooms/{room} (the `GetRoom` operationId).
+	GetRoom(ctx context.Context, room string, params *GetRoomParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListSeats The board's seats and who holds them.
 	//
 	// Corresponds with GET /api/fleet/seats (the `ListSeats` operationId).
 	ListSeats(ctx context.Context, params *ListSeatsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSeat One seat of the board and who holds it.
+	//
+	// Corresponds with GET /api/fleet/seats/{seat} (the `GetSeat` operationId).
+	GetSeat(ctx context.Context, seat SeatName, params *GetSeatParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutSeatWithBody Seat an identity on the board. Open proposals keep the roster they were opened with.
 	//
@@ -2754,6 +2977,21 @@ func (c *Client) ResetBudgetWithBody(ctx context.Context, params *ResetBudgetPar
 // Corresponds with POST /api/fleet/budgets/reset (the `ResetBudget` operationId).
 func (c *Client) ResetBudget(ctx context.Context, params *ResetBudgetParams, body ResetBudgetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewResetBudgetRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetBudget One window with its use, allowance now, step and reset.
+//
+// Corresponds with GET /api/fleet/budgets/{provider}/{subscription}/{window} (the `GetBudget` operationId).
+func (c *Client) GetBudget(ctx context.Context, provider string, subscription string, window string, params *GetBudgetParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetBudgetRequest(c.Server, provider, subscription, window, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3096,6 +3334,21 @@ func (c *Client) ListIdentities(ctx context.Context, params *ListIdentitiesParam
 	return c.Client.Do(req)
 }
 
+// GetIdentity One identity.
+//
+// Corresponds with GET /api/fleet/identities/{name} (the `GetIdentity` operationId).
+func (c *Client) GetIdentity(ctx context.Context, name string, params *GetIdentityParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetIdentityRequest(c.Server, name, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // PutIdentityWithBody Create an identity, or replace its Matrix ID, kind and roles.
 //
 // Takes any type of body and a specified content type.
@@ -3120,6 +3373,61 @@ func (c *Client) PutIdentityWithBody(ctx context.Context, name string, params *P
 // Corresponds with PUT /api/fleet/identities/{name} (the `PutIdentity` operationId).
 func (c *Client) PutIdentity(ctx context.Context, name string, params *PutIdentityParams, body PutIdentityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutIdentityRequest(c.Server, name, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetLadder The tiers that work may be lowered through, from the highest to the lowest.
+//
+// Corresponds with GET /api/fleet/ladder (the `GetLadder` operationId).
+func (c *Client) GetLadder(ctx context.Context, params *GetLadderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLadderRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutLadderWithBody Replace the ladder. Waiting work is judged anew by it before the answer. For admins.
+//
+// Admitted and running work keeps the model it was given. Waiting work whose requested model left the ladder is refused.
+// A register that is new takes the ladder of its first gateway; from then on this one counts, for every gateway.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/fleet/ladder (the `PutLadder` operationId).
+func (c *Client) PutLadderWithBody(ctx context.Context, params *PutLadderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutLadderRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutLadder Replace the ladder. Waiting work is judged anew by it before the answer. For admins.
+//
+// Admitted and running work keeps the model it was given. Waiting work whose requested model left the ladder is refused.
+// A register that is new takes the ladder of its first gateway; from then on this one counts, for every gateway.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/fleet/ladder (the `PutLadder` operationId).
+func (c *Client) PutLadder(ctx context.Context, params *PutLadderParams, body PutLadderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutLadderRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3351,11 +3659,41 @@ func (c *Client) BindRoom(ctx context.Context, params *BindRoomParams, body Bind
 	return c.Client.Do(req)
 }
 
+// GetRoom One room binding.
+//
+// Corresponds with GET /api/fleet/rooms/{room} (the `GetRoom` operationId).
+func (c *Client) GetRoom(ctx context.Context, room string, params *GetRoomParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRoomRequest(c.Server, room, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListSeats The board's seats and who holds them.
 //
 // Corresponds with GET /api/fleet/seats (the `ListSeats` operationId).
 func (c *Client) ListSeats(ctx context.Context, params *ListSeatsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListSeatsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSeat One seat of the board and who holds it.
+//
+// Corresponds with GET /api/fleet/seats/{seat} (the `GetSeat` operationId).
+func (c *Client) GetSeat(ctx context.Context, seat SeatName, params *GetSeatParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSeatRequest(c.Server, seat, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3593,9 +3931,9 @@ func NewListAgentsRequest(server string, params *ListAgentsParams) (*http.Reques
 
 		}
 
-		if params.After != nil {
+		if params.Cursor != nil {
 
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -4156,6 +4494,17 @@ func NewSetBudgetRequestWithBody(server string, params *SetBudgetParams, content
 			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
 
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
+		}
+
 	}
 
 	return req, nil
@@ -4218,6 +4567,80 @@ func NewResetBudgetRequestWithBody(server string, params *ResetBudgetParams, con
 			}
 
 			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetBudgetRequest constructs an http.Request for the GetBudget method
+func NewGetBudgetRequest(server string, provider string, subscription string, window string, params *GetBudgetParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "provider", provider, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "subscription", subscription, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "window", window, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/budgets/%s/%s/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
 		}
 
 	}
@@ -4329,9 +4752,9 @@ func NewListDispatchesRequest(server string, params *ListDispatchesParams) (*htt
 
 		}
 
-		if params.Before != nil {
+		if params.Cursor != nil {
 
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "before", *params.Before, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -4922,6 +5345,94 @@ func NewListIdentitiesRequest(server string, params *ListIdentitiesParams) (*htt
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetIdentityRequest constructs an http.Request for the GetIdentity method
+func NewGetIdentityRequest(server string, name string, params *GetIdentityParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/identities/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
@@ -5009,6 +5520,134 @@ func NewPutIdentityRequestWithBody(server string, name string, params *PutIdenti
 			}
 
 			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetLadderRequest constructs an http.Request for the GetLadder method
+func NewGetLadderRequest(server string, params *GetLadderParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/ladder")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPutLadderRequest calls the generic PutLadder builder with application/json body
+func NewPutLadderRequest(server string, params *PutLadderParams, body PutLadderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutLadderRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewPutLadderRequestWithBody constructs an http.Request for the PutLadder method, with any body, and a specified content type
+func NewPutLadderRequestWithBody(server string, params *PutLadderParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/ladder")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
 		}
 
 	}
@@ -5117,6 +5756,17 @@ func NewSetPauseRequestWithBody(server string, params *SetPauseParams, contentTy
 			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
 
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
+		}
+
 	}
 
 	return req, nil
@@ -5153,6 +5803,18 @@ func NewListProposalsRequest(server string, params *ListProposalsParams) (*http.
 		if params.State != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -5505,6 +6167,45 @@ func NewListRoomsRequest(server string, params *ListRoomsParams) (*http.Request,
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
@@ -5587,6 +6288,66 @@ func NewBindRoomRequestWithBody(server string, params *BindRoomParams, contentTy
 			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
 
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetRoomRequest constructs an http.Request for the GetRoom method
+func NewGetRoomRequest(server string, room string, params *GetRoomParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "room", room, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/rooms/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -5602,6 +6363,94 @@ func NewListSeatsRequest(server string, params *ListSeatsParams) (*http.Request,
 	}
 
 	operationPath := fmt.Sprintf("/api/fleet/seats")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetSeatRequest constructs an http.Request for the GetSeat method
+func NewGetSeatRequest(server string, seat SeatName, params *GetSeatParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "seat", seat, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/seats/%s", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -5700,6 +6549,17 @@ func NewPutSeatRequestWithBody(server string, seat SeatName, params *PutSeatPara
 			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
 
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
+		}
+
 	}
 
 	return req, nil
@@ -5733,9 +6593,9 @@ func NewListTokensRequest(server string, params *ListTokensParams) (*http.Reques
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
-		if params.Before != nil {
+		if params.Cursor != nil {
 
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "before", *params.Before, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -6232,6 +7092,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/fleet/budgets/reset (the `ResetBudget` operationId).
 	ResetBudgetWithResponse(ctx context.Context, params *ResetBudgetParams, body ResetBudgetJSONRequestBody, reqEditors ...RequestEditorFn) (*ResetBudgetResponse, error)
 
+	// GetBudgetWithResponse One window with its use, allowance now, step and reset.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/budgets/{provider}/{subscription}/{window} (the `GetBudget` operationId).
+	GetBudgetWithResponse(ctx context.Context, provider string, subscription string, window string, params *GetBudgetParams, reqEditors ...RequestEditorFn) (*GetBudgetResponse, error)
+
 	// ClaimDispatchWithBodyWithResponse Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
 	//
 	// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
@@ -6392,6 +7259,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/fleet/identities (the `ListIdentities` operationId).
 	ListIdentitiesWithResponse(ctx context.Context, params *ListIdentitiesParams, reqEditors ...RequestEditorFn) (*ListIdentitiesResponse, error)
 
+	// GetIdentityWithResponse One identity.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/identities/{name} (the `GetIdentity` operationId).
+	GetIdentityWithResponse(ctx context.Context, name string, params *GetIdentityParams, reqEditors ...RequestEditorFn) (*GetIdentityResponse, error)
+
 	// PutIdentityWithBodyWithResponse Create an identity, or replace its Matrix ID, kind and roles.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -6405,6 +7279,33 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /api/fleet/identities/{name} (the `PutIdentity` operationId).
 	PutIdentityWithResponse(ctx context.Context, name string, params *PutIdentityParams, body PutIdentityJSONRequestBody, reqEditors ...RequestEditorFn) (*PutIdentityResponse, error)
+
+	// GetLadderWithResponse The tiers that work may be lowered through, from the highest to the lowest.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/ladder (the `GetLadder` operationId).
+	GetLadderWithResponse(ctx context.Context, params *GetLadderParams, reqEditors ...RequestEditorFn) (*GetLadderResponse, error)
+
+	// PutLadderWithBodyWithResponse Replace the ladder. Waiting work is judged anew by it before the answer. For admins.
+	//
+	// Admitted and running work keeps the model it was given. Waiting work whose requested model left the ladder is refused.
+	// A register that is new takes the ladder of its first gateway; from then on this one counts, for every gateway.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/fleet/ladder (the `PutLadder` operationId).
+	PutLadderWithBodyWithResponse(ctx context.Context, params *PutLadderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutLadderResponse, error)
+
+	// PutLadderWithResponse Replace the ladder. Waiting work is judged anew by it before the answer. For admins.
+	//
+	// Admitted and running work keeps the model it was given. Waiting work whose requested model left the ladder is refused.
+	// A register that is new takes the ladder of its first gateway; from then on this one counts, for every gateway.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/fleet/ladder (the `PutLadder` operationId).
+	PutLadderWithResponse(ctx context.Context, params *PutLadderParams, body PutLadderJSONRequestBody, reqEditors ...RequestEditorFn) (*PutLadderResponse, error)
 
 	// GetPauseWithResponse Whether the fleet is paused, and who paused or resumed it last.
 	//
@@ -6507,12 +7408,26 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /api/fleet/rooms (the `BindRoom` operationId).
 	BindRoomWithResponse(ctx context.Context, params *BindRoomParams, body BindRoomJSONRequestBody, reqEditors ...RequestEditorFn) (*BindRoomResponse, error)
 
+	// GetRoomWithResponse One room binding.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/rooms/{room} (the `GetRoom` operationId).
+	GetRoomWithResponse(ctx context.Context, room string, params *GetRoomParams, reqEditors ...RequestEditorFn) (*GetRoomResponse, error)
+
 	// ListSeatsWithResponse The board's seats and who holds them.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/fleet/seats (the `ListSeats` operationId).
 	ListSeatsWithResponse(ctx context.Context, params *ListSeatsParams, reqEditors ...RequestEditorFn) (*ListSeatsResponse, error)
+
+	// GetSeatWithResponse One seat of the board and who holds it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/seats/{seat} (the `GetSeat` operationId).
+	GetSeatWithResponse(ctx context.Context, seat SeatName, params *GetSeatParams, reqEditors ...RequestEditorFn) (*GetSeatResponse, error)
 
 	// PutSeatWithBodyWithResponse Seat an identity on the board. Open proposals keep the roster they were opened with.
 	//
@@ -6986,6 +7901,11 @@ func (r ListBudgetsResponse) ContentType() string {
 	return ""
 }
 
+// SetBudgetResponse200Headers the declared response headers of an HTTP 200 response for SetBudget
+type SetBudgetResponse200Headers struct {
+	ETag string
+}
+
 type SetBudgetResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6993,6 +7913,8 @@ type SetBudgetResponse struct {
 	JSON200 *BudgetChange
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SetBudgetResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -7034,6 +7956,11 @@ func (r SetBudgetResponse) ContentType() string {
 	return ""
 }
 
+// ResetBudgetResponse200Headers the declared response headers of an HTTP 200 response for ResetBudget
+type ResetBudgetResponse200Headers struct {
+	ETag string
+}
+
 type ResetBudgetResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7041,6 +7968,8 @@ type ResetBudgetResponse struct {
 	JSON200 *BudgetChange
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ResetBudgetResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -7076,6 +8005,61 @@ func (r ResetBudgetResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ResetBudgetResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetBudgetResponse200Headers the declared response headers of an HTTP 200 response for GetBudget
+type GetBudgetResponse200Headers struct {
+	ETag string
+}
+
+type GetBudgetResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Window
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetBudgetResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetBudgetResponse) GetJSON200() *Window {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetBudgetResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetBudgetResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetBudgetResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetBudgetResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetBudgetResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7617,6 +8601,66 @@ func (r ListIdentitiesResponse) ContentType() string {
 	return ""
 }
 
+// GetIdentityResponse200Headers the declared response headers of an HTTP 200 response for GetIdentity
+type GetIdentityResponse200Headers struct {
+	ETag string
+}
+
+type GetIdentityResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Identity
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetIdentityResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetIdentityResponse) GetJSON200() *Identity {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetIdentityResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetIdentityResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetIdentityResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetIdentityResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetIdentityResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutIdentityResponse200Headers the declared response headers of an HTTP 200 response for PutIdentity
+type PutIdentityResponse200Headers struct {
+	ETag string
+}
+
 type PutIdentityResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7624,6 +8668,8 @@ type PutIdentityResponse struct {
 	JSON200 *Identity
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutIdentityResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -7665,6 +8711,121 @@ func (r PutIdentityResponse) ContentType() string {
 	return ""
 }
 
+// GetLadderResponse200Headers the declared response headers of an HTTP 200 response for GetLadder
+type GetLadderResponse200Headers struct {
+	ETag string
+}
+
+type GetLadderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Ladder
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetLadderResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetLadderResponse) GetJSON200() *Ladder {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetLadderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetLadderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetLadderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetLadderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetLadderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutLadderResponse200Headers the declared response headers of an HTTP 200 response for PutLadder
+type PutLadderResponse200Headers struct {
+	ETag string
+}
+
+type PutLadderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Ladder
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutLadderResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutLadderResponse) GetJSON200() *Ladder {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutLadderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutLadderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutLadderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutLadderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutLadderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetPauseResponse200Headers the declared response headers of an HTTP 200 response for GetPause
+type GetPauseResponse200Headers struct {
+	ETag string
+}
+
 type GetPauseResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7672,6 +8833,8 @@ type GetPauseResponse struct {
 	JSON200 *Pause
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetPauseResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -7713,6 +8876,11 @@ func (r GetPauseResponse) ContentType() string {
 	return ""
 }
 
+// SetPauseResponse200Headers the declared response headers of an HTTP 200 response for SetPause
+type SetPauseResponse200Headers struct {
+	ETag string
+}
+
 type SetPauseResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7720,6 +8888,8 @@ type SetPauseResponse struct {
 	JSON200 *Pause
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SetPauseResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -8049,6 +9219,11 @@ func (r ListRoomsResponse) ContentType() string {
 	return ""
 }
 
+// BindRoomResponse200Headers the declared response headers of an HTTP 200 response for BindRoom
+type BindRoomResponse200Headers struct {
+	ETag string
+}
+
 type BindRoomResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -8056,6 +9231,8 @@ type BindRoomResponse struct {
 	JSON200 *RoomBinding
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *BindRoomResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -8091,6 +9268,61 @@ func (r BindRoomResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r BindRoomResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetRoomResponse200Headers the declared response headers of an HTTP 200 response for GetRoom
+type GetRoomResponse200Headers struct {
+	ETag string
+}
+
+type GetRoomResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RoomBinding
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetRoomResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRoomResponse) GetJSON200() *RoomBinding {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetRoomResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRoomResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRoomResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRoomResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRoomResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8145,6 +9377,66 @@ func (r ListSeatsResponse) ContentType() string {
 	return ""
 }
 
+// GetSeatResponse200Headers the declared response headers of an HTTP 200 response for GetSeat
+type GetSeatResponse200Headers struct {
+	ETag string
+}
+
+type GetSeatResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Seat
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetSeatResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSeatResponse) GetJSON200() *Seat {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetSeatResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSeatResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSeatResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSeatResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSeatResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutSeatResponse200Headers the declared response headers of an HTTP 200 response for PutSeat
+type PutSeatResponse200Headers struct {
+	ETag string
+}
+
 type PutSeatResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -8152,6 +9444,8 @@ type PutSeatResponse struct {
 	JSON200 *Seat
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutSeatResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -8713,6 +10007,19 @@ func (c *ClientWithResponses) ResetBudgetWithResponse(ctx context.Context, param
 	return ParseResetBudgetResponse(rsp)
 }
 
+// GetBudgetWithResponse One window with its use, allowance now, step and reset.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/budgets/{provider}/{subscription}/{window} (the `GetBudget` operationId).
+func (c *ClientWithResponses) GetBudgetWithResponse(ctx context.Context, provider string, subscription string, window string, params *GetBudgetParams, reqEditors ...RequestEditorFn) (*GetBudgetResponse, error) {
+	rsp, err := c.GetBudget(ctx, provider, subscription, window, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetBudgetResponse(rsp)
+}
+
 // ClaimDispatchWithBodyWithResponse Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
 //
 // The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
@@ -8981,6 +10288,19 @@ func (c *ClientWithResponses) ListIdentitiesWithResponse(ctx context.Context, pa
 	return ParseListIdentitiesResponse(rsp)
 }
 
+// GetIdentityWithResponse One identity.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/identities/{name} (the `GetIdentity` operationId).
+func (c *ClientWithResponses) GetIdentityWithResponse(ctx context.Context, name string, params *GetIdentityParams, reqEditors ...RequestEditorFn) (*GetIdentityResponse, error) {
+	rsp, err := c.GetIdentity(ctx, name, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetIdentityResponse(rsp)
+}
+
 // PutIdentityWithBodyWithResponse Create an identity, or replace its Matrix ID, kind and roles.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -9005,6 +10325,51 @@ func (c *ClientWithResponses) PutIdentityWithResponse(ctx context.Context, name 
 		return nil, err
 	}
 	return ParsePutIdentityResponse(rsp)
+}
+
+// GetLadderWithResponse The tiers that work may be lowered through, from the highest to the lowest.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/ladder (the `GetLadder` operationId).
+func (c *ClientWithResponses) GetLadderWithResponse(ctx context.Context, params *GetLadderParams, reqEditors ...RequestEditorFn) (*GetLadderResponse, error) {
+	rsp, err := c.GetLadder(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetLadderResponse(rsp)
+}
+
+// PutLadderWithBodyWithResponse Replace the ladder. Waiting work is judged anew by it before the answer. For admins.
+//
+// Admitted and running work keeps the model it was given. Waiting work whose requested model left the ladder is refused.
+// A register that is new takes the ladder of its first gateway; from then on this one counts, for every gateway.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/fleet/ladder (the `PutLadder` operationId).
+func (c *ClientWithResponses) PutLadderWithBodyWithResponse(ctx context.Context, params *PutLadderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutLadderResponse, error) {
+	rsp, err := c.PutLadderWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutLadderResponse(rsp)
+}
+
+// PutLadderWithResponse Replace the ladder. Waiting work is judged anew by it before the answer. For admins.
+//
+// Admitted and running work keeps the model it was given. Waiting work whose requested model left the ladder is refused.
+// A register that is new takes the ladder of its first gateway; from then on this one counts, for every gateway.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/fleet/ladder (the `PutLadder` operationId).
+func (c *ClientWithResponses) PutLadderWithResponse(ctx context.Context, params *PutLadderParams, body PutLadderJSONRequestBody, reqEditors ...RequestEditorFn) (*PutLadderResponse, error) {
+	rsp, err := c.PutLadder(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutLadderResponse(rsp)
 }
 
 // GetPauseWithResponse Whether the fleet is paused, and who paused or resumed it last.
@@ -9186,6 +10551,19 @@ func (c *ClientWithResponses) BindRoomWithResponse(ctx context.Context, params *
 	return ParseBindRoomResponse(rsp)
 }
 
+// GetRoomWithResponse One room binding.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/rooms/{room} (the `GetRoom` operationId).
+func (c *ClientWithResponses) GetRoomWithResponse(ctx context.Context, room string, params *GetRoomParams, reqEditors ...RequestEditorFn) (*GetRoomResponse, error) {
+	rsp, err := c.GetRoom(ctx, room, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRoomResponse(rsp)
+}
+
 // ListSeatsWithResponse The board's seats and who holds them.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -9197,6 +10575,19 @@ func (c *ClientWithResponses) ListSeatsWithResponse(ctx context.Context, params 
 		return nil, err
 	}
 	return ParseListSeatsResponse(rsp)
+}
+
+// GetSeatWithResponse One seat of the board and who holds it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/seats/{seat} (the `GetSeat` operationId).
+func (c *ClientWithResponses) GetSeatWithResponse(ctx context.Context, seat SeatName, params *GetSeatParams, reqEditors ...RequestEditorFn) (*GetSeatResponse, error) {
+	rsp, err := c.GetSeat(ctx, seat, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSeatResponse(rsp)
 }
 
 // PutSeatWithBodyWithResponse Seat an identity on the board. Open proposals keep the roster they were opened with.
@@ -9646,6 +11037,19 @@ func ParseSetBudgetResponse(rsp *http.Response) (*SetBudgetResponse, error) {
 
 	}
 
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SetBudgetResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
 	return response, nil
 }
 
@@ -9677,6 +11081,65 @@ func ParseResetBudgetResponse(rsp *http.Response) (*ResetBudgetResponse, error) 
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ResetBudgetResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetBudgetResponse parses an HTTP response from a GetBudgetWithResponse call
+func ParseGetBudgetResponse(rsp *http.Response) (*GetBudgetResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetBudgetResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Window
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetBudgetResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -10061,6 +11524,52 @@ func ParseListIdentitiesResponse(rsp *http.Response) (*ListIdentitiesResponse, e
 	return response, nil
 }
 
+// ParseGetIdentityResponse parses an HTTP response from a GetIdentityWithResponse call
+func ParseGetIdentityResponse(rsp *http.Response) (*GetIdentityResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetIdentityResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Identity
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetIdentityResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
 // ParsePutIdentityResponse parses an HTTP response from a PutIdentityWithResponse call
 func ParsePutIdentityResponse(rsp *http.Response) (*PutIdentityResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10089,6 +11598,111 @@ func ParsePutIdentityResponse(rsp *http.Response) (*PutIdentityResponse, error) 
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutIdentityResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetLadderResponse parses an HTTP response from a GetLadderWithResponse call
+func ParseGetLadderResponse(rsp *http.Response) (*GetLadderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetLadderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Ladder
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetLadderResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutLadderResponse parses an HTTP response from a PutLadderWithResponse call
+func ParsePutLadderResponse(rsp *http.Response) (*PutLadderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutLadderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Ladder
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutLadderResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -10124,6 +11738,19 @@ func ParseGetPauseResponse(rsp *http.Response) (*GetPauseResponse, error) {
 
 	}
 
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetPauseResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
 	return response, nil
 }
 
@@ -10155,6 +11782,19 @@ func ParseSetPauseResponse(rsp *http.Response) (*SetPauseResponse, error) {
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SetPauseResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -10388,6 +12028,65 @@ func ParseBindRoomResponse(rsp *http.Response) (*BindRoomResponse, error) {
 
 	}
 
+	switch {
+	case rsp.StatusCode == 200:
+		var headers BindRoomResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetRoomResponse parses an HTTP response from a GetRoomWithResponse call
+func ParseGetRoomResponse(rsp *http.Response) (*GetRoomResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRoomResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RoomBinding
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetRoomResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
 	return response, nil
 }
 
@@ -10424,6 +12123,52 @@ func ParseListSeatsResponse(rsp *http.Response) (*ListSeatsResponse, error) {
 	return response, nil
 }
 
+// ParseGetSeatResponse parses an HTTP response from a GetSeatWithResponse call
+func ParseGetSeatResponse(rsp *http.Response) (*GetSeatResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSeatResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Seat
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetSeatResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
 // ParsePutSeatResponse parses an HTTP response from a PutSeatWithResponse call
 func ParsePutSeatResponse(rsp *http.Response) (*PutSeatResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10452,6 +12197,19 @@ func ParsePutSeatResponse(rsp *http.Response) (*PutSeatResponse, error) {
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutSeatResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil

@@ -78,6 +78,11 @@ func RetireAgent(name string) Mutation {
 	return mutation(NewRetireAgentRequest(nowhere, name, &RetireAgentParams{}))
 }
 
+// PutLadder replaces the ladder; the answer is a Ladder.
+func PutLadder(body LadderRequest) Mutation {
+	return mutation(NewPutLadderRequest(nowhere, &PutLadderParams{}, body))
+}
+
 // SetPause pauses the fleet or lets it resume; the answer is a Pause.
 func SetPause(body PauseRequest) Mutation {
 	return mutation(NewSetPauseRequest(nowhere, &SetPauseParams{}, body))

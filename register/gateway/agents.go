@@ -10,7 +10,12 @@ import (
 
 // ListAgents reads a page of agents.
 func (o *operations) ListAgents(ctx context.Context, request ListAgentsRequestObject) (ListAgentsResponseObject, error) {
-	page, err := o.store.Agents(ctx, names(given(request.Params.State)), given(request.Params.After), pageOf(given(request.Params.Limit)))
+	after, err := position(listAgents, request.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	page, err := o.store.Agents(ctx, names(given(request.Params.State)), after, pageOf(request.Params.Limit))
+	page.Next = cursor(listAgents, page.Next)
 	return answered[ListAgents200JSONResponse](page, err)
 }
 

@@ -281,12 +281,15 @@ func TestEveryChangeIsAudited(t *testing.T) {
 		"issueToken":   {"root", "root", register.IssueTokenTo(register.TokenRequest{Identity: "vera", Scopes: []register.TokenScope{"read"}})},
 		"rotateToken":  {"root", "root", register.RotateToken(issued, register.TokenRotation{})},
 		"revokeToken":  {"root", "root", register.RevokeToken(issued)},
+		"declareAgent": {"coder-1", "coder-1", register.DeclareAgent("coder-3", register.AgentDeclaration{})},
+		"retireAgent":  {"root", "root", register.RetireAgent("coder-3")},
 		"setPause":     {"olga", "olga", register.SetPause(register.PauseRequest{Paused: true, Reason: "why"})},
 	}
 	// What one needs of another decides the order; the pause keeps claims away, so it comes last.
 	order := []string{
 		"createDispatch", "cancelDispatch", "claimDispatch", "heartbeatDispatch", "completeDispatch", "setBudget", "resetBudget", "putSeat", "openProposal",
-		"castVote", "withdrawVote", "bindRoom", "putIdentity", "issueToken", "rotateToken", "revokeToken", "setPause",
+		"castVote", "withdrawVote", "bindRoom", "putIdentity", "issueToken", "rotateToken", "revokeToken",
+		"declareAgent", "retireAgent", "setPause",
 	}
 	require.ElementsMatch(t, mutating(t), order, "every operation that changes something is tried here")
 	for _, operation := range order {
@@ -303,6 +306,10 @@ func TestEveryChangeIsAudited(t *testing.T) {
 	before := b.numbered(t)
 	_ = b.worker.Send(t.Context(), register.By{Key: "silent"}, silent, nil)
 	require.Equal(t, before, b.numbered(t), "only a heartbeat that has no news leaves no entry: it moves nothing but the claim's end")
+	b.send(t, b.worker, register.DeclareAgent("coder-2", register.AgentDeclaration{LivenessSeconds: 900}), nil)
+	before = b.numbered(t)
+	b.send(t, b.worker, register.DeclareAgent("coder-2", register.AgentDeclaration{LivenessSeconds: 900}), nil)
+	require.Equal(t, before, b.numbered(t), "nor does an agent that only says it is still there")
 }
 
 // mutating lists the operations of the contract that change something.

@@ -33,6 +33,7 @@ var rules = map[string]rule{
 	"retryDispatch":  {scopes: operating, roles: []string{"operator", "admin"}, verb: "retry work"},
 	"setBudget":      {scopes: operating, roles: []string{"operator", "admin"}, verb: "set budgets"},
 	"resetBudget":    {scopes: operating, roles: []string{"operator", "admin"}, verb: "reset budgets"},
+	"putLadder":      {scopes: operating, roles: []string{"admin"}, verb: "change the ladder"},
 	"openProposal":   {scopes: operating, roles: []string{"operator", "board", "admin"}, verb: "open proposals"},
 	"castVote":       {scopes: operating, verb: "vote"},
 	"withdrawVote":   {scopes: operating, verb: "withdraw votes"},
@@ -60,6 +61,7 @@ type call struct {
 	actor  fleet.Identity
 	key    string
 	hash   []byte
+	match  string // If-Match
 }
 
 type callKey struct{}
@@ -132,5 +134,5 @@ func (c call) note(ctx context.Context) {
 // mutation is the change a request asks for, made once per key.
 func mutation(ctx context.Context, status int) fleet.Mutation {
 	c := callOf(ctx)
-	return fleet.Mutation{Actor: c.actor.Name, Caller: c.caller.Identity.Name, Key: c.key, Hash: c.hash, Status: status}
+	return fleet.Mutation{Actor: c.actor.Name, Caller: c.caller.Identity.Name, Key: c.key, Hash: c.hash, Status: status, IfMatch: c.match}
 }

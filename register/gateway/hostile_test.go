@@ -54,7 +54,6 @@ func TestNoRequestBreaksTheGateway(t *testing.T) {
 		register.DeclareAgent("coder-3", register.AgentDeclaration{
 			Host: "h", Runtime: "r", ModelCeiling: "opus", Subscriptions: []string{"claude/s"}, LivenessSeconds: 60,
 		}),
-		register.RetireAgent("coder-4"),
 		register.IssueTokenTo(register.TokenRequest{Identity: "vera", Scopes: []register.TokenScope{"read"}, ExpiresAt: time.Now().Add(time.Hour)}),
 		register.RotateToken(issued.Token.ID, register.TokenRotation{OverlapSeconds: new(3600), ExpiresAt: time.Now().Add(time.Hour)}),
 	)

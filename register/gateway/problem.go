@@ -32,6 +32,7 @@ var statuses = map[register.ProblemCode]int{
 	register.ProblemCodeTokenEnded:          http.StatusConflict,
 	register.ProblemCodeAgentRetired:        http.StatusConflict,
 	register.ProblemCodeGone:                http.StatusGone,
+	register.ProblemCodePreconditionFailed:  http.StatusPreconditionFailed,
 	register.ProblemCodeUnitMismatch:        http.StatusUnprocessableEntity,
 	register.ProblemCodeResetInPast:         http.StatusUnprocessableEntity,
 	register.ProblemCodeLimitNotPositive:    http.StatusUnprocessableEntity,
@@ -58,7 +59,7 @@ func problemOf(err error) *problem {
 	case errors.As(err, &refusal):
 		return &problem{
 			Code: register.ProblemCode(refusal.Code), Detail: refusal.Detail, Field: refusal.Field,
-			Example: refusal.Example, NextStep: refusal.NextStep,
+			Example: refusal.Example, NextStep: refusal.NextStep, Current: current(refusal),
 		}
 	case errors.As(err, &gone):
 		return goneProblem(gone)
@@ -72,6 +73,15 @@ func problemOf(err error) *problem {
 		Code: register.ProblemCodeInternal, Detail: "The gateway failed at this request; its log says more under the request ID.",
 		NextStep: "Send the same request with the same key again.",
 	}
+}
+
+// current is what stands there now, where a refusal shows it.
+func current(refusal *fleet.Error) json.RawMessage {
+	if refusal.Current == nil {
+		return nil
+	}
+	body, _ := json.Marshal(refusal.Current) // the register's own types
+	return body
 }
 
 // answer writes an error as problem details, and logs it if it is ours.

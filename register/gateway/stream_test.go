@@ -113,6 +113,7 @@ func TestEveryEventKeepsToTheContract(t *testing.T) {
 	b.allSealed(t)
 	_, err := b.store.TellHead(t.Context())
 	require.NoError(t, err)
+	b.send(t, b.admin, register.PutLadder(register.LadderRequest{Tiers: []register.Tier{{Provider: "claude", Model: "opus", Cost: 5}}}), nil)
 	last, err := b.store.NumberEvents(t.Context())
 	require.NoError(t, err)
 

@@ -59,7 +59,7 @@ func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch,
 		return Dispatch{}, err
 	}
 	request.Crew = b.crew(row.Role)
-	decision, err := budget.Decide(t.Ladder, request, b.subscriptions, b.now)
+	decision, err := b.fleet.Decide(&request, b.now)
 	if err := refuseInput(err, &decision); err != nil {
 		return Dispatch{}, err
 	}
@@ -140,8 +140,8 @@ func refuseInput(err error, decision *budget.Decision) error {
 	if mismatched := decision.Mismatched(); mismatched != nil {
 		return &Error{
 			Code: CodeUnitMismatch, Field: "estimate", Detail: mismatched.Reason(),
-			Example:  fmt.Sprintf(`[{"unit": %q, "micros": 4000000}]`, mismatched.Need.Unit),
-			NextStep: fmt.Sprintf("Give the estimate in %s.", mismatched.Need.Unit),
+			Example:  fmt.Sprintf(`[{"unit": %q, "micros": 4000000}]`, mismatched.Unit()),
+			NextStep: fmt.Sprintf("Give the estimate in %s.", mismatched.Unit()),
 		}
 	}
 	return nil
@@ -151,7 +151,7 @@ func refuseInput(err error, decision *budget.Decision) error {
 func withUnits(estimate []Amount, decision *budget.Decision) []Amount {
 	met := ""
 	for i := range decision.Attempts {
-		if unit := decision.Attempts[i].Need.Unit; met == "" && unit != "" {
+		if unit := decision.Attempts[i].Unit(); met == "" && unit != "" {
 			met = unit
 		}
 	}
@@ -172,7 +172,7 @@ func passes(b *book, decision *budget.Decision, place budget.Place) bool {
 	for _, hold := range decision.Holds {
 		window, _ := b.window(hold.Window)
 		for _, waiting := range window.Line {
-			if place.Before(waiting.Place) {
+			if place.Before(&waiting.Place) {
 				return decision.Outcome != budget.Refuse
 			}
 		}

@@ -30,6 +30,7 @@ type Event struct {
 	Pause    *Pause      `json:"pause,omitempty"`
 	Agent    *Agent      `json:"agent,omitempty"`
 	Audit    *AuditHead  `json:"audit,omitempty"`
+	Ladder   *Ladder     `json:"ladder,omitempty"`
 }
 
 // tell writes an event in the deciding transaction. It gets its number after the commit.

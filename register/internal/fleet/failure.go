@@ -12,6 +12,7 @@ type Error struct {
 	Field    string
 	Example  string
 	NextStep string
+	Current  any // what stands there now, with CodePreconditionFailed
 }
 
 func (e *Error) Error() string { return e.Detail }
@@ -39,6 +40,7 @@ const (
 	CodeAlreadyRetried      = "already_retried"
 	CodeTokenEnded          = "token_ended"
 	CodeAgentRetired        = "agent_retired"
+	CodePreconditionFailed  = "precondition_failed"
 )
 
 func notFound(what string, next string) error {

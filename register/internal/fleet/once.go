@@ -20,6 +20,8 @@ type Mutation struct {
 	Key    string
 	Hash   []byte // SHA-256 of method, path, body and actor
 	Status int    // the HTTP status of a success
+	// IfMatch is the entity tags (see Tag) of which the setting must have one, after commas; "*" asks only that it exists.
+	IfMatch string
 }
 
 // once runs do in a transaction and keeps its answer in that same transaction, so that the same key answers the same, even when
@@ -27,7 +29,7 @@ type Mutation struct {
 func once[T any](ctx context.Context, s *Store, m Mutation, do func(*transaction) (T, error)) (T, error) {
 	var answer T
 	err := s.within(ctx, func(t *transaction) error {
-		t.actor = m.Actor
+		t.actor, t.ifMatch = m.Actor, m.IfMatch
 		replayed, err := t.replay(ctx, m, &answer)
 		if err != nil || replayed {
 			return err

@@ -34,7 +34,7 @@ func (t *transaction) judgeFor(b *book, row *query.Dispatch, crew *budget.Crew) 
 		return budget.Decision{}, "", err
 	}
 	request.Crew = crew
-	decision, err := budget.Decide(t.Ladder, request, b.subscriptions, b.now)
+	decision, err := b.fleet.Decide(&request, b.now)
 	var unknown *budget.UnknownModelError
 	if errors.As(err, &unknown) {
 		return budget.Decision{Outcome: budget.Refuse}, unknown.Error(), nil
@@ -88,7 +88,7 @@ func (t *transaction) place(ctx context.Context, b *book, row *query.Dispatch, d
 
 // settleOn writes a decision into the book and the row, all but the row's state, which it answers.
 func settleOn(b *book, row *query.Dispatch, decision *budget.Decision, reason string) string {
-	decision.Apply(b.subscriptions)
+	decision.Apply(&b.fleet)
 	row.Reason = reason
 	row.Attempts = encode(attemptsOf(decision))
 	clearWait(row)
@@ -162,11 +162,11 @@ func attemptsOf(decision *budget.Decision) []RoutingAttempt {
 	for i := range decision.Attempts {
 		attempt := &decision.Attempts[i]
 		shown := RoutingAttempt{
-			Model: attempt.Tier.Model, Provider: attempt.Tier.Provider, Subscription: attempt.Subscription,
-			Verdict: string(attempt.Verdict), Reason: attempt.Reason(), EarliestStart: attempt.Start,
+			Model: attempt.Tier.Model, Provider: attempt.Tier.Provider, Subscription: attempt.Subscription(),
+			Verdict: string(attempt.Verdict), Reason: attempt.Reason(), EarliestStart: attempt.Start(),
 		}
-		if attempt.Need.Unit != "" && attempt.Verdict != budget.UnitMismatch {
-			shown.Estimate = &Amount{Unit: attempt.Need.Unit, Micros: attempt.Need.Micros}
+		if attempt.Unit() != "" && attempt.Verdict != budget.UnitMismatch {
+			shown.Estimate = &Amount{Unit: attempt.Unit(), Micros: attempt.Need}
 		}
 		attempts = append(attempts, shown)
 	}

@@ -22,6 +22,7 @@ const Time = "gateway"
 type Options struct {
 	Tenant string
 	Host   string // recorded on every row this store writes
+	// Ladder is what a register that has none begins with; from then on its own counts.
 	Ladder budget.Ladder
 	// BurstPPM is the slack of new windows as a share of their capacity, in parts per million.
 	BurstPPM int64
@@ -52,6 +53,7 @@ type Store struct {
 	pool       *pgxpool.Pool
 	options    Options
 	admissions admissions
+	ladders    *ladders
 }
 
 // Open connects to a migrated database and makes sure that the tenant exists.
@@ -80,7 +82,7 @@ func Open(ctx context.Context, databaseURL string, options Options) (*Store, err
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the register's database: %w", err)
 	}
-	s := &Store{pool: pool, options: options}
+	s := &Store{pool: pool, options: options, ladders: new(ladders)}
 	if err := s.ensureTenant(ctx); err != nil {
 		pool.Close()
 		return nil, err
@@ -111,7 +113,7 @@ func (s *Store) ensureTenant(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("creating the tenant's counters: %w", err)
 		}
-		return nil
+		return t.ensureLadder(ctx)
 	})
 }
 
@@ -121,9 +123,12 @@ type transaction struct {
 	*query.Queries
 	Options
 	writes     *behind
+	ladders    *ladders
+	laddered   bool // it has replaced the ladder
 	now        time.Time
 	actor      string
-	spoke      bool // it wrote an event
+	ifMatch    string // what the setting must be at, if it is not empty
+	spoke      bool   // it wrote an event
 	change     Change
 	unrecorded bool // it changed nothing: do not commit, do not remember the answer
 	unkept     bool // what it changed stands, but its answer is not remembered
@@ -140,7 +145,7 @@ func (t *transaction) on(tx pgx.Tx) {
 func (s *Store) within(ctx context.Context, do func(*transaction) error) error {
 	const tries = 5
 	for try := 1; ; try++ {
-		t := &transaction{Options: s.options, actor: Time}
+		t := &transaction{Options: s.options, ladders: s.ladders, actor: Time}
 		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 			t.on(tx)
 			if err := do(t); err != nil {
@@ -189,7 +194,7 @@ func (t *transaction) readClock(ctx context.Context) error {
 func (s *Store) read(ctx context.Context, do func(*transaction) error) error {
 	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	return pgx.BeginTxFunc(ctx, s.pool, options, func(tx pgx.Tx) error {
-		t := &transaction{Options: s.options, Queries: query.New(tx)}
+		t := &transaction{Options: s.options, ladders: s.ladders, Queries: query.New(tx)}
 		if err := t.readClock(ctx); err != nil {
 			return err
 		}

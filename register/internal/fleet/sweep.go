@@ -8,8 +8,7 @@ import (
 )
 
 // Sweep does what only time asks for: lost workers' claims end, silent agents are gone, work that nobody claims returns its hold,
-// and proposals past their time close. Any gateway may call it
-// at any time.
+// and proposals past their time close. Any gateway may call it at any time.
 func (s *Store) Sweep(ctx context.Context) error {
 	for _, sweep := range []func(context.Context) error{s.expireClaims, s.loseAgents, s.returnUnclaimed} {
 		if err := sweep(ctx); err != nil {

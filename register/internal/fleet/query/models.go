@@ -172,6 +172,7 @@ type Pause struct {
 	Reason   string
 	Actor    string
 	At       time.Time
+	Version  int64
 }
 
 type Proposal struct {
@@ -267,6 +268,17 @@ type Tenant struct {
 	CreatedAt time.Time
 }
 
+type Tier struct {
+	TenantID string
+	Position int32
+	Host     string
+	Provider string
+	Model    string
+	Cost     int64
+	SetBy    *string
+	SetAt    time.Time
+}
+
 type Token struct {
 	ID         int64
 	TenantID   string
@@ -279,6 +291,14 @@ type Token struct {
 	RevokedAt  *time.Time
 	LastUsedAt *time.Time
 	Replaces   *int64
+}
+
+type Version struct {
+	TenantID string
+	Kind     string
+	Name     string
+	Host     string
+	Version  int64
 }
 
 type Vote struct {

@@ -129,7 +129,7 @@ func TestEveryCommandIsCarriedOutAndAnswered(t *testing.T) {
 	b.answered(t, operator, "list queued", MoodDone, "1 dispatch queued")
 	b.answered(t, operator, "list running", MoodDone, "No dispatch is running.")
 	b.answered(t, operator, "show D-2", MoodDone, "D-2 ready on sonnet, downgraded from opus", "For coder (technical), asked by olga", "Estimate: 10 credits", "> Add a second one")
-	b.answered(t, operator, "budget explain D-3", MoodDone, "D-3 queued", "✗ opus on claude: over pace", "✗ gpt-5.5 on codex: no subscription")
+	b.answered(t, operator, "budget explain D-3", MoodDone, "D-3 queued", "✗ opus on claude: over pace", "✗ gpt-5.5 on codex: no worker")
 	b.answered(t, operator, "budget status", MoodDone, "Budget: claude is at step queue", "16 of 500 credits", "1 waiting", "user-entered")
 	b.answered(t, operator, "budget reset --provider claude --reset-at +3h", MoodDone, "claude: 500 credits until", "Before: 500 credits until", "Planned anew: D-3")
 

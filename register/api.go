@@ -165,7 +165,7 @@ func (a *API) Tokens(ctx context.Context, by By, cursor string, limit int) (Toke
 	return answer[TokenList](response, err)
 }
 
-// Agents reads a page of the agents, by name: at most limit (0 is 20), on from cursor if it is set, only in states if any.
+// Agents lists agents by name: at most limit (0 is 20), from cursor if it is set, only in states if any.
 func (a *API) Agents(ctx context.Context, by By, cursor string, limit int, states ...AgentState) (AgentList, error) {
 	params := ListAgentsParams{Cursor: optional(cursor), Limit: optional(limit), MosaicActor: optional(by.Actor)}
 	if len(states) > 0 {

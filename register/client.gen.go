@@ -820,7 +820,6 @@ type AuditEntryList struct {
 type AuditHead struct {
 	// Head `<last>:<hash>` of the last seal; absent before the first.
 	Head     string    `json:"head,omitempty,omitzero"`
-	Ladder   Ladder    `json:"ladder,omitempty,omitzero"`
 	SealedAt time.Time `json:"sealed_at,omitempty,omitzero"`
 	TenantID string    `json:"tenant_id"`
 
@@ -1116,6 +1115,7 @@ type Event struct {
 	Dispatch Dispatch `json:"dispatch,omitempty,omitzero"`
 	Host     string   `json:"host"`
 	Identity Identity `json:"identity,omitempty,omitzero"`
+	Ladder   Ladder   `json:"ladder,omitempty,omitzero"`
 
 	// Pause The fleet's one switch. Without `by` it was never used.
 	Pause    Pause       `json:"pause,omitempty,omitzero"`
@@ -1318,6 +1318,37 @@ type PauseRequest struct {
 
 // Problem defines model for Problem.
 type Problem struct {
+	// Code Stable: a client may decide by it. A 4xx but 401, 408, 425 and 429 ends a command; any other failure leaves it unconsumed, to
+	// be sent again with the same key and bytes.
+	//
+	// | code | status | what it means |
+	// |---|---|---|
+	// | `invalid` | 400 | The request itself is wrong; `field` says where. 405, 413 and 415 have it too. |
+	// | `unauthorized` | 401 | No bearer token, or one that is not known, has expired or was revoked. |
+	// | `forbidden` | 403 | The token lacks the scope, or the actor the role. |
+	// | `actor_unknown` | 403 | `Mosaic-Actor` names nobody the register knows. |
+	// | `not_seated` | 403 | The actor did not hold that seat when the proposal was opened. |
+	// | `not_found` | 404 | What the address or a field names does not exist. |
+	// | `idempotency_mismatch` | 409 | The key was used for another request. |
+	// | `window_lapsed` | 409 | The window is past its reset; what was used since is unknown. |
+	// | `not_open` | 409 | The dispatch or proposal has ended. |
+	// | `not_refused` | 409 | Only a refused dispatch can be overridden. |
+	// | `claim_lost` | 409 | The claim has expired or the dispatch moved on; stop the run. |
+	// | `token_ended` | 409 | The token has expired or was revoked, so it cannot be rotated. |
+	// | `cap_reached` | 409 | The cap leaves no room for the extension. |
+	// | `not_retryable` | 409 | Only what failed, was cancelled or refused can be retried. |
+	// | `already_retried` | 409 | The dispatch was retried already; the answer says as which. |
+	// | `agent_retired` | 409 | The name of the agent is out of use. |
+	// | `gone` | 410 | The position is older than the log is retained; `resync` says how to go on. |
+	// | `precondition_failed` | 412 | The setting is not at the `ETag` that `If-Match` names; `current` shows it. |
+	// | `unit_mismatch` | 422 | Another unit than the window counts. |
+	// | `reset_in_past` | 422 | A reset has to lie in the future. |
+	// | `limit_not_positive` | 422 | A limit has to be above zero. |
+	// | `actual_missing` | 422 | A run ends with what it spent, or with why that is not known. |
+	// | `context_cap` | 422 | A session of the run would not fit its context; split the work. |
+	// | `rate_limited` | 429 | The token asks too often; `Retry-After` says when to come back. |
+	// | `internal` | 500 | The gateway failed; its log says more under the `request_id`. |
+	// | `unavailable` | 503 | The gateway cannot reach its database. |
 	Code ProblemCode `json:"code"`
 
 	// Current With `precondition_failed`: what stands there now.
@@ -1347,7 +1378,37 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
-// ProblemCode defines model for ProblemCode.
+// ProblemCode Stable: a client may decide by it. A 4xx but 401, 408, 425 and 429 ends a command; any other failure leaves it unconsumed, to
+// be sent again with the same key and bytes.
+//
+// | code | status | what it means |
+// |---|---|---|
+// | `invalid` | 400 | The request itself is wrong; `field` says where. 405, 413 and 415 have it too. |
+// | `unauthorized` | 401 | No bearer token, or one that is not known, has expired or was revoked. |
+// | `forbidden` | 403 | The token lacks the scope, or the actor the role. |
+// | `actor_unknown` | 403 | `Mosaic-Actor` names nobody the register knows. |
+// | `not_seated` | 403 | The actor did not hold that seat when the proposal was opened. |
+// | `not_found` | 404 | What the address or a field names does not exist. |
+// | `idempotency_mismatch` | 409 | The key was used for another request. |
+// | `window_lapsed` | 409 | The window is past its reset; what was used since is unknown. |
+// | `not_open` | 409 | The dispatch or proposal has ended. |
+// | `not_refused` | 409 | Only a refused dispatch can be overridden. |
+// | `claim_lost` | 409 | The claim has expired or the dispatch moved on; stop the run. |
+// | `token_ended` | 409 | The token has expired or was revoked, so it cannot be rotated. |
+// | `cap_reached` | 409 | The cap leaves no room for the extension. |
+// | `not_retryable` | 409 | Only what failed, was cancelled or refused can be retried. |
+// | `already_retried` | 409 | The dispatch was retried already; the answer says as which. |
+// | `agent_retired` | 409 | The name of the agent is out of use. |
+// | `gone` | 410 | The position is older than the log is retained; `resync` says how to go on. |
+// | `precondition_failed` | 412 | The setting is not at the `ETag` that `If-Match` names; `current` shows it. |
+// | `unit_mismatch` | 422 | Another unit than the window counts. |
+// | `reset_in_past` | 422 | A reset has to lie in the future. |
+// | `limit_not_positive` | 422 | A limit has to be above zero. |
+// | `actual_missing` | 422 | A run ends with what it spent, or with why that is not known. |
+// | `context_cap` | 422 | A session of the run would not fit its context; split the work. |
+// | `rate_limited` | 429 | The token asks too often; `Retry-After` says when to come back. |
+// | `internal` | 500 | The gateway failed; its log says more under the `request_id`. |
+// | `unavailable` | 503 | The gateway cannot reach its database. |
 type ProblemCode string
 
 // Proposal defines model for Proposal.
@@ -1767,6 +1828,8 @@ type DeclareAgentParams struct {
 type ListAuditEntriesParams struct {
 	// After Only what comes after this position, to read on; without it from the start.
 	After *AuditAfter `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit The most entries of one page.
 	Limit *AuditLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
@@ -1783,6 +1846,8 @@ type GetAuditHeadParams struct {
 type ListAuditSealsParams struct {
 	// After Only what comes after this position, to read on; without it from the start.
 	After *AuditAfter `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit The most entries of one page.
 	Limit *AuditLimit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
@@ -1791,6 +1856,7 @@ type ListAuditSealsParams struct {
 
 // ListBudgetsParams defines parameters for ListBudgets.
 type ListBudgetsParams struct {
+	// Provider Only the windows of this provider.
 	Provider *string `form:"provider,omitempty" json:"provider,omitempty"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
@@ -1919,7 +1985,9 @@ type RetryDispatchParams struct {
 // StreamEventsParams defines parameters for StreamEvents.
 type StreamEventsParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor *Actor  `json:"Mosaic-Actor,omitempty"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// LastEventID The `id` of the last event that was read.
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
@@ -1991,6 +2059,7 @@ type SetPauseParams struct {
 
 // ListProposalsParams defines parameters for ListProposals.
 type ListProposalsParams struct {
+	// State Only proposals in this state.
 	State *ProposalState `form:"state,omitempty" json:"state,omitempty"`
 
 	// Cursor Where to read on, the `next` of the page before. It is opaque, and good for the list that gave it.
@@ -2020,6 +2089,7 @@ type GetProposalParams struct {
 
 // WithdrawVoteParams defines parameters for WithdrawVote.
 type WithdrawVoteParams struct {
+	// EventID The event that carried the vote which is taken back.
 	EventID *string `form:"event_id,omitempty" json:"event_id,omitempty"`
 
 	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.

@@ -39,9 +39,6 @@ func (t *transaction) openBook(ctx context.Context) (*book, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := t.climb(ctx); err != nil {
-		return nil, err
-	}
 	if err := t.ShareWindowSet(ctx, t.Tenant); err != nil {
 		return nil, fmt.Errorf("sharing the set of windows: %w", err)
 	}

@@ -35,7 +35,7 @@ func roleOf(name string) (string, error) {
 // DeclareAgent says who a worker is, and that it is alive. Said again unchanged it only extends that, and uses up no key.
 func (s *Store) DeclareAgent(ctx context.Context, m Mutation, declaration Declaration) (Agent, error) {
 	return once(ctx, s, m, func(t *transaction) (Agent, error) {
-		declaration, err := t.checked(declaration)
+		declaration, err := t.checked(ctx, declaration)
 		if err != nil {
 			return Agent{}, err
 		}
@@ -54,8 +54,11 @@ func (s *Store) DeclareAgent(ctx context.Context, m Mutation, declaration Declar
 }
 
 // checked is a declaration in the form it is kept in.
-func (t *transaction) checked(d Declaration) (Declaration, error) {
+func (t *transaction) checked(ctx context.Context, d Declaration) (Declaration, error) {
 	if _, err := roleOf(d.Name); err != nil {
+		return d, err
+	}
+	if err := t.climb(ctx); err != nil {
 		return d, err
 	}
 	if _, err := t.Ladder.From(d.ModelCeiling); err != nil {

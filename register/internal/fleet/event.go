@@ -28,9 +28,9 @@ type Event struct {
 	Identity *Identity   `json:"identity,omitempty"`
 	Token    *Token      `json:"token,omitempty"`
 	Pause    *Pause      `json:"pause,omitempty"`
+	Ladder   *Ladder     `json:"ladder,omitempty"`
 	Agent    *Agent      `json:"agent,omitempty"`
 	Audit    *AuditHead  `json:"audit,omitempty"`
-	Ladder   *Ladder     `json:"ladder,omitempty"`
 }
 
 // tell writes an event in the deciding transaction. It gets its number after the commit.

@@ -39,8 +39,8 @@ const (
 	CodeNotRetryable        = "not_retryable"
 	CodeAlreadyRetried      = "already_retried"
 	CodeTokenEnded          = "token_ended"
-	CodeAgentRetired        = "agent_retired"
 	CodePreconditionFailed  = "precondition_failed"
+	CodeAgentRetired        = "agent_retired"
 )
 
 func notFound(what string, next string) error {

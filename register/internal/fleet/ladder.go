@@ -60,7 +60,8 @@ func (t *transaction) readLadder(ctx context.Context) (Ladder, error) {
 	return ladder, nil
 }
 
-// climb makes this transaction judge by the register's ladder. It runs under the pause's lock, which PutLadder takes alone.
+// climb makes this transaction judge by the register's ladder. PutLadder takes the pause's lock alone, so that who shares it judges by
+// one ladder to its end. The version is read before the tiers: what is kept is never taken for newer than it is.
 func (t *transaction) climb(ctx context.Context) error {
 	if t.laddered { // it replaces the ladder itself
 		return nil

@@ -131,10 +131,13 @@ func (t *transaction) returnReady(ctx context.Context, b *book) error {
 	return nil
 }
 
-// sharePause keeps the switch as it is until this transaction ends, and answers it if the fleet is paused.
+// sharePause keeps the switch and the ladder as they are until this transaction ends, and answers the switch if the fleet is paused.
 func (t *transaction) sharePause(ctx context.Context) (*Pause, error) {
 	if err := t.SharePause(ctx, t.Tenant); err != nil {
 		return nil, fmt.Errorf("sharing the pause: %w", err)
+	}
+	if err := t.climb(ctx); err != nil {
+		return nil, err
 	}
 	pause, err := readPause(ctx, t.Queries, t.Tenant)
 	if err != nil || !pause.Paused {

@@ -52,8 +52,8 @@ type Change struct {
 type Store struct {
 	pool       *pgxpool.Pool
 	options    Options
-	admissions admissions
 	ladders    *ladders
+	admissions admissions
 }
 
 // Open connects to a migrated database and makes sure that the tenant exists.

@@ -83,8 +83,10 @@ func TestWhatCanNoLongerBeOverInTimeIsRefusedAndToldHowThatWasWorkedOut(t *testi
 	require.Equal(t, StateRefused, refused.State)
 	require.True(t, strings.HasSuffix(refused.Reason, "is expected to take 30m0s, as was given."), refused.Reason)
 	events := b.events(t)
-	require.Equal(t, "dispatch.refused", events[len(events)-1].Type)
-	require.Equal(t, Time, events[len(events)-1].Actor)
+	told := events[len(events)-2] // the window's step follows
+	require.Equal(t, "dispatch.refused", told.Type)
+	require.Equal(t, Time, told.Actor)
+	require.Equal(t, refused.Reason, told.Cause)
 }
 
 func TestTheDatabaseKnowsNoFinishWithoutALatestStartBeforeIt(t *testing.T) {

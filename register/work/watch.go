@@ -24,7 +24,8 @@ type watch struct {
 
 	told      string            // the line of progress that was heard last
 	metered   []register.Amount // and the spend
-	heard     time.Time         // when the register last answered
+	beaten    time.Time         // when they were
+	heard     time.Time         // when the register last answered, the claim itself at first
 	unheard   bool
 	unmetered bool // the meter could not be used last time
 	stopping  bool // what was reserved is used up
@@ -62,7 +63,7 @@ func (w *watch) meter(ctx context.Context) (ended bool) {
 // report sends a heartbeat if there is something to tell or the claim needs one.
 func (w *watch) report(alive context.Context) {
 	line, spent := w.out.progress(), w.reserved.spent()
-	if line == w.told && slices.Equal(spent, w.metered) && time.Since(w.heard) < w.TTL/3 {
+	if line == w.told && slices.Equal(spent, w.metered) && time.Since(w.beaten) < min(pulse, w.TTL/3) {
 		return
 	}
 	asked := time.Now()
@@ -80,7 +81,7 @@ func (w *watch) report(alive context.Context) {
 		w.stop(errCancelled)
 	}
 	if w.unheard = err != nil; err == nil {
-		w.told, w.metered, w.heard = line, spent, asked
+		w.told, w.metered, w.beaten, w.heard = line, spent, asked, asked
 	}
 }
 

@@ -200,6 +200,33 @@ Example: !mosaic board list`,
 Read it again and send the change with its new ETag.
 Example: !mosaic pause "the provider is down"`,
 	},
+	{
+		`dispatch coder "Rewrite everything" --context 250k`, 422, register.Problem{
+			Code: "context_cap", Field: "context_tokens", Detail: "One session would need 250k tokens of context, and at most 200k tokens fit: a session that does not fit its context loses the thread.",
+			Example: "150000", NextStep: "Split the work into dispatches that each fit, and let one wait for the other.",
+		},
+		`Not done. One session would need 250k tokens of context, and at most 200k tokens fit: a session that does not fit its context loses the thread.
+Split the work into dispatches that each fit, and let one wait for the other.
+Example: !mosaic dispatch coder "Rewrite everything" --context 150k`,
+	},
+	{
+		"retry D-3", 409, register.Problem{Code: "not_retryable", Detail: "D-3 is running; only what failed, was cancelled or refused can be retried.", NextStep: "Cancel it first, or wait until it has ended."},
+		`Not done. D-3 is running; only what failed, was cancelled or refused can be retried.
+Cancel it first, or wait until it has ended.
+Example: !mosaic status`,
+	},
+	{
+		"retry D-3", 409, register.Problem{Code: "already_retried", Detail: "D-3 was retried already, as D-7.", NextStep: "Retry D-7 if that did not do either."},
+		`Not done. D-3 was retried already, as D-7.
+Retry D-7 if that did not do either.
+Example: !mosaic status`,
+	},
+	{
+		"agents retire coder-1", 409, register.Problem{Code: "agent_retired", Field: "name", Detail: "coder-1 was retired at 2026-11-23 09:00:00 UTC and gets no more work.", NextStep: "Start the worker under another number."},
+		`Not done. coder-1 was retired at Mon 23 Nov 10:00 CET and gets no more work.
+Start the worker under another number.
+Example: !mosaic status`,
+	},
 }
 
 func TestEveryRefusalReadsWellAndEndsWithACommandThatWorks(t *testing.T) {
@@ -221,6 +248,8 @@ func TestEveryRefusalReadsWellAndEndsWithACommandThatWorks(t *testing.T) {
 	}
 	for _, code := range problemCodes(t) {
 		switch code {
+		case "cap_reached", "gone":
+			require.False(t, tried[code], "%s meets a worker or a reader of the log, never a command", code)
 		case "unauthorized", "rate_limited", "unavailable", "internal":
 			require.False(t, tried[code], "%s leaves the command unconsumed, so it is no refusal", code)
 		default:

@@ -84,6 +84,33 @@ var faults = []fault{
 		[]string{"listBudgets answers in the contract's shape"},
 		"windows.0.step",
 	},
+	{
+		"it makes changes over the head of whoever was faster", changing(func(r *http.Request) { r.Header.Del("If-Match") }),
+		[]string{"a change with an older ETag is 412 precondition_failed, and shows what stands there"},
+		"overtaken it answered 200",
+	},
+	{
+		"it forgets what is asked for again", alter(func(r *http.Request, a *httptest.ResponseRecorder) []byte {
+			if !strings.HasSuffix(r.URL.Path, "/retry") || a.Code != http.StatusCreated {
+				return a.Body.Bytes()
+			}
+			return edit(a.Body.Bytes(), func(dispatch map[string]any) { delete(dispatch, "retry_of") })
+		}),
+		[]string{"what was cancelled is asked for again as a new one, once"},
+		"was asked for again as",
+	},
+	{
+		"it holds another amount than it was asked for", alter(func(r *http.Request, a *httptest.ResponseRecorder) []byte {
+			if !strings.HasSuffix(r.URL.Path, "/extend") || a.Code != http.StatusOK {
+				return a.Body.Bytes()
+			}
+			return edit(a.Body.Bytes(), func(extension map[string]any) {
+				extension["reserved"] = []map[string]any{{"unit": "messages", "micros": 1}}
+			})
+		}),
+		[]string{"a running one is extended by its own claim only"},
+		"asked to hold",
+	},
 	{"it gives one dispatch to two workers", claimTwice(), []string{"16 claimers at once get each dispatch once"}, "was given with the claim"},
 	{
 		"it forgets what a worker is logged in to", changing(func(r *http.Request) {

@@ -1,0 +1,112 @@
+package budget
+
+import (
+	"fmt"
+	"time"
+)
+
+// Burn is a window that is spent faster than its even spread, so fast that its step will change before the reset.
+type Burn struct {
+	Fast bool // a matter of minutes to hours; else of days
+	// Rate is how many times as fast as the even spread it was spent over the last Long, and Recent over the last Short.
+	Rate, Recent float64
+	Long, Short  time.Duration
+	Downgrade    time.Time // when its use will be so far ahead that work is lowered
+	RunsDry      time.Time // when nothing will be left; zero: not before the reset
+}
+
+// burnTiers is the multiwindow, multi-burn-rate alert of Google's SRE Workbook, chapter 5, as shares of the window: on 30
+// days they are 1 h, 6 h and 3 d, each also over a twelfth of it.
+var burnTiers = []struct {
+	share int64
+	times float64
+	fast  bool
+}{
+	{720, 14.4, true},
+	{120, 6, true},
+	{10, 1, false},
+}
+
+const burnShort = 12
+
+// Burns warns ahead of the step: the fastest tier whose rate is exceeded over its long span and over a twelfth of it, if at
+// that rate work is lowered before its reset and before its last moments, when all of it may go. Spans shorter than what is sampled every poll are left out, so a window
+// of hours may have only the slow tier. A window that has left normal already is not warned of.
+//
+// A span that would begin before the window has only what has passed; one run is much of that, so it counts once half the way
+// to the step is used up.
+func Burns(w *Window, uses Uses, poll time.Duration, now time.Time) (Burn, bool) {
+	if w.Capacity() <= 0 || w.length() <= 0 || w.Lapsed(now) || w.StandsOn(false, now) != StepNormal {
+		return Burn{}, false
+	}
+	elapsed := time.Duration(w.elapsed(now)) * time.Microsecond
+	ahead := w.Used() - w.Allowance(now)
+	for _, tier := range burnTiers {
+		long := time.Duration(w.length()/tier.share) * time.Microsecond
+		short := long / burnShort
+		switch {
+		case short <= 0 || short < poll:
+			continue
+		case elapsed < short || elapsed < long && ahead <= w.Burst()/4:
+			continue
+		}
+		long = min(long, elapsed)
+		burn := Burn{Fast: tier.fast, Long: long, Short: short, Rate: w.burn(uses, long, now), Recent: w.burn(uses, short, now)}
+		if burn.Rate <= tier.times || burn.Recent <= tier.times {
+			continue
+		}
+		even := float64(w.Capacity()) / float64(w.length())
+		burn.Downgrade = w.before(now, float64(w.Burst()/2-ahead)/((burn.Rate-1)*even))
+		burn.RunsDry = w.before(now, float64(w.Capacity()-w.Used())/(burn.Rate*even))
+		lastsToTheEnd := !burn.RunsDry.IsZero() && !burn.Downgrade.Before(burn.RunsDry)
+		if !burn.Downgrade.IsZero() && !lastsToTheEnd {
+			return burn, true
+		}
+	}
+	return Burn{}, false
+}
+
+// burn is how many times as fast as the even spread a span was spent.
+func (w *Window) burn(uses Uses, span time.Duration, now time.Time) float64 {
+	spent := float64(w.Used() - uses.At(now.Add(-span)))
+	return spent * float64(w.length()) / (float64(w.Capacity()) * float64(span.Microseconds()))
+}
+
+// before is now and some microseconds, or zero from the reset on.
+func (w *Window) before(now time.Time, microseconds float64) time.Time {
+	if microseconds >= float64(w.Reset.UnixMicro()-now.UnixMicro()) {
+		return time.Time{}
+	}
+	return now.Add(time.Duration(microseconds) * time.Microsecond)
+}
+
+// Says is the warning in one sentence: what will happen, and when.
+func (b *Burn) Says() string {
+	says := fmt.Sprintf("Spent %.1f times as fast as the even spread over the last %s; at this rate work is lowered or waits from %s",
+		b.Rate, span(b.Long), instant(b.Downgrade))
+	if b.RunsDry.IsZero() {
+		return says + "."
+	}
+	return fmt.Sprintf("%s, and without that nothing would be left at %s.", says, instant(b.RunsDry))
+}
+
+// span is a length of time to two places: "3 d", "1 h 12 min", "25 s".
+func span(d time.Duration) string {
+	d = d.Round(time.Second)
+	units := []struct {
+		length time.Duration
+		name   string
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}}
+	for i, unit := range units {
+		count, rest := d/unit.length, d%unit.length
+		if count == 0 && unit.length > time.Second {
+			continue
+		}
+		says := fmt.Sprintf("%d %s", count, unit.name)
+		if i+1 < len(units) && rest/units[i+1].length > 0 {
+			says += fmt.Sprintf(" %d %s", rest/units[i+1].length, units[i+1].name)
+		}
+		return says
+	}
+	return "0 s"
+}

@@ -1,221 +1,239 @@
 package budget
 
-import "time"
+import (
+	"math"
+	"math/bits"
+	"time"
+)
 
-// gate judges the tiers of one request. Both rules must hold on every window: the cap, used + q <= L', which nothing
-// lifts, and pace, used + q <= a(t) + slack.
+// ruling orders what a window can say by how firmly it shuts the gate.
+type ruling uint8
+
+const (
+	unheard ruling = iota
+	admits
+	overPace
+	overBurst
+	lineAhead
+	overCap
+	neverFits
+	mismatches
+)
+
+var verdictOf = [...]Verdict{NoSubscription, Admitted, OverPace, OverBurst, LineAhead, OverCap, OverCap, UnitMismatch}
+
+// gate is one tier on one subscription while its windows are heard. It is admitted only by all known windows at once;
+// otherwise the one that shuts the gate most firmly speaks.
 type gate struct {
-	request       Request
-	requested     Tier
-	lower         Ladder // the tiers below the requested one that may be used
-	subscriptions []Subscription
-	now           time.Time
+	tier     int
+	ruling   ruling
+	decides  *figure // the window that speaks
+	need     need
+	slack    int64
+	known    bool  // a window of its own is known
+	covered  bool  // a window of its own covers the tier
+	saves    bool  // it takes less than the requested tier
+	start    int64 // when all windows admit
+	headroom float64
+	longest  int64   // the length of its longest window
+	doubt    *figure // the first unknown window
+	reset    time.Time
 }
 
-// try is the attempts of one tier, up to the first that is admitted; at least one.
-func (g *gate) try(tier Tier, lower bool) []Attempt {
-	var attempts []Attempt
-	for s := range g.subscriptions {
-		subscription := &g.subscriptions[s]
-		if subscription.Provider != tier.Provider {
-			continue
-		}
-		attempt := g.trySubscription(tier, lower, subscription)
-		attempts = append(attempts, attempt)
-		if attempt.Verdict == Admitted {
-			return attempts
-		}
+// judge adds the attempt of a tier on a subscription.
+func (d *Decision) judge(t, subscription int) {
+	s := &d.sheet
+	tier := &s.tiers[t]
+	g := gate{tier: t, start: s.micros, headroom: maxHeadroom, saves: t == 0 || tier.Provider != s.tiers[0].Provider}
+	own := s.of(subscription)
+	for i := range own {
+		g.hear(s, &own[i])
 	}
-	if len(attempts) == 0 {
-		return []Attempt{{Tier: tier, Verdict: NoSubscription, requested: g.requested}}
+	for i := range s.figures[:s.shared] {
+		g.hear(s, &s.figures[i])
 	}
-	return attempts
+	attempt := d.attempt(tier)
+	attempt.tier, attempt.subscription = t, subscription
+	attempt.Subscription = s.fleet.Subscriptions[subscription].Name
+	g.conclude(attempt, s, s.fleet.Subscriptions[subscription].Probe)
 }
 
-// trySubscription is admitted only by all live windows at once; otherwise the window that shuts the gate most firmly speaks.
-func (g *gate) trySubscription(tier Tier, lower bool, subscription *Subscription) Attempt {
-	attempt := Attempt{Tier: tier, Verdict: NoSubscription}
-	var holds []Hold
-	var start time.Time
-	for w := range subscription.Windows {
-		window := &subscription.Windows[w]
-		judged := g.tryWindow(tier, lower, window)
-		if judged.Verdict != Lapsed {
-			holds = append(holds, Hold{Window: window.ID, Micros: judged.Need.Micros})
-			start = latest(start, judged.Start)
+// hear lets one window rule.
+func (g *gate) hear(s *sheet, f *figure) {
+	tier := &s.tiers[g.tier]
+	if !f.covers(tier) {
+		g.saves = g.saves || f.covers(&s.tiers[0])
+		return
+	}
+	g.covered = g.covered || !f.shared
+	if f.meter == MeterUnknown {
+		if g.doubt == nil && !f.shared {
+			g.doubt = f
 		}
-		if firmness(&judged) > firmness(&attempt) {
-			attempt = judged
-		}
+		return
 	}
-	if lower && holds != nil && !g.saves(tier, subscription) {
-		attempt.Verdict = SavesNothing
-	}
-	attempt.Subscription, attempt.subscriptionID = subscription.Name, subscription.ID
-	attempt.requested, attempt.holds, attempt.Start = g.requested, holds, start
-	if shut(&attempt) {
-		attempt.Start = time.Time{}
-	}
-	return attempt
-}
-
-// shut says whether an attempt can never start.
-func shut(a *Attempt) bool {
-	switch a.Verdict {
-	case Admitted, OverPace, LineAhead:
-		return false
-	case OverCap:
-		return a.never
-	}
-	return true
-}
-
-// firmness orders judgements by how firmly they shut the gate; a live window's always outweighs a lapsed one's.
-func firmness(a *Attempt) int {
-	switch a.Verdict {
-	case Lapsed:
-		return 1
-	case Admitted:
-		return 2
-	case OverPace:
-		return 3
-	case LineAhead:
-		return 4
-	case OverCap:
-		if a.never {
-			return 6
-		}
-		return 5
-	case UnitMismatch:
-		return 7
-	}
-	return 0
-}
-
-func (g *gate) tryWindow(tier Tier, lower bool, window *Window) Attempt {
-	attempt := Attempt{Tier: tier, Window: window.Name, Reset: window.Reset}
-	if window.Lapsed(g.now) {
-		attempt.Verdict = Lapsed
-		return attempt
-	}
-	need, known := g.need(tier, window)
-	attempt.Need = Amount{Unit: window.Unit, Micros: need}
+	g.known = g.known || !f.shared
+	n, known := s.need(g.tier, f)
 	if !known {
-		attempt.Verdict, attempt.estimated = UnitMismatch, g.request.Estimate[0].Unit
-		return attempt
+		g.saves = true
+		g.speak(mismatches, f, n, 0)
+		return
 	}
-	slack := window.Burst()
-	if !lower && g.someLowerSaves(window) {
+	if g.tier > 0 && !g.saves {
+		requested, _ := s.need(0, f)
+		g.saves = n.less(&requested)
+	}
+	slack := f.slack
+	if g.tier == 0 && s.relieved(f, &n) {
 		slack /= 2
 	}
-	var ahead queue
-	if !g.request.Lifted {
-		ahead = window.ahead(g.request.Place)
+	slack = add(slack, f.window.Extra)
+	ruled := f.rule(&n, slack, s.request.Lifted)
+	if ruled > admits {
+		g.start = max(g.start, f.start(s, &n, slack, ruled))
 	}
-	left := window.Capacity() - window.Used()
-	attempt.Room = min(left, window.paceRoom(slack, g.now))
-	attempt.Ahead, attempt.AheadMicros = ahead.count, ahead.amount
-	attempt.Start = window.Reset
-	if add(ahead.amount, need) <= left {
-		attempt.Start = latest(window.WakeAt(ahead.amount, need, slack, g.now), ahead.start)
+	g.speak(ruled, f, n, slack)
+	if g.ruling == admits {
+		g.headroom = min(g.headroom, f.headroom(s.micros, n.mean))
 	}
+	if !f.shared && f.length > g.longest {
+		g.longest, g.reset = f.length, f.window.Reset
+	}
+}
+
+func (g *gate) speak(ruled ruling, f *figure, n need, slack int64) {
+	if ruled > g.ruling {
+		g.ruling, g.decides, g.need, g.slack = ruled, f, n, slack
+	}
+}
+
+// rule holds the need against the cap, which nothing lifts, the line, pace and the burst.
+func (f *figure) rule(n *need, slack int64, lifted bool) ruling {
 	switch {
-	case need > left:
-		attempt.Verdict, attempt.Room, attempt.never = OverCap, left, need > window.Capacity()
-	case ahead.count > 0:
-		attempt.Verdict = LineAhead
-	case need > attempt.Room && !g.request.Lifted:
-		attempt.Verdict = OverPace
-	default:
-		attempt.Verdict, attempt.Start = Admitted, g.now
+	case n.upper > f.capacity:
+		return neverFits
+	case n.upper > f.left:
+		return overCap
+	case lifted:
+		return admits
+	case f.ahead.count > 0:
+		return lineAhead
+	case f.closed: // nothing is spent and no time runs until something opens it
+		return admits
+	case !f.paces(add(f.expected, n.mean) - slack):
+		return overPace
+	case f.bursts(n.mean, slack):
+		return overBurst
 	}
-	return attempt
+	return admits
 }
 
-// need is what a tier takes from a window: the estimate in the window's unit, scaled by cost and rounded up. It is not
-// known when the estimate speaks of other units only.
-func (g *gate) need(tier Tier, window *Window) (micros int64, known bool) {
-	if len(g.request.Estimate) == 0 {
-		return scaleUp(scale(window.Capacity(), DefaultEstimatePPM, million), tier.Cost, g.requested.Cost), true
-	}
-	for _, estimate := range g.request.Estimate {
-		if estimate.Unit == "" || estimate.Unit == window.Unit {
-			return scaleUp(estimate.Micros, tier.Cost, g.requested.Cost), true
-		}
-	}
-	return 0, false
-}
-
-// saves says whether a lower tier takes less than the requested one: a smaller estimate on a window they share, or
-// windows of its own.
-func (g *gate) saves(tier Tier, subscription *Subscription) bool {
-	if tier.Provider != g.requested.Provider {
+// paces says whether use <= a(t), without dividing: use x E <= L' x e.
+func (f *figure) paces(use int64) bool {
+	if use <= 0 {
 		return true
 	}
-	for w := range subscription.Windows {
-		if window := &subscription.Windows[w]; !window.Lapsed(g.now) && g.savesOn(tier, window) {
-			return true
-		}
+	if f.elapsed >= f.length {
+		return use <= f.capacity
 	}
-	return false
+	useHigh, useLow := bits.Mul64(uint64(use), uint64(f.length))
+	allowedHigh, allowedLow := bits.Mul64(uint64(f.capacity), uint64(f.elapsed))
+	return useHigh < allowedHigh || useHigh == allowedHigh && useLow <= allowedLow
 }
 
-func (g *gate) savesOn(tier Tier, window *Window) bool {
-	lower, known := g.need(tier, window)
-	requested, _ := g.need(g.requested, window)
-	return !known || lower < requested
+// start is the promise: when the window admits the need behind all that is ahead. Whatever is not known to settle earlier
+// counts with its mean. What this epoch cannot take flows into the next ones, if the window recurs.
+func (f *figure) start(s *sheet, n *need, slack int64, ruled ruling) int64 {
+	if ruled == neverFits {
+		return math.MaxInt64
+	}
+	window, reset := f.window, f.window.Reset.UnixMicro()
+	if f.closed {
+		return max(s.micros, f.ahead.start)
+	}
+	taken := add(f.expected, f.ahead.mean)
+	if add(taken, n.upper) > f.capacity {
+		return max(f.ahead.start, window.laterEpoch(reset, max(add(taken, n.mean)-f.capacity, n.mean), slack))
+	}
+	start := window.WakeAt(f.ahead.mean, n.mean, slack, s.now).UnixMicro()
+	start = max(start, f.calm(s.micros, n.mean, slack))
+	if ruled == overCap { // shut by the margins of holds alone, which open as runs settle
+		start = max(start, s.micros+window.Dwell().Microseconds())
+	}
+	return max(f.ahead.start, min(start, reset))
 }
 
-// someLowerSaves says whether a lower tier could relieve this window of the requested one, so that half the slack is
-// kept for it.
-func (g *gate) someLowerSaves(window *Window) bool {
-	for _, tier := range g.lower {
-		if tier.Provider == g.requested.Provider {
-			if g.savesOn(tier, window) {
-				return true
-			}
-			continue
-		}
-		if g.live(tier) {
-			return true
-		}
+// laterEpoch is when the epochs after the reset, taken to be as long as this one, have admitted so much.
+func (w *Window) laterEpoch(reset, wanted, slack int64) int64 {
+	capacity, length := w.Capacity(), w.length()
+	if w.Recurrence.Kind == OneOff || capacity <= 0 {
+		return reset
 	}
-	return false
+	epochs, rest := (wanted-1)/capacity, (wanted-1)%capacity+1
+	start := add(reset, scale(length, epochs, 1))
+	if rest > slack {
+		start = add(start, scaleUp(length, rest-slack, capacity))
+	}
+	return min(start, farthest)
 }
 
-// live says whether a tier has a subscription whose windows can take this request at all.
-func (g *gate) live(tier Tier) bool {
-	for s := range g.subscriptions {
-		if g.subscriptions[s].Provider != tier.Provider {
-			continue
-		}
-		for w := range g.subscriptions[s].Windows {
-			window := &g.subscriptions[s].Windows[w]
-			if need, known := g.need(tier, window); known && !window.Lapsed(g.now) && need <= window.Capacity() {
-				return true
-			}
-		}
+// farthest keeps promises within what every party can write as a date.
+const farthest = 253402300799 * Micro // 9999-12-31T23:59:59Z
+
+// conclude writes down what the windows ruled.
+func (g *gate) conclude(a *Attempt, s *sheet, probe bool) {
+	if g.decides != nil {
+		g.explain(a, s)
 	}
-	return false
+	a.evaporates = g.reset
+	switch {
+	case g.ruling <= admits && !g.known:
+		g.doubted(a, s, probe)
+		return
+	case !g.saves:
+		a.Verdict, a.other = SavesNothing, s.tiers[0].Model
+		return
+	case g.ruling == admits:
+		a.Headroom = g.headroom
+	}
+	a.Verdict = verdictOf[g.ruling]
+	if g.ruling < neverFits {
+		a.Start = time.UnixMicro(g.start).UTC()
+	}
 }
 
-// meterUnknown says whether the request may run unmetered: no live window ever admits it, and the requested tier has
-// none. An unknown meter is advisory, never a hard stop.
-func (g *gate) meterUnknown(attempts []Attempt) bool {
-	for _, attempt := range attempts {
-		if attempt.Tier == g.requested && attempt.Verdict != Lapsed && attempt.Verdict != NoSubscription {
-			return false
+// explain takes over the numbers of the window that speaks.
+func (g *gate) explain(a *Attempt, s *sheet) {
+	f := g.decides
+	a.Window, a.Reset = f.window.Name, f.window.Reset
+	a.Need = Amount{Unit: f.window.Unit, Micros: g.need.mean}
+	a.Ahead, a.AheadMicros = f.ahead.count, f.ahead.mean
+	switch g.ruling {
+	case mismatches:
+		a.other = s.request.Estimates[0].Unit
+	case overCap, neverFits:
+		a.Need.Micros, a.Room, a.never = g.need.upper, f.left, g.ruling == neverFits
+	case overBurst:
+		a.Room = add(f.burst(), g.slack-f.slack) - f.recent
+	default:
+		a.Room = f.left
+		if !f.closed {
+			a.Room = min(a.Room, add(allowance(f.capacity, f.elapsed, f.length), g.slack)-f.expected)
 		}
 	}
-	return true
 }
 
-// unmetered is the subscription that unmetered work runs on: the first of the requested provider, if there is one.
-func (g *gate) unmetered() (name string, id int64) {
-	for s := range g.subscriptions {
-		if g.subscriptions[s].Provider == g.requested.Provider {
-			return g.subscriptions[s].Name, g.subscriptions[s].ID
-		}
+// doubted is a subscription none of whose own windows is known: it may be tried by one canary at a time.
+func (g *gate) doubted(a *Attempt, s *sheet, probe bool) {
+	switch {
+	case !g.covered:
+		a.Verdict = NoSubscription
+	case g.doubt.lapsed:
+		a.Verdict, a.Window, a.Reset = Lapsed, g.doubt.window.Name, g.doubt.window.Reset
+	default:
+		a.Verdict, a.Window, a.Reset = UnknownMeter, g.doubt.window.Name, g.doubt.window.Checked
 	}
-	return "", 0
+	if probe {
+		a.Verdict, a.canary, a.Start = Admitted, true, s.now
+	}
 }

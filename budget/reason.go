@@ -10,9 +10,16 @@ func (a *Attempt) Reason() string {
 	need := Format(a.Need.Micros, a.Need.Unit)
 	switch a.Verdict {
 	case Admitted:
+		if a.canary {
+			return "Its meter is unknown; one dispatch at a time tries it."
+		}
 		return fmt.Sprintf("Needs %s; even spread allows %s now.", need, Short(max(0, a.Room), ""))
+	case PassedOver:
+		return a.passedOver()
 	case OverPace: // when it will fit is Start: whoever shows the attempt shows that too
 		return fmt.Sprintf("Needs %s; even spread allows %s now.", need, Short(max(0, a.Room), ""))
+	case OverBurst:
+		return fmt.Sprintf("Needs %s; twice the even rate allows %s now.", need, Short(max(0, a.Room), ""))
 	case OverCap:
 		if a.never {
 			return fmt.Sprintf("Needs %s; the whole window %s is smaller.", need, a.Window)
@@ -21,15 +28,32 @@ func (a *Attempt) Reason() string {
 	case LineAhead:
 		return fmt.Sprintf("Needs %s; %s ahead with %s.", need, waits(a.Ahead), Format(a.AheadMicros, a.Need.Unit))
 	case SavesNothing:
-		return fmt.Sprintf("Costs as much as %s here.", a.requested.Model)
+		return fmt.Sprintf("Costs as much as %s here.", a.other)
 	case NotAllowed:
-		return fmt.Sprintf("The dispatch asks for %s exactly.", a.requested.Model)
+		if a.exact {
+			return fmt.Sprintf("The dispatch asks for %s exactly.", a.other)
+		}
+		return fmt.Sprintf("Its role allows nothing below %s.", a.other)
 	case UnitMismatch:
-		return fmt.Sprintf("The estimate is in %s; the window %s counts %s.", a.estimated, a.Window, a.Need.Unit)
+		return fmt.Sprintf("The estimate is in %s; the window %s counts %s.", a.other, a.Window, a.Need.Unit)
+	case UnknownMeter:
+		return fmt.Sprintf("The window %s has had no reading since %s.", a.Window, instant(a.Reset))
 	case Lapsed:
 		return fmt.Sprintf("The window %s lapsed at %s and was not set again.", a.Window, instant(a.Reset))
 	}
 	return fmt.Sprintf("No budget window is set for %s.", a.Tier.Provider)
+}
+
+func (a *Attempt) passedOver() string {
+	switch a.because {
+	case toProbe:
+		return fmt.Sprintf("Fits too; %s is tried, since its meter is unknown.", a.other)
+	case toDrain:
+		return fmt.Sprintf("Fits too; %s resets earlier.", a.other)
+	case toStay:
+		return fmt.Sprintf("Fits too; the context is warm on %s.", a.other)
+	}
+	return fmt.Sprintf("Fits too at %.2f of the even rate; %s has %.2f.", a.Headroom, a.other, a.otherRoom)
 }
 
 // Reason is the decision in one sentence with its numbers.
@@ -40,7 +64,7 @@ func (d *Decision) Reason() string {
 	case d.Outcome == Queue:
 		return fmt.Sprintf("Waits for %s. %s", d.Tier.Model, d.Attempts[d.chosen].Reason())
 	case !d.Metered:
-		return fmt.Sprintf("Admitted on %s without a hold: meter unknown, no live budget window for %s.", d.Tier.Model, d.Tier.Provider)
+		return d.unknown()
 	case d.Lowered:
 		return fmt.Sprintf("Lowered from %s to %s. On %s: %s", d.Requested.Model, d.Tier.Model, d.Requested.Model, d.Attempts[0].Reason())
 	case d.request.Lifted:
@@ -49,16 +73,23 @@ func (d *Decision) Reason() string {
 	return fmt.Sprintf("Admitted on %s. %s", d.Tier.Model, d.Attempts[d.chosen].Reason())
 }
 
+func (d *Decision) unknown() string {
+	if len(d.Holds) > 0 {
+		return fmt.Sprintf("Admitted on %s: meter unknown, no fresh reading of %s.", d.Tier.Model, d.Subscription)
+	}
+	return fmt.Sprintf("Admitted on %s without a hold: meter unknown, no live budget window for %s.", d.Tier.Model, d.Tier.Provider)
+}
+
 func (d *Decision) refusal() string {
 	if d.chosen >= 0 {
-		attempt := d.Attempts[d.chosen]
+		attempt := &d.Attempts[d.chosen]
 		return fmt.Sprintf("Cannot start by %s; the earliest start is %s on %s. %s", instant(d.request.Deadline), instant(attempt.Start), attempt.Tier.Model, attempt.Reason())
 	}
 	if len(d.Attempts) == 0 {
 		return fmt.Sprintf("Its deadline %s has passed.", instant(d.request.Deadline))
 	}
-	for _, attempt := range d.Attempts {
-		if attempt.Verdict == OverCap || attempt.Verdict == UnitMismatch {
+	for i := range d.Attempts {
+		if attempt := &d.Attempts[i]; attempt.Verdict == OverCap || attempt.Verdict == UnitMismatch {
 			return "Can never fit. " + attempt.Reason()
 		}
 	}
@@ -77,7 +108,7 @@ func (d *Decision) Mismatched() *Attempt {
 			if mismatched == nil {
 				mismatched = &d.Attempts[i]
 			}
-		case OverCap, OverPace, LineAhead:
+		case OverCap, OverPace, OverBurst, LineAhead:
 			return nil
 		}
 	}

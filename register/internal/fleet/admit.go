@@ -71,7 +71,7 @@ func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch,
 	if err != nil {
 		return Dispatch{}, err
 	}
-	decision, err := budget.Decide(t.Ladder, request, b.subscriptions, b.now)
+	decision, err := b.fleet.Decide(&request, b.now)
 	if err := refuseInput(err, &decision); err != nil {
 		return Dispatch{}, err
 	}
@@ -160,7 +160,7 @@ func passes(b *book, decision *budget.Decision, place budget.Place) bool {
 	for _, hold := range decision.Holds {
 		window, _ := b.window(hold.Window)
 		for _, waiting := range window.Line {
-			if place.Before(waiting.Place) {
+			if place.Before(&waiting.Place) {
 				return decision.Outcome != budget.Refuse
 			}
 		}

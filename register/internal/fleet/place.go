@@ -28,7 +28,7 @@ func (t *transaction) judge(b *book, row *query.Dispatch) (budget.Decision, stri
 	if err != nil {
 		return budget.Decision{}, "", err
 	}
-	decision, err := budget.Decide(t.Ladder, request, b.subscriptions, b.now)
+	decision, err := b.fleet.Decide(&request, b.now)
 	var unknown *budget.UnknownModelError
 	if errors.As(err, &unknown) {
 		return budget.Decision{Outcome: budget.Refuse}, unknown.Error(), nil
@@ -78,7 +78,7 @@ func (t *transaction) place(ctx context.Context, b *book, row *query.Dispatch, d
 
 // settleOn writes a decision into the book and the row, all but the row's state, which it answers.
 func settleOn(b *book, row *query.Dispatch, decision *budget.Decision, reason string) string {
-	decision.Apply(b.subscriptions)
+	decision.Apply(&b.fleet)
 	row.Reason = reason
 	row.Attempts = encode(attemptsOf(decision))
 	clearWait(row)

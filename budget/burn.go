@@ -10,9 +10,9 @@ type Burn struct {
 	Fast bool // a matter of minutes to hours; else of days
 	// Rate is how many times as fast as the even spread it was spent over the last Long, and Recent over the last Short.
 	Rate, Recent float64
-	Long, Short  time.Duration
-	Downgrade    time.Time // when its use will be so far ahead that work is lowered
-	RunsDry      time.Time // when nothing will be left; zero: not before the reset
+	Long, Short  time.Duration // of working time, if the window has it
+	Downgrade    time.Time     // when its use will be so far ahead that work is lowered
+	RunsDry      time.Time     // when nothing will be left; zero: not before the reset
 }
 
 // burnTiers is the multiwindow, multi-burn-rate alert of Google's SRE Workbook, chapter 5, as shares of the window: on 30
@@ -36,28 +36,31 @@ const burnShort = 12
 // A span that would begin before the window has only what has passed; one run is much of that, so it counts once half the way
 // to the step is used up.
 func Burns(w *Window, uses Uses, poll time.Duration, now time.Time) (Burn, bool) {
-	if w.Capacity() <= 0 || w.length() <= 0 || w.Lapsed(now) || w.StandsOn(false, now) != StepNormal {
+	if w.Closed() || w.Capacity() <= 0 || w.Lapsed(now) || w.StandsOn(false, now) != StepNormal {
 		return Burn{}, false
 	}
-	elapsed := time.Duration(w.elapsed(now)) * time.Microsecond
-	ahead := w.Used() - w.Allowance(now)
+	elapsed, length := w.progress(now.UnixMicro())
+	ahead := w.Expected() - w.Allowance(now)
 	for _, tier := range burnTiers {
-		long := time.Duration(w.length()/tier.share) * time.Microsecond
+		long := length / tier.share
 		short := long / burnShort
 		switch {
-		case short <= 0 || short < poll:
+		case short <= 0 || short < poll.Microseconds():
 			continue
 		case elapsed < short || elapsed < long && ahead <= w.Burst()/4:
 			continue
 		}
 		long = min(long, elapsed)
-		burn := Burn{Fast: tier.fast, Long: long, Short: short, Rate: w.burn(uses, long, now), Recent: w.burn(uses, short, now)}
+		burn := Burn{
+			Fast: tier.fast, Rate: w.burn(uses, elapsed, long, length), Recent: w.burn(uses, elapsed, short, length),
+			Long: time.Duration(long) * time.Microsecond, Short: time.Duration(short) * time.Microsecond,
+		}
 		if burn.Rate <= tier.times || burn.Recent <= tier.times {
 			continue
 		}
-		even := float64(w.Capacity()) / float64(w.length())
-		burn.Downgrade = w.before(now, float64(w.Burst()/2-ahead)/((burn.Rate-1)*even))
-		burn.RunsDry = w.before(now, float64(w.Capacity()-w.Used())/(burn.Rate*even))
+		even := float64(w.Capacity()) / float64(length)
+		burn.Downgrade = w.before(now, elapsed, length, float64(w.Burst()/2-ahead)/((burn.Rate-1)*even))
+		burn.RunsDry = w.before(now, elapsed, length, float64(w.Capacity()-w.Expected())/(burn.Rate*even))
 		lastsToTheEnd := !burn.RunsDry.IsZero() && !burn.Downgrade.Before(burn.RunsDry)
 		if !burn.Downgrade.IsZero() && !lastsToTheEnd {
 			return burn, true
@@ -66,18 +69,18 @@ func Burns(w *Window, uses Uses, poll time.Duration, now time.Time) (Burn, bool)
 	return Burn{}, false
 }
 
-// burn is how many times as fast as the even spread a span was spent.
-func (w *Window) burn(uses Uses, span time.Duration, now time.Time) float64 {
-	spent := float64(w.Used() - uses.At(now.Add(-span)))
-	return spent * float64(w.length()) / (float64(w.Capacity()) * float64(span.Microseconds()))
+// burn is how many times as fast as the even spread the last span was spent.
+func (w *Window) burn(uses Uses, elapsed, span, length int64) float64 {
+	spent := float64(w.Expected() - uses.At(w.reaches(elapsed-span)))
+	return spent * float64(length) / (float64(w.Capacity()) * float64(span))
 }
 
-// before is now and some microseconds, or zero from the reset on.
-func (w *Window) before(now time.Time, microseconds float64) time.Time {
-	if microseconds >= float64(w.Reset.UnixMicro()-now.UnixMicro()) {
+// before is when so many more (working) microseconds will have passed, or zero from the reset on.
+func (w *Window) before(now time.Time, elapsed, length int64, more float64) time.Time {
+	if more >= float64(length-elapsed) {
 		return time.Time{}
 	}
-	return now.Add(time.Duration(microseconds) * time.Microsecond)
+	return latest(now, w.reaches(elapsed+int64(more)))
 }
 
 // Says is the warning in one sentence: what will happen, and when.

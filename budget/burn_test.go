@@ -152,3 +152,28 @@ func anyUses(t *rapid.T) (Window, time.Time, Uses) {
 	}
 	return w, now, uses
 }
+
+func TestBurnRatesAndForecastsCountWorkingTime(t *testing.T) {
+	t.Parallel()
+	hours, err := ParseWorkingHours("mon-fri 09:00-17:00")
+	require.NoError(t, err)
+	w := weekly() // from Monday 09:00: 40 hours of work, 25 credits each
+	w.Spread = hours.Spread(Epoch{w.Since, w.Reset})
+	var uses Uses
+	for at := w.Since; !at.After(start.Add(20 * time.Hour)); at = at.Add(time.Minute) {
+		w.Committed = w.Allowance(at)
+		uses = append(uses, Sample{At: at, Used: w.Committed})
+	}
+	night := start.Add(20 * time.Hour)
+	_, yes := Burns(&w, uses, time.Minute, night)
+	require.False(t, yes, "the even spread of a working day is no warning at night")
+	f := Foresee(&w, uses, nil, night)
+	require.InDelta(t, 1000*Micro, float64(f.AtReset), 10*Micro, "a fifth of the working time took a fifth")
+
+	monday := weekly()
+	monday.Spread = w.Spread
+	warned, at, step := spend(&monday, 0, 4, time.Minute)
+	require.False(t, at.IsZero())
+	require.True(t, at.Before(step))
+	require.Greater(t, warned.Rate, 1.0)
+}

@@ -32,10 +32,10 @@ type Prior struct {
 	Sigma float64
 }
 
-// Estimate is what one run will cost in one unit.
-type Estimate struct {
+// Learned is what one run will cost in one unit.
+type Learned struct {
 	Mean     int64   // micro-units: what pace counts
-	Bound    int64   // micro-units, never below Mean: what the cap counts and a run may spend; 9 runs of 10 stay within
+	Upper    int64   // micro-units, never below Mean: what the cap counts and a run may spend; 9 runs of 10 stay within
 	Variance float64 // micro-units squared
 	// Runs is how many independent, recent runs of its own this rests on (Kish); that of wider keys where those decide.
 	Runs       float64
@@ -53,13 +53,18 @@ const (
 	HighConfidence   Confidence = "high"
 )
 
+// Estimate is what the ladder takes of it, for a tier and a unit.
+func (l Learned) Estimate(model, unit string) Estimate {
+	return Estimate{Model: model, Unit: unit, Mean: l.Mean, Upper: l.Upper}
+}
+
 // Describe is the estimate in one sentence, with its confidence.
-func (e Estimate) Describe(unit string) string {
-	says := fmt.Sprintf("about %s, 9 in 10 stay within %s", Short(e.Mean, unit), Short(e.Bound, unit))
-	if e.Confidence == NoConfidence {
+func (l Learned) Describe(unit string) string {
+	says := fmt.Sprintf("about %s, 9 in 10 stay within %s", Short(l.Mean, unit), Short(l.Upper, unit))
+	if l.Confidence == NoConfidence {
 		return says + " (confidence none: no run seen yet)"
 	}
-	return fmt.Sprintf("%s (confidence %s: %s)", says, e.Confidence, runsSeen(e.Runs))
+	return fmt.Sprintf("%s (confidence %s: %s)", says, l.Confidence, runsSeen(l.Runs))
 }
 
 func runsSeen(runs float64) string {
@@ -71,12 +76,12 @@ func runsSeen(runs float64) string {
 
 // Expect estimates a run from the actuals of its keys, narrowest first and the same as in Learn; a nil or empty one is
 // skipped. Each key is shrunk towards the wider one by n/(n+8), in the logarithm of the cost.
-func Expect(prior Prior, now time.Time, keys ...*Actuals) Estimate {
+func Expect(prior Prior, now time.Time, keys ...*Actuals) Learned {
 	believed := prior.belief()
 	for i := len(keys) - 1; i >= 0; i-- {
 		believed, _ = believed.narrow(keys[i], now)
 	}
-	return believed.estimate()
+	return believed.learned()
 }
 
 // Learn takes a finished run into all its keys, narrowest first: whether it stayed within the bound each of them gave moves
@@ -89,7 +94,7 @@ func Learn(run Actual, prior Prior, keys ...*Actuals) {
 		}
 		narrower, weight := believed.narrow(keys[i], run.At)
 		believed = narrower
-		keys[i].adapt(run.Cut || run.Micros > believed.estimate().Bound, weight)
+		keys[i].adapt(run.Cut || run.Micros > believed.learned().Upper, weight)
 		keys[i].remember(run)
 	}
 }
@@ -132,10 +137,10 @@ func (p Prior) belief() belief {
 	return belief{mean: mean, bound: mean - sigma*sigma/2 + normal90*sigma, spread: sigma * sigma}
 }
 
-func (b belief) estimate() Estimate {
+func (b belief) learned() Learned {
 	mean := micros(b.mean)
-	return Estimate{
-		Mean: mean, Bound: max(mean, micros(b.bound)),
+	return Learned{
+		Mean: mean, Upper: max(mean, micros(b.bound)),
 		Variance: math.Min(math.Exp(2*b.mean)*math.Expm1(b.spread), math.MaxFloat64),
 		Runs:     b.runs, Confidence: b.confidence(),
 	}

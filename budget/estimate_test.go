@@ -49,14 +49,14 @@ func TestTheBoundCoversNineOfTenHoweverCostsDriftAndBeatsAStaticPercentile(t *te
 					cost := drift(i) * 4 * Micro * math.Exp(0.7*random.NormFloat64())
 					estimate := Expect(prior, now, &key, &kind, &model)
 					requireFinite(t, estimate)
-					if cost > float64(estimate.Bound) {
+					if cost > float64(estimate.Upper) {
 						missed++
 					}
 					if i < warm {
 						first = append(first, cost)
 					} else {
 						slices.Sort(first)
-						loss += pinball(cost, float64(estimate.Bound))
+						loss += pinball(cost, float64(estimate.Upper))
 						static += pinball(cost, first[warm*9/10])
 					}
 					Learn(Actual{At: now, Micros: int64(cost)}, prior, &key, &kind, &model)
@@ -70,9 +70,9 @@ func TestTheBoundCoversNineOfTenHoweverCostsDriftAndBeatsAStaticPercentile(t *te
 	}
 }
 
-func requireFinite(t require.TestingT, estimate Estimate) {
+func requireFinite(t require.TestingT, estimate Learned) {
 	require.GreaterOrEqual(t, estimate.Mean, int64(1))
-	require.GreaterOrEqual(t, estimate.Bound, estimate.Mean)
+	require.GreaterOrEqual(t, estimate.Upper, estimate.Mean)
 	require.False(t, math.IsNaN(estimate.Variance) || math.IsInf(estimate.Variance, 0) || estimate.Variance < 0, "%v", estimate.Variance)
 	require.False(t, math.IsNaN(estimate.Runs) || math.IsInf(estimate.Runs, 0))
 }
@@ -95,7 +95,7 @@ func TestWithoutActualsThePriorSpeaksAndSaysSo(t *testing.T) {
 	t.Parallel()
 	estimate := Expect(Prior{Mean: 10 * Micro}, start, &Actuals{}, nil)
 	require.Equal(t, int64(10*Micro), estimate.Mean)
-	require.InDelta(t, 21.85*Micro, float64(estimate.Bound), 0.01*Micro, "exp(1.2816 - 1/2) times the mean")
+	require.InDelta(t, 21.85*Micro, float64(estimate.Upper), 0.01*Micro, "exp(1.2816 - 1/2) times the mean")
 	require.Equal(t, NoConfidence, estimate.Confidence)
 	require.Zero(t, estimate.Runs)
 	require.Equal(t, "about 10 credits, 9 in 10 stay within 21.84 credits (confidence none: no run seen yet)", estimate.Describe("credits"))
@@ -160,7 +160,7 @@ func TestRunsThatAreCutAreNotTakenForCheap(t *testing.T) {
 	prior := Prior{Mean: Micro / 2}
 	var after int
 	for after = 0; ; after++ {
-		bound := Expect(prior, start, &key).Bound
+		bound := Expect(prior, start, &key).Upper
 		if bound >= 100*Micro {
 			break
 		}

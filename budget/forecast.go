@@ -44,23 +44,24 @@ func (f *Forecast) Likely() bool {
 // Foresee forecasts a window from its uses since it began and the curves of its past windows, newest first.
 //
 // By rate: now + (L' - used) / r, with r the greater of the least-squares rate of the last hour (or D/24, if longer) and the
-// average since the window began. From 3 past windows on their weighted median, shifted to today's use, is blended in; from
+// average since the window began, both over working time if the window has it. From 3 past windows on their weighted median, shifted to today's use, is blended in; from
 // 5 on it says with what probability the window runs dry (the method of CodexBar's historical pace).
 func Foresee(w *Window, uses Uses, past []Curve, now time.Time) Forecast {
 	recent, average := uses.rates(w, now)
 	rate := max(recent, average)
-	f := Forecast{Rate: rate * second}
+	f := Forecast{Rate: rate * Micro}
 	history := recall(past, w, now)
-	used, capacity := float64(w.Used()), float64(w.Capacity())
+	used, capacity := float64(w.Expected()), float64(w.Capacity())
+	elapsed, _ := w.progress(now.UnixMicro())
 	from, before := now, used
 	for _, at := range w.outlooks(now) {
-		ahead := float64(at.UnixMicro() - now.UnixMicro())
+		then, _ := w.progress(at.UnixMicro())
+		ahead := float64(then - elapsed)
 		expected := used + ahead*rate
 		low, high := used+ahead*min(recent, average), expected
 		if history.windows >= shapeNeeds {
 			trust := min(1, max(0, (history.effective-2)/6))
-			shape := used + history.grows(w, at, 0.5)
-			expected = blend(trust, shape, expected)
+			expected = blend(trust, used+history.grows(w, at, 0.5), expected)
 			low, high = min(used+history.grows(w, at, 0.1), expected), max(used+history.grows(w, at, 0.9), expected)
 		}
 		f.Path = append(f.Path, Outlook{At: at, Low: w.within(low), Expected: w.within(expected), High: w.within(high)})
@@ -76,7 +77,7 @@ func Foresee(w *Window, uses Uses, past []Curve, now time.Time) Forecast {
 		f.RunOut, f.RunsDry = history.runOut(w, now)
 		f.RunOutKnown = true
 	}
-	f.AtReset = min(w.Used(), w.Capacity())
+	f.AtReset = w.within(used)
 	if last := len(f.Path) - 1; last >= 0 {
 		f.AtReset = f.Path[last].Expected
 	}
@@ -98,7 +99,7 @@ func (w *Window) crossing(from, to time.Time, used, then, amount float64) time.T
 
 // outlooks is the instants of a forecast: now, and every point of a curve from then to the reset.
 func (w *Window) outlooks(now time.Time) []time.Time {
-	if w.Lapsed(now) || w.length() <= 0 {
+	if w.Closed() || w.Lapsed(now) || w.length() <= 0 {
 		return nil
 	}
 	now = latest(now, w.Since)
@@ -116,14 +117,13 @@ func (w *Window) within(used float64) int64 {
 	return int64(min(float64(w.Capacity()), max(0, math.Round(used))))
 }
 
-// second is how many microseconds, in which instants count, are one.
-const second = 1e6
-
 // Says is the forecast in one sentence.
 func (f *Forecast) Says(w *Window) string {
 	var says string
 	switch {
-	case w.Used() >= w.Capacity():
+	case w.Closed():
+		return fmt.Sprintf("Opens at its first admission, with %s.", Format(w.Capacity(), w.Unit))
+	case w.Expected() >= w.Capacity():
 		says = fmt.Sprintf("Nothing is left until the reset at %s", instant(w.Reset))
 	case !f.RunsDry.IsZero():
 		says = fmt.Sprintf("Runs dry at %s, %s before the reset", instant(f.RunsDry.Round(time.Second)), span(w.Reset.Sub(f.RunsDry)))

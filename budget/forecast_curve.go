@@ -11,7 +11,7 @@ import (
 // curvePoints is how many points a curve has: a week has one every 105 minutes, five hours one every 3.
 const curvePoints = 97
 
-// Sample is what a window had used at an instant, in micro-units.
+// Sample is what a window had used at an instant, on means (see Window.Expected), in micro-units.
 type Sample struct {
 	At   time.Time
 	Used int64
@@ -54,27 +54,26 @@ func (c Curve) at(share float64) float64 {
 	return blend(place-float64(i), float64(c[i+1]), float64(c[i]))
 }
 
-// rates is micro-units a microsecond: the least-squares slope over the last hour (or D/24, if longer), and the average
-// since the window began.
+// rates is micro-units a (working) microsecond: the least-squares slope over the last hour (or D/24, if longer), and the
+// average since the window began.
 func (u Uses) rates(w *Window, now time.Time) (recent, average float64) {
-	elapsed := float64(w.elapsed(now))
-	if elapsed <= 0 {
+	elapsed, length := w.progress(now.UnixMicro())
+	if elapsed <= 0 || w.Closed() {
 		return 0, 0
 	}
-	average = float64(w.Used()) / elapsed
-	span := min(elapsed, max(float64(time.Hour.Microseconds()), float64(w.length())/24))
+	span := min(elapsed, max(time.Hour.Microseconds(), length/24))
 	const points = 60
 	var top, bottom float64
-	for i := range points + 1 {
-		offset := float64(i)/points - 0.5
-		used := float64(w.Used())
+	for i := range int64(points + 1) {
+		used := float64(w.Expected())
 		if i < points {
-			used = float64(u.At(now.Add(-time.Duration((0.5-offset)*span) * time.Microsecond)))
+			used = float64(u.At(w.reaches(elapsed - scale(span, points-i, points))))
 		}
+		offset := float64(i)/points - 0.5
 		top += offset * used
 		bottom += offset * offset
 	}
-	return max(0, top/(bottom*span)), average
+	return max(0, top/(bottom*float64(span))), float64(w.Expected()) / float64(elapsed)
 }
 
 // history is the past windows of one, each with what it still grew by from where today's window stands.
@@ -108,11 +107,12 @@ func recall(past []Curve, w *Window, now time.Time) history {
 	return h
 }
 
+// share is how much of the window's time, by the clock, has passed: that is what curves count in.
 func (w *Window) share(at time.Time) float64 {
-	if w.length() <= 0 {
-		return 1
+	if w.Closed() || w.length() <= 0 {
+		return 0
 	}
-	return float64(w.elapsed(at)) / float64(w.length())
+	return min(1, max(0, float64(at.UnixMicro()-w.Since.UnixMicro())/float64(w.length())))
 }
 
 // grows is by how much past windows grew from now to an instant: their weighted quantile.
@@ -139,7 +139,7 @@ func (h *history) runOut(w *Window, now time.Time) (probability float64, at time
 	type end struct{ share, weight float64 }
 	var dry []end
 	var mass float64
-	room := float64(w.Capacity() - w.Used())
+	room := float64(w.Capacity() - w.Expected())
 	for i, curve := range h.curves {
 		for point := range curvePoints {
 			share := float64(point) / (curvePoints - 1)

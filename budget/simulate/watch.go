@@ -42,7 +42,9 @@ type Point struct {
 	Used, Spent float64
 }
 
-func (w *watch) share(micros int64) float64 { return float64(micros) / float64(max(1, w.window.Capacity())) }
+func (w *watch) share(micros int64) float64 {
+	return float64(micros) / float64(max(1, w.window.Capacity()))
+}
 
 // measure takes in a time in which nothing happened: the use stood still while the even spread rose.
 func (w *watch) measure(from, to time.Time) {

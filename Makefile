@@ -62,6 +62,10 @@ c-compiler:
 test-synapse: build ## The tests that talk Matrix, on Synapse instead of Dendrite
 	@$(TESTBED) -server synapse -- go test $(TAGS) $(ARGS) $(or $(PACKAGES),./bot/... ./deploy/local/client/... ./deploy/e2e/...)
 
+.PHONY: chaos
+chaos: build ## Kill gateways under load and audit the register. CHAOS=5m for longer
+	@$(TESTBED) -- env $(if $(CHAOS),CHAOS='$(CHAOS)') go test $(TAGS) -count=1 -v -timeout 2h ./deploy/chaos
+
 .PHONY: bench
 bench: go ## Run every benchmark there is
 	@$(TESTBED) -- go test $(TAGS) -run '^$$' -bench $(or $(BENCH),.) -benchmem $(or $(PACKAGES),./...)

@@ -22,6 +22,7 @@ const (
 	UnknownMeter   Verdict = "unknown-meter"
 	Lapsed         Verdict = "lapsed"
 	LineAhead      Verdict = "line-ahead"
+	NoWorker       Verdict = "no-worker"
 )
 
 // Attempt is one tier on one subscription that was tried. Its numbers speak of the window that decided it.
@@ -41,6 +42,7 @@ type Attempt struct {
 	never        bool   // for over-cap: larger than the whole window
 	exact        bool   // for not-allowed: by the request and not by the role
 	canary       bool   // admitted to try an unknown meter
+	crew         *Crew  // for no-worker
 	other        string // the model, unit or subscription that the verdict compares with
 	otherRoom    float64
 	because      because   // for passed-over
@@ -68,8 +70,9 @@ type Decision struct {
 	SubscriptionID int64
 	Holds          []Hold // what it reserves, or needs when it waits
 	Start          time.Time
-	Lowered        bool // admitted or waiting on a lower tier than requested
-	Metered        bool // false when it was admitted though no meter of its subscription is known
+	Lowered        bool   // admitted or waiting on a lower tier than requested
+	Metered        bool   // false when it was admitted though no meter of its subscription is known
+	Missing        string // the worker it waits for, in one sentence; it then stands in no line
 	Attempts       []Attempt
 
 	request Request
@@ -109,12 +112,15 @@ func (f *Fleet) DecideInto(d *Decision, request *Request, now time.Time) error {
 		}
 	}
 	d.wait()
+	if d.Outcome == Refuse && request.Crew != nil {
+		return d.awaitWorker(now)
+	}
 	return nil
 }
 
 func (d *Decision) begin(requested Tier, request *Request) {
 	d.Outcome, d.Requested, d.Tier, d.Subscription, d.SubscriptionID = Admit, requested, Tier{}, "", 0
-	d.Start, d.Lowered, d.Metered = time.Time{}, false, false
+	d.Start, d.Lowered, d.Metered, d.Missing = time.Time{}, false, false, ""
 	d.Holds, d.Attempts = d.Holds[:0], d.Attempts[:0]
 	d.request, d.chosen = *request, -1
 }
@@ -159,6 +165,7 @@ func (d *Decision) climb(i int) bool {
 	if len(d.Attempts) == first {
 		attempt := d.attempt(tier)
 		attempt.Verdict, attempt.tier = NoSubscription, i
+		d.man(attempt)
 		return false
 	}
 	best := d.route(first)

@@ -43,8 +43,9 @@ type gate struct {
 // judge adds the attempt of a tier on a subscription.
 func (d *Decision) judge(t, subscription int) {
 	s := &d.sheet
-	tier := &s.tiers[t]
-	g := gate{tier: t, start: s.micros, headroom: maxHeadroom, saves: t == 0 || tier.Provider != s.tiers[0].Provider}
+	tier, on := &s.tiers[t], &s.fleet.Subscriptions[subscription]
+	g := gate{tier: t, start: s.micros, headroom: maxHeadroom}
+	g.saves = t == 0 || tier.Provider != s.tiers[0].Provider || !s.served(0, on)
 	own := s.of(subscription)
 	for i := range own {
 		g.hear(s, &own[i])
@@ -54,8 +55,17 @@ func (d *Decision) judge(t, subscription int) {
 	}
 	attempt := d.attempt(tier)
 	attempt.tier, attempt.subscription = t, subscription
-	attempt.Subscription = s.fleet.Subscriptions[subscription].Name
-	g.conclude(attempt, s, s.fleet.Subscriptions[subscription].Probe)
+	attempt.Subscription = on.Name
+	g.conclude(attempt, s, on.Probe)
+	d.man(attempt)
+}
+
+// man takes an attempt out of choice that no worker of the crew can run. What no worker would help stays what it is.
+func (d *Decision) man(a *Attempt) {
+	if a.Verdict == UnitMismatch || a.never || d.request.Crew.serves(d.sheet.fleet.Ladder, a.Tier.Model, a.Tier.Provider, a.Subscription) {
+		return
+	}
+	a.Verdict, a.crew, a.canary, a.Start = NoWorker, d.request.Crew, false, time.Time{}
 }
 
 // hear lets one window rule.

@@ -29,6 +29,8 @@ func (a *Attempt) Reason() string {
 		return fmt.Sprintf("Needs %s; %s ahead with %s.", need, waits(a.Ahead), Format(a.AheadMicros, a.Need.Unit))
 	case SavesNothing:
 		return fmt.Sprintf("Costs as much as %s here.", a.other)
+	case NoWorker:
+		return a.crew.lacks(a.Tier.Model, a.Tier.Provider, a.Subscription)
 	case NotAllowed:
 		if a.exact {
 			return fmt.Sprintf("The dispatch asks for %s exactly.", a.other)
@@ -61,6 +63,8 @@ func (d *Decision) Reason() string {
 	switch {
 	case d.Outcome == Refuse:
 		return d.refusal()
+	case d.Missing != "":
+		return "Waits for a worker. " + d.Missing
 	case d.Outcome == Queue:
 		return fmt.Sprintf("Waits for %s. %s", d.Tier.Model, d.Attempts[d.chosen].Reason())
 	case !d.Metered:

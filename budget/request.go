@@ -30,6 +30,7 @@ type Request struct {
 	Exact     bool   // never lower than Model
 	Estimates []Estimate
 	Deadline  time.Time // the latest start; zero waits as long as it takes
+	Crew      *Crew     // only what one of them serves is considered; nil considers everything
 	Stays     int64     // the ID of the subscription that its context is warm on; 0 means none
 }
 

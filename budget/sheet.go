@@ -141,11 +141,16 @@ func (n *need) less(than *need) bool {
 // live says whether a tier has a subscription whose windows could take the request at all.
 func (s *sheet) live(t int) bool {
 	for i := range s.fleet.Subscriptions {
-		if s.fleet.Subscriptions[i].Provider == s.tiers[t].Provider && s.holdsEver(t, s.of(i)) {
+		subscription := &s.fleet.Subscriptions[i]
+		if subscription.Provider == s.tiers[t].Provider && s.served(t, subscription) && s.holdsEver(t, s.of(i)) {
 			return true
 		}
 	}
 	return false
+}
+
+func (s *sheet) served(t int, on *Subscription) bool {
+	return s.request.Crew.serves(s.fleet.Ladder, s.tiers[t].Model, on.Provider, on.Name)
 }
 
 func (s *sheet) holdsEver(t int, figures []figure) bool {

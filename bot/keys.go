@@ -40,6 +40,7 @@ func newKeys(ctx context.Context, client *mautrix.Client, database *dbutil.Datab
 		rooms:    sqlstatestore.NewSQLStateStore(database, nil, false),
 		received: func(id.RoomID, id.SessionID) {},
 	}
+	k.rooms.DisableNameDisambiguation = true
 	client.StateStore = k.rooms
 	if err := k.rebuild(ctx); err != nil {
 		return nil, err
@@ -62,6 +63,37 @@ func (k *keys) rebuild(ctx context.Context) error {
 		k.machine.Destroy()
 	}
 	k.machine = machine
+	return nil
+}
+
+// members are who has joined or is invited to a room. The sync brings only those who speak, so the first who needs them all asks
+// for them; after that the sync tells who comes and goes. The caller shares the lock, so that no sync is stored in between.
+func (k *keys) members(ctx context.Context, room id.RoomID) ([]id.UserID, error) {
+	fetched, err := k.rooms.HasFetchedMembers(ctx, room)
+	if err != nil {
+		return nil, fmt.Errorf("reading who is in %s: %w", room, err)
+	}
+	if !fetched {
+		if _, err := k.client.Members(ctx, room); err != nil {
+			return nil, fmt.Errorf("asking who is in %s: %w", room, err)
+		}
+	}
+	members, err := k.rooms.GetRoomJoinedOrInvitedMembers(ctx, room)
+	if err != nil {
+		return nil, fmt.Errorf("reading who is in %s: %w", room, err)
+	}
+	return members, nil
+}
+
+// forgetMembers is for a room of which the sync left something out: who came and went is not known, so neither is for whom the
+// room's outbound session is.
+func (k *keys) forgetMembers(ctx context.Context, room id.RoomID) error {
+	if _, err := k.database.Exec(ctx, `UPDATE mx_room_state SET members_fetched = false WHERE room_id = $1`, room); err != nil {
+		return fmt.Errorf("forgetting who is in %s: %w", room, err)
+	}
+	if err := k.machine.CryptoStore.RemoveOutboundGroupSession(ctx, room); err != nil {
+		return fmt.Errorf("ending the outbound session of %s: %w", room, err)
+	}
 	return nil
 }
 

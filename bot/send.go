@@ -193,9 +193,9 @@ func (s *sender) encrypt(ctx context.Context, message *outgoing) (json.RawMessag
 		if err == nil || shared || !crypto.IsShareError(err) {
 			return body, err
 		}
-		members, err := s.bot.keys.rooms.GetRoomJoinedOrInvitedMembers(ctx, message.Room)
+		members, err := s.bot.keys.members(ctx, message.Room)
 		if err != nil {
-			return nil, fmt.Errorf("reading who is in the room: %w", err)
+			return nil, err
 		}
 		if err := machine.ShareGroupSession(ctx, message.Room, members); err != nil {
 			return nil, fmt.Errorf("sharing the room's keys: %w", err)

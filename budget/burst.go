@@ -1,8 +1,6 @@
 package budget
 
-import (
-	"time"
-)
+import "time"
 
 // burstSpans is how many of the spans that the burst rule looks at make a window: h = D/24.
 const burstSpans = 24
@@ -24,33 +22,25 @@ func (w *Window) RecentSince(now time.Time) time.Time {
 func (f *figure) burst() int64 {
 	span := f.length / burstSpans
 	begun := max(0, f.elapsed-span)
-	left := max(0, f.capacity-max(0, f.expected-f.recent))
+	left := max(0, f.capacity-max(0, f.expected-f.window.Recent))
 	if begun >= f.length {
 		return f.capacity
 	}
 	return max(f.slack, scale(left, 2*span, f.length-begun))
 }
 
-// bursts says whether the need is too much within h. Work that is larger than the burst by itself starts alone: it cannot be split.
-func (f *figure) bursts(mean, slack int64) bool {
-	within := add(f.recent, mean)
-	if f.recent <= 0 || within <= slack {
-		return false
-	}
-	return within > add(f.burst(), f.window.Extra)
+// bursts says whether the need is too much within h. What is larger than the burst by itself starts alone.
+func (f *figure) bursts(mean int64) bool {
+	return f.recent > 0 && add(f.recent, mean) > f.most
 }
 
 // calm is when the burst will probably admit the need behind what is ahead, given that it drains evenly over h.
-func (f *figure) calm(now, mean, slack int64) int64 {
+func (f *figure) calm(now, mean int64) int64 {
 	recent := add(f.recent, f.ahead.mean)
-	if f.recent <= 0 || add(recent, mean) <= slack {
-		return now
-	}
-	most := add(f.burst(), f.window.Extra)
-	excess := min(add(recent, mean)-most, recent)
+	excess := min(add(recent, mean)-f.most, recent)
 	if excess <= 0 {
 		return now
 	}
 	span := f.length / burstSpans
-	return add(now, max(span/60, scaleUp(span, excess, max(1, most))))
+	return add(now, max(span/60, scaleUp(span, excess, max(1, f.most))))
 }

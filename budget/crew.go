@@ -43,7 +43,9 @@ func (w *Worker) serves(ladder Ladder, model, provider, name string) bool {
 
 func (w *Worker) loggedIn(provider, name string) bool {
 	for _, label := range w.Subscriptions {
-		if rest, ok := strings.CutPrefix(label, provider); ok && (rest == "" && (name == "" || name == provider) || rest != "" && rest[0] == '/' && rest[1:] == name) {
+		rest, ok := strings.CutPrefix(label, provider)
+		own, named := strings.CutPrefix(rest, "/")
+		if ok && (rest == "" && (name == "" || name == provider) || named && own == name) {
 			return true
 		}
 	}
@@ -61,6 +63,15 @@ func (c *Crew) serves(ladder Ladder, model, provider, name string) bool {
 		}
 	}
 	return false
+}
+
+// Missing says which worker it takes to run a model on a subscription, named by its label, in one sentence; empty if there is one.
+func (c *Crew) Missing(ladder Ladder, model, label string) string {
+	provider, name, _ := strings.Cut(label, "/")
+	if c.serves(ladder, model, provider, name) {
+		return ""
+	}
+	return c.lacks(model, provider, name)
 }
 
 // lacks says which worker it takes to run a model on a subscription that none of the crew serves, in one sentence.

@@ -1,7 +1,6 @@
 package budget
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -74,7 +73,7 @@ func TestWhatOnlyLacksAWorkerWaitsInNoLineAndSaysWhichOne(t *testing.T) {
 	decision.Apply(fleet)
 	require.Empty(t, fleet.Subscriptions[0].Windows[0].Line)
 	require.Zero(t, fleet.Subscriptions[0].Windows[0].Reserved)
-	require.Equal(t, "credits", decision.Attempts[0].Need.Unit, "what it needs is known all the same")
+	require.Equal(t, "credits", decision.Attempts[0].Unit(), "what it needs is known all the same")
 
 	late := decide(t, request, fleet, start.Add(time.Minute+time.Second))
 	require.Equal(t, Refuse, late.Outcome)
@@ -161,7 +160,7 @@ func TestNothingIsAdmittedWhereNoWorkerServesIt(t *testing.T) {
 			return
 		}
 		subscription := Label(decision.Tier.Provider, decision.Subscription)
-		require.True(t, slices.ContainsFunc(workers, func(w Worker) bool { return w.Serves(DefaultLadder(), decision.Tier.Model, subscription) }))
+		require.Empty(t, request.Crew.Missing(DefaultLadder(), decision.Tier.Model, subscription))
 
 		request.Crew = &Crew{Role: "coder", Workers: []Worker{{}}}
 		all, err := fleet.Decide(&request, at)

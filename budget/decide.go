@@ -25,30 +25,60 @@ const (
 	NoWorker       Verdict = "no-worker"
 )
 
-// Attempt is one tier on one subscription that was tried. Its numbers speak of the window that decided it.
+// Attempt is one tier on one subscription that was tried. Its numbers speak of the window that decided it, in its unit.
 type Attempt struct {
-	Tier         Tier
-	Subscription string // empty when the provider has none
-	Verdict      Verdict
-	Window       string
-	Need         Amount    // the mean, or for over-cap the upper bound
-	Room         int64     // what pace (or the burst, or the cap) still allowed, in micro-units
-	Ahead        int       // dispatches that wait ahead
-	AheadMicros  int64     // and what they need, on means
-	Start        time.Time // the earliest start; zero means never
-	Reset        time.Time
-	Headroom     float64 // g of the subscription where it fits: 1 is on pace, above it is under-spent
+	Tier        *Tier
+	Verdict     Verdict
+	Need        int64   // the mean, or for over-cap the upper bound
+	Room        int64   // what pace (or the burst, or the cap) still allowed
+	AheadMicros int64   // what waits ahead needs, on means
+	Ahead       int     // and how many they are
+	Headroom    float64 // g of the subscription where it fits: 1 is on pace, above it is under-spent
 
-	never        bool   // for over-cap: larger than the whole window
-	exact        bool   // for not-allowed: by the request and not by the role
-	canary       bool   // admitted to try an unknown meter
-	crew         *Crew  // for no-worker
-	other        string // the model, unit or subscription that the verdict compares with
-	otherRoom    float64
-	because      because   // for passed-over
-	tier         int       // its place among the tiers the request may use
-	subscription int       // its place in the fleet, -1 for none
-	evaporates   time.Time // the reset of the subscription's longest window
+	never          bool    // for over-cap: larger than the whole window
+	canary         bool    // admitted to try an unknown meter
+	because        because // for passed-over
+	tier           int     // its place among the tiers the request may use
+	start          int64
+	evaporates     int64 // the reset of the subscription's longest window
+	request        *Request
+	requested      *Tier
+	on             *Subscription
+	in             *Window
+	chosen         *Subscription // for passed-over
+	chosenHeadroom float64
+}
+
+// Subscription is the name of the subscription; empty when the provider has none.
+func (a *Attempt) Subscription() string {
+	if a.on == nil {
+		return ""
+	}
+	return a.on.Name
+}
+
+// Window is the name of the window that decided; empty when there was none.
+func (a *Attempt) Window() string {
+	if a.in == nil {
+		return ""
+	}
+	return a.in.Name
+}
+
+// Unit is what the numbers count; empty when no window decided.
+func (a *Attempt) Unit() string {
+	if a.in == nil {
+		return ""
+	}
+	return a.in.Unit
+}
+
+// Start is the earliest start; zero means never.
+func (a *Attempt) Start() time.Time {
+	if a.start == never {
+		return time.Time{}
+	}
+	return time.UnixMicro(a.start).UTC()
 }
 
 // Outcome is what the ladder decided.
@@ -104,7 +134,7 @@ func (f *Fleet) DecideInto(d *Decision, request *Request, now time.Time) error {
 	d.sheet.open(f, &d.request, allowed[:lowest+1], now)
 	for i := range allowed {
 		if i > lowest {
-			d.forbid(&allowed[i])
+			d.attempt(&allowed[i]).Verdict = NotAllowed
 			continue
 		}
 		if d.climb(i) {
@@ -142,16 +172,10 @@ func (r *Request) lowest(allowed Ladder) int {
 }
 
 func (d *Decision) attempt(tier *Tier) *Attempt {
-	d.Attempts = append(d.Attempts, Attempt{Tier: *tier, subscription: -1})
-	return &d.Attempts[len(d.Attempts)-1]
-}
-
-func (d *Decision) forbid(tier *Tier) {
-	attempt := d.attempt(tier)
-	attempt.Verdict, attempt.exact, attempt.other = NotAllowed, d.request.Exact, d.Requested.Model
-	if !attempt.exact {
-		attempt.other = d.request.Lowest
-	}
+	d.Attempts = append(d.Attempts, Attempt{})
+	attempt := &d.Attempts[len(d.Attempts)-1]
+	attempt.Tier, attempt.start, attempt.request, attempt.requested = tier, never, &d.request, &d.sheet.tiers[0]
+	return attempt
 }
 
 // climb tries one tier on every subscription of its provider and says whether the request is admitted there.
@@ -180,13 +204,12 @@ func (d *Decision) climb(i int) bool {
 func (d *Decision) take(i int, outcome Outcome) {
 	attempt := &d.Attempts[i]
 	d.Outcome, d.chosen = outcome, i
-	d.Tier, d.Start = attempt.Tier, attempt.Start
+	d.Tier, d.Start = *attempt.Tier, attempt.Start()
 	d.Lowered = attempt.tier > 0
 	d.Metered = !attempt.canary
-	if attempt.subscription >= 0 {
-		subscription := &d.sheet.fleet.Subscriptions[attempt.subscription]
-		d.Subscription, d.SubscriptionID = subscription.Name, subscription.ID
-		d.Holds = d.sheet.holds(d.Holds, attempt.tier, attempt.subscription)
+	if attempt.on != nil {
+		d.Subscription, d.SubscriptionID = attempt.on.Name, attempt.on.ID
+		d.Holds = d.sheet.holds(d.Holds, attempt.tier, d.sheet.fleet.index(attempt.on))
 	}
 }
 
@@ -194,17 +217,17 @@ func (d *Decision) take(i int, outcome Outcome) {
 func (d *Decision) wait() {
 	earliest := -1
 	for i := range d.Attempts {
-		start := d.Attempts[i].Start
-		if !start.IsZero() && (earliest < 0 || start.Before(d.Attempts[earliest].Start)) {
+		start := d.Attempts[i].start
+		if start != never && (earliest < 0 || start < d.Attempts[earliest].start) {
 			earliest = i
 		}
 	}
-	if earliest >= 0 && (d.request.Deadline.IsZero() || !d.Attempts[earliest].Start.After(d.request.Deadline)) {
+	if earliest >= 0 && (d.request.Deadline.IsZero() || d.Attempts[earliest].start <= d.request.Deadline.UnixMicro()) {
 		d.take(earliest, Queue)
 		return
 	}
 	if unmetered := d.unmetered(); unmetered >= 0 {
-		d.Attempts[unmetered].Start = d.sheet.now
+		d.Attempts[unmetered].start = d.sheet.now
 		d.take(unmetered, Admit)
 		d.Metered = false
 		return
@@ -223,7 +246,7 @@ func (d *Decision) unmetered() int {
 		case Lapsed, UnknownMeter:
 			return i
 		case NoSubscription:
-			if attempt.subscription >= 0 || attempt.tier == 0 {
+			if attempt.on != nil || attempt.tier == 0 {
 				return i
 			}
 		}

@@ -102,8 +102,8 @@ func TestARequestIsACeiling(t *testing.T) {
 		decision, err := fleet.Decide(&request, start.Add(time.Duration(rapid.IntRange(0, 99).Draw(t, "minute"))*time.Minute))
 		require.NoError(t, err)
 		for _, attempt := range decision.Attempts {
-			require.Contains(t, ladder[top:], attempt.Tier)
-			if attempt.Tier != ladder[top] && request.Exact {
+			require.Contains(t, ladder[top:], *attempt.Tier)
+			if *attempt.Tier != ladder[top] && request.Exact {
 				require.Equal(t, NotAllowed, attempt.Verdict)
 			}
 			require.NotEmpty(t, attempt.Reason())
@@ -178,7 +178,7 @@ func TestAllWindowsOfASubscriptionMustAdmit(t *testing.T) {
 	decision := decide(t, ask(1, 10*Micro), fleet, start)
 	require.Equal(t, Queue, decision.Outcome)
 	require.Equal(t, OverCap, decision.Attempts[0].Verdict)
-	require.Equal(t, "weekly", decision.Attempts[0].Window)
+	require.Equal(t, "weekly", decision.Attempts[0].Window())
 	require.Equal(t, weekly.Reset, decision.Start)
 	require.Len(t, decision.Holds, 2)
 }

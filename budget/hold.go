@@ -77,3 +77,12 @@ func (f *Fleet) Window(id int64) *Window {
 	}
 	return nil
 }
+
+func (f *Fleet) index(subscription *Subscription) int {
+	for i := range f.Subscriptions {
+		if &f.Subscriptions[i] == subscription {
+			return i
+		}
+	}
+	return -1
+}

@@ -3,15 +3,29 @@ package budget
 import "time"
 
 // Source is where a window's numbers come from.
-type Source string
+type Source uint8
 
-// The sources, as the register stores them. A window without one counts as entered by a user.
+// The sources. A window without one counts as entered by a user.
 const (
-	UserEntered      Source = "user-entered"
-	ProviderDetected Source = "provider-detected"
-	Estimated        Source = "estimated"
-	SourceUnknown    Source = "unknown"
+	UserEntered Source = iota
+	ProviderDetected
+	Estimated
+	SourceUnknown
 )
+
+var sourceNames = [...]string{"user-entered", "provider-detected", "estimated", "unknown"}
+
+func (s Source) String() string { return sourceNames[s] }
+
+// ParseSource reads a source as the register stores it; a name it does not know is SourceUnknown.
+func ParseSource(name string) Source {
+	for i, known := range sourceNames {
+		if name == known {
+			return Source(i)
+		}
+	}
+	return SourceUnknown
+}
 
 // Meter is how far a window's use can be believed.
 type Meter uint8

@@ -7,7 +7,7 @@ import (
 
 // Reason is the attempt in one sentence with its numbers.
 func (a *Attempt) Reason() string {
-	need := Format(a.Need.Micros, a.Need.Unit)
+	need := Format(a.Need, a.Unit())
 	switch a.Verdict {
 	case Admitted:
 		if a.canary {
@@ -22,26 +22,26 @@ func (a *Attempt) Reason() string {
 		return fmt.Sprintf("Needs %s; twice the even rate allows %s now.", need, Short(max(0, a.Room), ""))
 	case OverCap:
 		if a.never {
-			return fmt.Sprintf("Needs %s; the whole window %s is smaller.", need, a.Window)
+			return fmt.Sprintf("Needs %s; the whole window %s is smaller.", need, a.Window())
 		}
-		return fmt.Sprintf("Needs %s; %s is left until the reset at %s.", need, Short(max(0, a.Room), a.Need.Unit), instant(a.Reset))
+		return fmt.Sprintf("Needs %s; %s is left until the reset at %s.", need, Short(max(0, a.Room), a.Unit()), instant(a.in.Reset))
 	case LineAhead:
-		return fmt.Sprintf("Needs %s; %s ahead with %s.", need, waits(a.Ahead), Format(a.AheadMicros, a.Need.Unit))
+		return fmt.Sprintf("Needs %s; %s ahead with %s.", need, waits(a.Ahead), Format(a.AheadMicros, a.Unit()))
 	case SavesNothing:
-		return fmt.Sprintf("Costs as much as %s here.", a.other)
+		return fmt.Sprintf("Costs as much as %s here.", a.requested.Model)
 	case NoWorker:
-		return a.crew.lacks(a.Tier.Model, a.Tier.Provider, a.Subscription)
+		return a.request.Crew.lacks(a.Tier.Model, a.Tier.Provider, a.Subscription())
 	case NotAllowed:
-		if a.exact {
-			return fmt.Sprintf("The dispatch asks for %s exactly.", a.other)
+		if a.request.Exact {
+			return fmt.Sprintf("The dispatch asks for %s exactly.", a.requested.Model)
 		}
-		return fmt.Sprintf("Its role allows nothing below %s.", a.other)
+		return fmt.Sprintf("Its role allows nothing below %s.", a.request.Lowest)
 	case UnitMismatch:
-		return fmt.Sprintf("The estimate is in %s; the window %s counts %s.", a.other, a.Window, a.Need.Unit)
+		return fmt.Sprintf("The estimate is in %s; the window %s counts %s.", a.request.Estimates[0].Unit, a.Window(), a.Unit())
 	case UnknownMeter:
-		return fmt.Sprintf("The window %s has had no reading since %s.", a.Window, instant(a.Reset))
+		return fmt.Sprintf("The window %s has had no reading since %s.", a.Window(), instant(a.in.Checked))
 	case Lapsed:
-		return fmt.Sprintf("The window %s lapsed at %s and was not set again.", a.Window, instant(a.Reset))
+		return fmt.Sprintf("The window %s lapsed at %s and was not set again.", a.Window(), instant(a.in.Reset))
 	}
 	return fmt.Sprintf("No budget window is set for %s.", a.Tier.Provider)
 }
@@ -49,13 +49,13 @@ func (a *Attempt) Reason() string {
 func (a *Attempt) passedOver() string {
 	switch a.because {
 	case toProbe:
-		return fmt.Sprintf("Fits too; %s is tried, since its meter is unknown.", a.other)
+		return fmt.Sprintf("Fits too; %s is tried, since its meter is unknown.", a.chosen.Name)
 	case toDrain:
-		return fmt.Sprintf("Fits too; %s resets earlier.", a.other)
+		return fmt.Sprintf("Fits too; %s resets earlier.", a.chosen.Name)
 	case toStay:
-		return fmt.Sprintf("Fits too; the context is warm on %s.", a.other)
+		return fmt.Sprintf("Fits too; the context is warm on %s.", a.chosen.Name)
 	}
-	return fmt.Sprintf("Fits too at %.2f of the even rate; %s has %.2f.", a.Headroom, a.other, a.otherRoom)
+	return fmt.Sprintf("Fits too at %.2f of the even rate; %s has %.2f.", a.Headroom, a.chosen.Name, a.chosenHeadroom)
 }
 
 // Reason is the decision in one sentence with its numbers.
@@ -87,7 +87,7 @@ func (d *Decision) unknown() string {
 func (d *Decision) refusal() string {
 	if d.chosen >= 0 {
 		attempt := &d.Attempts[d.chosen]
-		return fmt.Sprintf("Cannot start by %s; the earliest start is %s on %s. %s", instant(d.request.Deadline), instant(attempt.Start), attempt.Tier.Model, attempt.Reason())
+		return fmt.Sprintf("Cannot start by %s; the earliest start is %s on %s. %s", instant(d.request.Deadline), instant(attempt.Start()), attempt.Tier.Model, attempt.Reason())
 	}
 	if len(d.Attempts) == 0 {
 		return fmt.Sprintf("Its deadline %s has passed.", instant(d.request.Deadline))
@@ -120,8 +120,8 @@ func (d *Decision) Mismatched() *Attempt {
 }
 
 func (d *Decision) need() string {
-	need := d.Attempts[d.chosen].Need
-	return Format(need.Micros, need.Unit)
+	attempt := &d.Attempts[d.chosen]
+	return Format(attempt.Need, attempt.Unit())
 }
 
 func waits(count int) string {

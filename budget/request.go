@@ -55,13 +55,20 @@ type Subscription struct {
 	Probe bool
 }
 
-// Fleet is all that a decision looks at: load it under the locks, decide and apply one request after the other.
+// Fleet is all that a decision looks at: load it under the locks, decide and apply one request after the other. It remembers
+// what it worked out about its windows, so that only one goroutine may decide on it at a time.
 type Fleet struct {
 	Ladder        Ladder
 	Subscriptions []Subscription
 	Shared        []Window // windows of a role, project or mission that span subscriptions
 	Policy        Policy
 	LimitBursts   bool // hold each window to twice the remaining even rate in any D/24: Recent must be loaded
+
+	figures      []figure // of the shared windows, then of each subscription's
+	begin        []int    // where the figures of each subscription begin, and where the last ones end
+	workedAt     int64
+	workedBursts bool
+	units        []string // that the last request's estimates spoke of
 }
 
 // Hold is what one window reserves for an admitted or waiting dispatch.

@@ -9,24 +9,18 @@ const stickiness = 1.15
 // deviations is z: how many standard deviations of a reading count as used, a one-sided 90 % bound.
 const deviations = 1.28
 
-// headroom is what is left after the need, as a share of the window, over the share of its time that is left:
-// [(L' - used - q - z sigma) / L'] / [(T - t) / D]. 1 is on pace. The products are rounded one by one, so that every
-// machine gives the same answer.
-func (f *figure) headroom(now, mean int64) float64 {
-	if f.capacity <= 0 {
-		return 0
-	}
-	left := float64(f.capacity - f.expected - mean)
+// weigh prepares g = [(L' - used - q - z sigma) / L'] / [(T - t) / D], the headroom that is left after a need. 1 is on pace.
+// Products are rounded one by one, so that every machine gives the same answer.
+func (f *figure) weigh(now int64) {
+	f.sure = float64(f.capacity - f.expected)
 	if f.window.Source == ProviderDetected {
-		left -= float64(deviations * f.deviation(now))
+		f.sure -= float64(deviations * f.deviation(now))
 	}
-	if left <= 0 {
-		return 0
+	if f.capacity <= 0 {
+		return
 	}
-	if f.elapsed >= f.length {
-		return maxHeadroom
-	}
-	return min(maxHeadroom, float64(left*float64(f.length))/float64(float64(f.capacity)*float64(f.length-f.elapsed)))
+	left := max(1, f.length-f.elapsed)
+	f.weight = float64(f.length) / float64(float64(f.capacity)*float64(left))
 }
 
 // deviation is sigma of a provider's reading: one point of quantisation, and what was probably spent since it was taken.
@@ -36,7 +30,7 @@ func (f *figure) deviation(now int64) float64 {
 		return point
 	}
 	age := float64(max(0, now-f.window.Checked.UnixMicro()))
-	return point + float64(float64(f.expected)*age)/float64(f.elapsed)
+	return point + float64(float64(float64(f.expected)*age)/float64(f.elapsed))
 }
 
 // route chooses among the attempts from first on, all of one tier, those that are admitted; -1 if none is.
@@ -51,14 +45,15 @@ func (d *Decision) route(first int) int {
 		if best < 0 || d.better(attempt, &d.Attempts[best]) {
 			best = i
 		}
-		if d.request.Stays != 0 && d.sheet.fleet.Subscriptions[attempt.subscription].ID == d.request.Stays {
+		if d.request.Stays != 0 && attempt.on.ID == d.request.Stays {
 			stays = i
 		}
 	}
 	if best < 0 {
 		return -1
 	}
-	if stays >= 0 && !d.Attempts[best].canary && d.sheet.fleet.Policy == PolicyPace && d.Attempts[best].Headroom <= stickiness*d.Attempts[stays].Headroom {
+	paced := d.sheet.fleet.Policy == PolicyPace && !d.Attempts[best].canary
+	if paced && stays >= 0 && d.Attempts[best].Headroom <= stickiness*d.Attempts[stays].Headroom {
 		best = stays
 	}
 	for i := first; i < len(d.Attempts); i++ {
@@ -76,7 +71,7 @@ func (d *Decision) better(a, b *Attempt) bool {
 	if d.sheet.fleet.Policy == PolicyPace && a.Headroom != b.Headroom {
 		return a.Headroom > b.Headroom
 	}
-	return a.evaporates.Before(b.evaporates)
+	return a.evaporates < b.evaporates
 }
 
 // because is why another subscription was taken.
@@ -90,7 +85,7 @@ const (
 )
 
 func (a *Attempt) pass(chosen *Attempt, policy Policy) {
-	a.Verdict, a.other, a.otherRoom = PassedOver, chosen.Subscription, chosen.Headroom
+	a.Verdict, a.chosen, a.chosenHeadroom = PassedOver, chosen.on, chosen.Headroom
 	switch {
 	case chosen.canary:
 		a.because = toProbe

@@ -5,25 +5,18 @@ import (
 	"time"
 )
 
-// sheet is what one decision works out once, however many tiers it tries: what each tier needs in each unit, and the figures
-// of each window. Its slices are used again by the next decision.
+// sheet is what one decision works out once, however many tiers it tries. Its slices are used again by the next decision.
 type sheet struct {
 	fleet   *Fleet
 	request *Request
 	tiers   Ladder // the allowed ones, the requested one first
-	now     time.Time
-	micros  int64 // now
+	now     int64
 
 	units   []string // of the estimates; a window of no such unit cannot be judged
 	needs   []need   // per tier, per unit
 	sameLow bool     // a lower tier of the requested one's provider is cheaper, for work without an estimate
 	anyLow  bool     // a lower tier that is there at all is cheaper, for work without an estimate
 	others  bool     // a lower tier of another provider is there and could take the request
-
-	figures []figure
-	shared  int   // the first figures are those of the shared windows
-	from    []int // where the figures of each subscription begin; 0 means not worked out yet
-	upTo    []int
 }
 
 // need is what one tier takes in one unit.
@@ -33,32 +26,10 @@ type need struct {
 	anyLow      bool // of the requested tier: a lower tier that is there at all needs less
 }
 
-// figure is a window that covers the request, in numbers that do not depend on the tier.
-type figure struct {
-	window   *Window
-	unit     int // in sheet.units; -1 for none of them
-	meter    Meter
-	lapsed   bool
-	closed   bool
-	shared   bool
-	capacity int64
-	left     int64 // L' - C - R90
-	expected int64 // C + Rmean
-	slack    int64 // b
-	recent   int64 // 0 if bursts are not limited
-	elapsed  int64
-	length   int64
-	ahead    queue
-}
-
 func (s *sheet) open(fleet *Fleet, request *Request, tiers Ladder, now time.Time) {
-	s.fleet, s.request, s.tiers, s.now, s.micros = fleet, request, tiers, now, now.UnixMicro()
-	s.figures = s.figures[:0]
-	s.from = append(s.from[:0], make([]int, len(fleet.Subscriptions))...)
-	s.upTo = append(s.upTo[:0], s.from...)
+	s.fleet, s.request, s.tiers, s.now = fleet, request, tiers, now.UnixMicro()
 	s.estimate()
-	s.add(fleet.Shared, true)
-	s.shared = len(s.figures)
+	fleet.survey(s)
 	s.relieve()
 }
 
@@ -77,30 +48,25 @@ func (s *sheet) estimate() {
 	}
 }
 
-// needOf is the tier's own estimate in the unit, or else that of another tier scaled by their costs, rounded up.
+// needOf is the tier's own estimate in the unit, or else that of another tier, the requested one first, scaled by their costs
+// and rounded up.
 func (s *sheet) needOf(tier *Tier, unit string) need {
 	var from *Estimate
-	cost := int64(0)
+	cost := s.tiers[0].Cost
 	for i := range s.request.Estimates {
 		estimate := &s.request.Estimates[i]
-		if estimate.Unit != unit {
-			continue
-		}
-		model := estimate.Model
-		if model == "" {
-			model = s.tiers[0].Model
-		}
-		if model == tier.Model {
-			return need{mean: estimate.Mean, upper: max(estimate.Mean, estimate.Upper)}
-		}
-		if from == nil || estimate.Model == "" {
-			from, cost = estimate, s.cost(model)
+		switch {
+		case estimate.Unit != unit:
+		case estimate.Model == tier.Model:
+			return need{mean: max(0, estimate.Mean), upper: max(0, estimate.Mean, estimate.Upper)}
+		case estimate.Model == "":
+			from, cost = estimate, s.tiers[0].Cost
+		case from == nil:
+			from, cost = estimate, s.cost(estimate.Model)
 		}
 	}
-	return need{
-		mean:  scaleUp(from.Mean, tier.Cost, cost),
-		upper: scaleUp(max(from.Mean, from.Upper), tier.Cost, cost),
-	}
+	mean := scaleUp(max(0, from.Mean), tier.Cost, cost)
+	return need{mean: mean, upper: max(mean, scaleUp(max(0, from.Upper), tier.Cost, cost))}
 }
 
 func (s *sheet) cost(model string) int64 {
@@ -141,8 +107,8 @@ func (n *need) less(than *need) bool {
 // live says whether a tier has a subscription whose windows could take the request at all.
 func (s *sheet) live(t int) bool {
 	for i := range s.fleet.Subscriptions {
-		subscription := &s.fleet.Subscriptions[i]
-		if subscription.Provider == s.tiers[t].Provider && s.served(t, subscription) && s.holdsEver(t, s.of(i)) {
+		on := &s.fleet.Subscriptions[i]
+		if on.Provider == s.tiers[t].Provider && s.served(t, on) && s.holdsEver(t, s.fleet.of(i)) {
 			return true
 		}
 	}
@@ -161,74 +127,40 @@ func (s *sheet) holdsEver(t int, figures []figure) bool {
 			continue
 		}
 		known = true
-		if n, ok := s.need(t, f); !ok || n.upper > f.capacity {
+		if n := s.need(t, f); n == nil || n.upper > f.capacity {
 			return false
 		}
 	}
 	return known
 }
 
-// of is the figures of a subscription's own windows, worked out when first asked for.
-func (s *sheet) of(subscription int) []figure {
-	if s.upTo[subscription] == 0 {
-		s.from[subscription] = len(s.figures)
-		s.add(s.fleet.Subscriptions[subscription].Windows, false)
-		s.upTo[subscription] = len(s.figures)
-	}
-	return s.figures[s.from[subscription]:s.upTo[subscription]]
-}
-
-func (s *sheet) add(windows []Window, shared bool) {
-	for i := range windows {
-		window := &windows[i]
-		if !window.Scope.Covers(s.request) {
-			continue
-		}
-		s.figures = append(s.figures, figure{window: window, shared: shared, closed: window.Closed()})
-		f := &s.figures[len(s.figures)-1]
-		f.unit = s.unit(window.Unit)
-		f.lapsed = !f.closed && s.micros >= window.Reset.UnixMicro()
-		if f.lapsed {
-			f.meter = MeterUnknown
-			continue
-		}
-		f.meter = window.believed(s.micros)
-		f.capacity = window.Capacity()
-		f.left = f.capacity - window.Used()
-		f.expected, f.slack = window.Expected(), window.Burst()
-		if s.fleet.LimitBursts {
-			f.recent = window.Recent
-		}
-		f.elapsed, f.length = window.progress(s.micros)
-		if len(window.Line) > 0 && !s.request.Lifted {
-			f.ahead = window.ahead(&s.request.Place)
-		}
-	}
-}
-
-// unit is where the estimates speak of a window's unit; an estimate without a unit speaks of any.
+// unit is where the estimates speak of a window's unit; an estimate without a unit speaks of any. -1 is nowhere.
 func (s *sheet) unit(unit string) int {
-	if i := slices.Index(s.units, unit); i >= 0 {
-		return i
+	any := -1
+	for i, known := range s.units {
+		if known == unit {
+			return i
+		}
+		if known == "" {
+			any = i
+		}
 	}
-	return slices.Index(s.units, "")
+	return any
 }
 
-// covers says whether work on the tier draws on the window.
-func (f *figure) covers(tier *Tier) bool {
-	return (f.window.Model == "" || f.window.Model == tier.Model) && (f.window.Provider == "" || f.window.Provider == tier.Provider)
-}
-
-// need is what a tier takes from a window; unknown when the estimates speak of other units only.
-func (s *sheet) need(t int, f *figure) (need, bool) {
-	if len(s.units) == 0 {
-		micros := scaleUp(scale(f.capacity, DefaultEstimatePPM, million), s.tiers[t].Cost, s.tiers[0].Cost)
-		return need{mean: micros, upper: micros, sameLow: t == 0 && s.sameLow, anyLow: t == 0 && s.anyLow}, true
+// need is what a tier takes from a window; nil when the estimates speak of other units only. Without an estimate it is a share
+// of the window, kept with the window until the next is asked for.
+func (s *sheet) need(t int, f *figure) *need {
+	if f.unit >= 0 {
+		return &s.needs[t*len(s.units)+f.unit]
 	}
-	if f.unit < 0 {
-		return need{}, false
+	if len(s.units) > 0 {
+		return nil
 	}
-	return s.needs[t*len(s.units)+f.unit], true
+	n := &f.share[min(t, 1)]
+	n.mean = scaleUp(scale(f.capacity, DefaultEstimatePPM, million), s.tiers[t].Cost, s.tiers[0].Cost)
+	n.upper, n.sameLow, n.anyLow = n.mean, t == 0 && s.sameLow, t == 0 && s.anyLow
+	return n
 }
 
 // relieved says whether some lower tier saves on a window of the requested one: it needs less there, or does not draw on it.
@@ -244,8 +176,8 @@ func (s *sheet) relieved(f *figure, n *need) bool {
 
 // holds is what a tier reserves on a subscription.
 func (s *sheet) holds(into []Hold, t, subscription int) []Hold {
-	into = s.holdsOf(into, t, s.of(subscription))
-	return s.holdsOf(into, t, s.figures[:s.shared])
+	into = s.holdsOf(into, t, s.fleet.of(subscription))
+	return s.holdsOf(into, t, s.fleet.shared())
 }
 
 func (s *sheet) holdsOf(into []Hold, t int, figures []figure) []Hold {
@@ -254,7 +186,7 @@ func (s *sheet) holdsOf(into []Hold, t int, figures []figure) []Hold {
 		if f.lapsed || !f.covers(&s.tiers[t]) {
 			continue
 		}
-		if n, ok := s.need(t, f); ok {
+		if n := s.need(t, f); n != nil {
 			into = append(into, Hold{Window: f.window.ID, Micros: n.upper, Margin: n.upper - n.mean})
 		}
 	}

@@ -12,19 +12,12 @@ const DefaultBurstPPM = 50_000
 const million = 1_000_000
 
 // Window is one budget window at one moment: what may be spent between two instants, and what is. Amounts are micro-units
-// of Unit; instants count in microseconds, as the register stores them. Roll it over (see RollOver) before it is judged.
+// of Unit; instants count in microseconds, as the register stores them. Roll it over (see RollOver)
+// before it is judged. While it is in a fleet its unit stays the same.
 type Window struct {
 	// ID is the caller's own; the rules only hand it back.
 	ID   int64
 	Name string
-	Unit string
-
-	Scope    Scope  // whose work it meters; zero means all work of its subscription
-	Provider string // of a shared window that meters one provider only; empty means every provider
-	Model    string // of a window that meters one model only; empty means every model
-
-	Source  Source
-	Checked time.Time // when a provider last reported it; see Meter
 
 	Limit     int64
 	Floor     int64 // kept back: nothing is admitted into it
@@ -35,13 +28,22 @@ type Window struct {
 	BurstPPM  int64 // the slack b as a share of the capacity, in parts per million
 	Extra     int64 // slack that overrides add for this epoch; see Grant
 
-	Since      time.Time // zero while a rolling window is not open
-	Reset      time.Time
-	Recurrence Recurrence
-	Spread     *Spread // the working hours of this epoch; nil spreads evenly over all hours
+	Since  time.Time // zero while a rolling window is not open
+	Reset  time.Time
+	Spread *Spread // the working hours of this epoch; nil spreads evenly over all hours
+
+	Source  Source
+	Checked time.Time // when a provider last reported it; see Meter
+
+	Unit     string
+	Scope    Scope  // whose work it meters; zero means all work of its subscription
+	Provider string // of a shared window that meters one provider only; empty means every provider
+	Model    string // of a window that meters one model only; empty means every model
 
 	// Line is the work that waits on this window, in line order (see Waiting).
 	Line []Waiting
+
+	Recurrence Recurrence
 }
 
 // Capacity is L' = Limit - Floor, never below zero.
@@ -157,7 +159,12 @@ func scaleUp(value, part, whole int64) int64 {
 	if high >= uint64(whole) {
 		return math.MaxInt64
 	}
-	quotient, rest := bits.Div64(high, low, uint64(whole))
+	var quotient, rest uint64
+	if high == 0 {
+		quotient, rest = low/uint64(whole), low%uint64(whole)
+	} else {
+		quotient, rest = bits.Div64(high, low, uint64(whole))
+	}
 	if rest > 0 {
 		quotient++
 	}

@@ -41,11 +41,11 @@ type dispatchGrammar struct {
 	Exact    bool   `help:"Never downgrade below the model."`
 	Estimate string `placeholder:"N" kind:"estimate" help:"What the run will spend, such as 10, 10credits or 40ktokens."`
 	Deadline string `placeholder:"T" kind:"time" help:"The latest start, such as +2h or fri 17:00; without it the dispatch waits as long as it takes."`
-	After    string `placeholder:"D-3,D-4" help:"What has to be done first; it waits, and holds nothing, until all of them are."`
+	After    string `placeholder:"D-3,D-4" kind:"dispatch" field:"depends_on" help:"What has to be done first; it waits, and holds nothing, until all of them are."`
 	Priority string `placeholder:"0-9" help:"Higher goes first; 5 unless given."`
 	Project  string `placeholder:"NAME" help:"The project it belongs to."`
 	Mission  string `placeholder:"NAME" help:"The mission it belongs to."`
-	Class    string `placeholder:"CLASS" help:"strategic, technical or hotfix; technical unless given."`
+	Class    string `placeholder:"CLASS" field:"brief_class" help:"strategic, technical or hotfix; technical unless given."`
 	DryRun   bool   `help:"Say what would be decided, and reserve nothing."`
 }
 
@@ -138,8 +138,11 @@ func reserved(d register.Dispatch) string {
 	return "Reserved: " + listing(held, "and")
 }
 
-// wayOut says what can be done about a refusal. The board may lift pace, never the cap.
+// wayOut says what can be done about a refusal, or a worker that is missing. The board may lift pace, never the cap.
 func wayOut(d register.Dispatch) string {
+	if lacksWorker(d) {
+		return "Start one on its host: " + strings.Replace(startWorker, "coder", escape(d.Role), 1) + "; who is there: " + say("agents")
+	}
 	if d.State != register.DispatchStateRefused {
 		return ""
 	}

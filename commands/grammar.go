@@ -16,6 +16,9 @@ const (
 	kindTime     = "time"     // may be several words: fri 17:00
 	kindEstimate = "estimate" // may be two words: 10 credits
 	kindText     = "text"     // free text; as an argument it takes the rest of the line
+	kindDispatch = "dispatch" // names a dispatch
+	kindProposal = "proposal" // names a proposal
+	kindProvider = "provider" // names a provider whose windows there are
 )
 
 // grammar is the flags and arguments of one command: a struct with kong's tags.

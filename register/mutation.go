@@ -53,9 +53,34 @@ func HeartbeatDispatch(id string, body HeartbeatRequest) Mutation {
 	return mutation(NewHeartbeatDispatchRequest(nowhere, id, &HeartbeatDispatchParams{}, body))
 }
 
+// ExtendDispatch raises what a running dispatch holds; the answer is an Extension.
+func ExtendDispatch(id string, body ExtendRequest) Mutation {
+	return mutation(NewExtendDispatchRequest(nowhere, id, &ExtendDispatchParams{}, body))
+}
+
+// RetryDispatch asks again for work that failed, was cancelled or refused; the answer is the new Dispatch.
+func RetryDispatch(id string, body RetryRequest) Mutation {
+	return mutation(NewRetryDispatchRequest(nowhere, id, &RetryDispatchParams{}, body))
+}
+
 // CompleteDispatch ends a run; the answer is a Dispatch.
 func CompleteDispatch(id string, body CompleteRequest) Mutation {
 	return mutation(NewCompleteDispatchRequest(nowhere, id, &CompleteDispatchParams{}, body))
+}
+
+// PutLadder replaces the ladder; the answer is a Ladder.
+func PutLadder(body LadderRequest) Mutation {
+	return mutation(NewPutLadderRequest(nowhere, &PutLadderParams{}, body))
+}
+
+// DeclareAgent says who a worker is and that it is alive; the answer is an Agent.
+func DeclareAgent(name string, body AgentDeclaration) Mutation {
+	return mutation(NewDeclareAgentRequest(nowhere, name, &DeclareAgentParams{}, body))
+}
+
+// RetireAgent takes an agent's name out of use; the answer is an Agent.
+func RetireAgent(name string) Mutation {
+	return mutation(NewRetireAgentRequest(nowhere, name, &RetireAgentParams{}))
 }
 
 // SetPause pauses the fleet or lets it resume; the answer is a Pause.

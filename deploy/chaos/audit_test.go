@@ -69,6 +69,22 @@ func (n *night) audit(readers []*reader) {
 	n.auditSpend(ctx, db)
 	n.auditHistory(ctx, db)
 	n.auditReaders(ctx, db, readers)
+	n.auditChain(ctx)
+}
+
+// auditChain computes the chain of hashes over the whole log, once all of it is sealed.
+func (n *night) auditChain(ctx context.Context) {
+	n.t.Helper()
+	api := n.api(0, "root")
+	var head register.AuditHead
+	require.Eventually(n.t, func() bool {
+		var err error
+		head, err = api.AuditHead(ctx, register.By{})
+		return err == nil && head.Unsealed == 0
+	}, 20*time.Second, 50*time.Millisecond, "the log is not sealed")
+	audited, err := api.VerifyAudit(ctx, register.By{}, head.Head)
+	require.NoError(n.t, err)
+	require.Equal(n.t, head.Head, audited.Head)
 }
 
 // nothing fails if a query that looks for a fault finds one.

@@ -76,7 +76,7 @@ func (t *trial) running(ctx context.Context, part string, ttl int) (*register.Cl
 	if err != nil {
 		return nil, err
 	}
-	claim, err := t.claim(ctx, made.Role, part+"-1", ttl)
+	claim, err := t.claim(ctx, made.Role, made.Role+"-1", ttl)
 	switch {
 	case err != nil:
 		return nil, err
@@ -97,7 +97,7 @@ func (t *trial) unmetered(claim *register.Claim) register.Mutation {
 }
 
 func claimNothing(ctx context.Context, t *trial) error {
-	claim, err := t.claim(ctx, t.role("nothing"), "nothing-1", 60)
+	claim, err := t.claim(ctx, t.role("nothing"), t.role("nothing")+"-1", 60)
 	if err == nil && claim != nil {
 		err = seen("%s was claimed, of the role %s", claim.Dispatch.ID, claim.Dispatch.Role)
 	}
@@ -119,7 +119,7 @@ func claimInOrder(ctx context.Context, t *trial) error {
 	want := slices.Concat(made[9], made[5], made[0])
 	var got []string
 	for i := range want {
-		claim, err := t.claim(ctx, role, fmt.Sprintf("order-%d", i+1), 60)
+		claim, err := t.claim(ctx, role, fmt.Sprintf("%s-%d", role, i+1), 60)
 		if err != nil {
 			return err
 		}
@@ -161,7 +161,7 @@ func race(ctx context.Context, t *trial) error {
 		wait.Go(func() {
 			<-start
 			for range many {
-				claim, err := t.claim(ctx, role, fmt.Sprintf("race-%d", i+1), 60)
+				claim, err := t.claim(ctx, role, fmt.Sprintf("%s-%d", role, i+1), 60)
 				if err == nil && claim == nil {
 					return
 				}
@@ -305,7 +305,7 @@ func expire(ctx context.Context, t *trial) error {
 		return err
 	}
 	return soon(ctx, 30*time.Second, func() error {
-		again, err := t.claim(ctx, lost.Dispatch.Role, "expire-2", 60)
+		again, err := t.claim(ctx, lost.Dispatch.Role, lost.Dispatch.Role+"-2", 60)
 		switch {
 		case err != nil:
 			return err

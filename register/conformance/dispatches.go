@@ -26,6 +26,9 @@ func (t *trial) work(role string) register.DispatchRequest {
 
 func (t *trial) dispatch(ctx context.Context, request register.DispatchRequest) (register.Dispatch, error) {
 	var made register.Dispatch
+	if err := t.man(ctx, request.Role); err != nil {
+		return made, err
+	}
 	err := t.change(ctx, operator, register.CreateDispatch(request), &made)
 	return made, err
 }
@@ -102,7 +105,6 @@ func listDispatches(ctx context.Context, t *trial) error {
 		{"", made},
 		{"&state=cancelled", made[1:2]},
 		{"&state=cancelled,ready,queued", made},
-		{"&before=" + url.QueryEscape(made[0]), made[1:]},
 	} {
 		listed, err := t.inRole(ctx, role, look.query)
 		if err != nil {
@@ -124,7 +126,7 @@ func (t *trial) readOn(ctx context.Context) error {
 	if len(first.Dispatches) != 2 || first.Next == "" {
 		return seen("a page of 2 has %v and next %q", ids(first.Dispatches), first.Next)
 	}
-	if err := t.read(ctx, viewer, "/api/fleet/dispatches?limit=2&before="+url.QueryEscape(first.Next), &second); err != nil {
+	if err := t.read(ctx, viewer, "/api/fleet/dispatches?limit=2&cursor="+url.QueryEscape(first.Next), &second); err != nil {
 		return err
 	}
 	all := append(ids(first.Dispatches), ids(second.Dispatches)...)

@@ -13,7 +13,6 @@ import (
 
 const (
 	defaultPriority = 5
-	defaultPage     = 20
 	defaultTTL      = 900 * time.Second
 )
 
@@ -31,7 +30,7 @@ func askOf(body register.DispatchRequest) (fleet.Ask, error) {
 	ask := fleet.Ask{
 		Role: body.Role, Brief: body.Brief, BriefClass: string(body.BriefClass), Project: body.Project, Mission: body.Mission,
 		Model: body.Model, Exact: body.Exact, Priority: defaultPriority, Deadline: body.Deadline, Origin: origin(body.Origin),
-		DryRun: body.DryRun,
+		DryRun: body.DryRun, ContextTokens: body.ContextTokens, MaxAttempts: body.MaxAttempts,
 	}
 	if ask.BriefClass == "" {
 		ask.BriefClass = string(register.DispatchRequestBriefClassTechnical)
@@ -39,41 +38,26 @@ func askOf(body register.DispatchRequest) (fleet.Ask, error) {
 	if body.Priority != nil {
 		ask.Priority = *body.Priority
 	}
-	if err := instants(map[string]time.Time{"deadline": body.Deadline}); err != nil {
+	if err := timesOf(&ask, body); err != nil {
 		return fleet.Ask{}, err
 	}
 	for _, id := range body.DependsOn {
 		ask.DependsOn = append(ask.DependsOn, dispatchID(id))
 	}
-	seen := make(map[register.Unit]bool)
-	for _, amount := range body.Estimate {
-		if seen[amount.Unit] {
-			return fleet.Ask{}, twice("estimate", amount.Unit)
-		}
-		seen[amount.Unit] = true
-		ask.Estimate = append(ask.Estimate, fleet.Amount{Unit: string(amount.Unit), Micros: amount.Micros})
-	}
-	return ask, nil
+	var err error
+	ask.Estimate, err = estimateOf(body.Estimate)
+	return ask, err
 }
 
 // ListDispatches reads a page of dispatches.
 func (o *operations) ListDispatches(ctx context.Context, request ListDispatchesRequestObject) (ListDispatchesResponseObject, error) {
-	before := fleet.DispatchID(0)
-	if given(request.Params.Before) != "" {
-		var err error
-		if before, err = fleet.ParseDispatchID(*request.Params.Before); err != nil {
-			return nil, &problem{Code: register.ProblemCodeInvalid, Field: "before", Detail: "before is not the number of a dispatch.", Example: "D-12"}
-		}
+	before, err := numbered(listDispatches, request.Params.Cursor, fleet.ParseDispatchID)
+	if err != nil {
+		return nil, err
 	}
-	page, err := o.store.Dispatches(ctx, names(given(request.Params.State)), before, pageOf(given(request.Params.Limit)))
+	page, err := o.store.Dispatches(ctx, names(given(request.Params.State)), before, pageOf(request.Params.Limit))
+	page.Next = cursor(listDispatches, page.Next)
 	return answered[ListDispatches200JSONResponse](page, err)
-}
-
-func pageOf(limit int) int {
-	if limit == 0 {
-		return defaultPage
-	}
-	return limit
 }
 
 // GetDispatch reads one dispatch.
@@ -130,7 +114,13 @@ func (o *operations) CompleteDispatch(ctx context.Context, request CompleteDispa
 	if err != nil {
 		return nil, err
 	}
-	completion := fleet.Completion{Claim: body.Claim, Outcome: string(body.Outcome), Actuals: actuals, Unmetered: body.Unmetered}
+	if body.Failure != "" && body.Outcome != register.CompleteRequestOutcomeFailed {
+		return nil, &problem{
+			Code: register.ProblemCodeInvalid, Field: "failure", Detail: "A run that is done has not failed by anything.",
+			NextStep: "Leave failure out, or complete the run as failed.",
+		}
+	}
+	completion := fleet.Completion{Claim: body.Claim, Outcome: string(body.Outcome), Failure: string(body.Failure), Actuals: actuals, Unmetered: body.Unmetered}
 	if body.Result != (register.Result{}) {
 		completion.Result = resultOf(body.Result)
 	}

@@ -1,17 +1,19 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
 )
 
-// maxAttempts is how often a dispatch is claimed before a lost worker fails it.
+// maxAttempts is how often a dispatch is claimed before a lost worker fails it, unless the ask says otherwise.
 const maxAttempts = 3
 
 // Ask is a request for work.
@@ -23,54 +25,40 @@ type Ask struct {
 	Estimate                []Amount // an empty unit is that of the window it is held against
 	Priority                int
 	Deadline                time.Time
+	FinishBy                time.Time     // when it has to be over; the deadline is then worked out
+	Takes                   time.Duration // how long it takes, for FinishBy; 0 is worked out of earlier runs
+	ContextTokens           int64         // the largest context one session needs; 0 if it was not said
+	MaxAttempts             int           // 0 is maxAttempts
 	DependsOn               []DispatchID
 	Origin                  json.RawMessage
 	DryRun                  bool
+
+	retryOf int64  // what this asks for again
+	note    string // said before the reason of the first decision
 }
 
-// CreateDispatch decides at once whether the work is ready, queued or refused, and records it, a refusal too.
-func (s *Store) CreateDispatch(ctx context.Context, m Mutation, ask Ask) (Dispatch, error) {
-	return once(ctx, s, m, func(t *transaction) (Dispatch, error) {
-		t.unrecorded = ask.DryRun
-		dispatches, err := t.admit(ctx, []Ask{ask})
-		if err != nil {
-			return Dispatch{}, err
-		}
-		return dispatches[0], nil
-	})
-}
-
-// admit judges several asks in their order under one hold of the windows, and records them.
-func (t *transaction) admit(ctx context.Context, asks []Ask) ([]Dispatch, error) {
-	b, err := t.openBook(ctx)
-	if err != nil {
-		return nil, err
-	}
-	dispatches := make([]Dispatch, 0, len(asks))
-	for _, ask := range asks {
-		dispatch, err := t.admitOne(ctx, b, ask)
-		if err != nil {
-			return nil, err
-		}
-		dispatches = append(dispatches, dispatch)
-	}
-	return dispatches, t.closeBook(ctx, b)
-}
-
+// admitOne judges one ask with the windows of an open book held, and records it.
 func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch, error) {
 	row := t.newDispatch(ask)
+	if err := t.fits(ask); err != nil {
+		return Dispatch{}, err
+	}
+	if err := t.latestStart(ctx, row, ask); err != nil {
+		return Dispatch{}, err
+	}
 	if err := t.shareDependencies(ctx, b, row.DependsOn); err != nil {
 		return Dispatch{}, err
 	}
 	if ask.DryRun {
 		row.ID = budget.Newcomer
-	} else if err := t.number(ctx, &row.ID, "dispatch"); err != nil {
+	} else if err := t.nextDispatch(ctx, b, &row.ID); err != nil {
 		return Dispatch{}, err
 	}
 	request, err := requestOf(row)
 	if err != nil {
 		return Dispatch{}, err
 	}
+	request.Crew = b.crew(row.Role)
 	decision, err := b.fleet.Decide(&request, b.now)
 	if err := refuseInput(err, &decision); err != nil {
 		return Dispatch{}, err
@@ -80,6 +68,7 @@ func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch,
 	reason := b.reasonFor(row, &decision)
 	t.change.Replan = t.change.Replan || passes(b, &decision, request.Place)
 	row.State = settleOn(b, row, &decision, reason)
+	row.Reason = strings.TrimSpace(ask.note + " " + row.Reason)
 	dispatch, err := dispatchOf(*row, b.holds(heldBy(&decision)))
 	if err != nil {
 		return Dispatch{}, err
@@ -87,6 +76,9 @@ func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch,
 	if ask.DryRun {
 		dispatch.ID, dispatch.DryRun = 0, true
 		return dispatch, nil
+	}
+	if err := t.takeNumber(ctx, b); err != nil {
+		return Dispatch{}, err
 	}
 	if err := t.InsertDispatch(ctx, insertion(row)); err != nil {
 		return Dispatch{}, fmt.Errorf("recording %s: %w", dispatch.ID, err)
@@ -102,17 +94,37 @@ func (t *transaction) newDispatch(ask Ask) *query.Dispatch {
 		TenantID: t.Tenant, Host: t.Host, Role: ask.Role, Brief: ask.Brief, BriefClass: ask.BriefClass, Project: ask.Project,
 		Mission: ask.Mission, ModelRequested: ask.Model, Exact: ask.Exact, Estimate: encode(ask.Estimate),
 		Priority: int32(ask.Priority), Deadline: pointer(ask.Deadline.UTC().Truncate(time.Microsecond)), Origin: ask.Origin,
-		CreatedBy: t.actor, CreatedAt: t.now, MaxAttempts: maxAttempts, WaitsOn: []int64{}, WaitsMicros: []int64{},
+		CreatedBy: t.actor, CreatedAt: t.now, MaxAttempts: int32(cmp.Or(ask.MaxAttempts, maxAttempts)), WaitsOn: []int64{}, WaitsMicros: []int64{},
 		Metered: encode([]Amount{}), Actuals: encode([]Amount{}), DependsOn: numbers(ask.DependsOn),
+		ContextTokens: ask.ContextTokens, RetryOf: retryOf(ask),
 	}
 }
 
-func (t *transaction) number(ctx context.Context, into *int64, counter string) error {
-	number, err := t.NextNumber(ctx, query.NextNumberParams{TenantID: t.Tenant, Name: counter})
-	if err != nil {
-		return fmt.Errorf("taking the next %s number: %w", counter, err)
+func retryOf(ask Ask) *int64 {
+	if ask.retryOf == 0 {
+		return nil
 	}
-	*into = number
+	return &ask.retryOf
+}
+
+// nextDispatch is the number the next dispatch gets; it is taken only once that is recorded, so that no number is left out.
+func (t *transaction) nextDispatch(ctx context.Context, b *book, into *int64) error {
+	if b.lastDispatch == nil {
+		last, err := t.LockCounter(ctx, query.LockCounterParams{TenantID: t.Tenant, Name: "dispatch"})
+		if err != nil {
+			return fmt.Errorf("locking the dispatch counter: %w", err)
+		}
+		b.lastDispatch = &last
+	}
+	*into = *b.lastDispatch + 1
+	return nil
+}
+
+func (t *transaction) takeNumber(ctx context.Context, b *book) error {
+	*b.lastDispatch++
+	if err := t.SetCounter(ctx, query.SetCounterParams{TenantID: t.Tenant, Name: "dispatch", Value: *b.lastDispatch}); err != nil {
+		return fmt.Errorf("taking the next dispatch number: %w", err)
+	}
 	return nil
 }
 
@@ -128,8 +140,8 @@ func refuseInput(err error, decision *budget.Decision) error {
 	if mismatched := decision.Mismatched(); mismatched != nil {
 		return &Error{
 			Code: CodeUnitMismatch, Field: "estimate", Detail: mismatched.Reason(),
-			Example:  fmt.Sprintf(`[{"unit": %q, "micros": 4000000}]`, mismatched.Need.Unit),
-			NextStep: fmt.Sprintf("Give the estimate in %s.", mismatched.Need.Unit),
+			Example:  fmt.Sprintf(`[{"unit": %q, "micros": 4000000}]`, mismatched.Unit()),
+			NextStep: fmt.Sprintf("Give the estimate in %s.", mismatched.Unit()),
 		}
 	}
 	return nil
@@ -139,7 +151,7 @@ func refuseInput(err error, decision *budget.Decision) error {
 func withUnits(estimate []Amount, decision *budget.Decision) []Amount {
 	met := ""
 	for i := range decision.Attempts {
-		if unit := decision.Attempts[i].Need.Unit; met == "" && unit != "" {
+		if unit := decision.Attempts[i].Unit(); met == "" && unit != "" {
 			met = unit
 		}
 	}
@@ -178,6 +190,7 @@ func insertion(row *query.Dispatch) query.InsertDispatchParams {
 		Attempts: row.Attempts, WaitsOn: row.WaitsOn, WaitsMicros: row.WaitsMicros, Attempt: row.Attempt,
 		MaxAttempts: row.MaxAttempts, Worker: row.Worker, Claim: row.Claim, ClaimExpiresAt: row.ClaimExpiresAt,
 		Metered: row.Metered, Progress: row.Progress, Actuals: row.Actuals, Unmetered: row.Unmetered, Result: row.Result,
-		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, DependsOn: row.DependsOn,
+		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, DependsOn: row.DependsOn, ReadyAt: row.ReadyAt,
+		ContextTokens: row.ContextTokens, FinishBy: row.FinishBy, Expected: row.Expected, RetryOf: row.RetryOf,
 	}
 }

@@ -13,14 +13,16 @@ import (
 
 // book is the tenant's subscriptions, current windows and lines at one instant, in the form the rules judge.
 type book struct {
-	now       time.Time
-	fleet     budget.Fleet
-	order     []int64 // window IDs
-	rows      map[int64]*query.Window
-	movers    map[int64]mover
-	pause     *Pause             // nil while the fleet runs
-	undone    map[int64]string   // the state of what waiting work depends on and is not done
-	cancelled map[int64]struct{} // what this transaction cancelled for a dependency
+	now          time.Time
+	fleet        budget.Fleet
+	order        []int64 // window IDs
+	rows         map[int64]*query.Window
+	movers       map[int64]mover
+	pause        *Pause             // nil while the fleet runs
+	undone       map[int64]string   // the state of what waiting work depends on and is not done
+	cancelled    map[int64]struct{} // what this transaction cancelled for a dependency
+	agents       []query.Agent      // the live ones
+	lastDispatch *int64             // the last number given out; nil while nobody has asked
 }
 
 // mover is the dispatch whose decision last touched a window.
@@ -52,6 +54,9 @@ func (t *transaction) openBook(ctx context.Context) (*book, error) {
 		return nil, err
 	}
 	b.pause, b.undone, b.cancelled = pause, make(map[int64]string), make(map[int64]struct{})
+	if b.agents, err = t.LiveAgents(ctx, query.LiveAgentsParams{TenantID: t.Tenant, Now: b.now}); err != nil {
+		return nil, fmt.Errorf("reading the live agents: %w", err)
+	}
 	return b, nil
 }
 

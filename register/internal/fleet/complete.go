@@ -8,10 +8,14 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
 )
 
+// FailureBudget is a run that was stopped because its reservation was used up and not extended.
+const FailureBudget = "budget"
+
 // Completion is how a run ended.
 type Completion struct {
 	Claim     string
 	Outcome   string // StateDone or StateFailed
+	Failure   string // FailureBudget, for a failed run that was stopped at its reservation
 	Actuals   []Amount
 	Unmetered string // why there is no actual; the estimate is then committed
 	Result    json.RawMessage
@@ -60,11 +64,18 @@ func (t *transaction) complete(ctx context.Context, b *book, row *query.Dispatch
 	if completion.Outcome == StateFailed {
 		row.Reason = fmt.Sprintf("%s reported that it failed.", row.Worker)
 	}
+	if completion.Failure == FailureBudget {
+		row.Failure = completion.Failure
+		row.Reason = fmt.Sprintf("%s stopped it: what was reserved is used up, and more was refused.", row.Worker)
+	}
 	dispatch, err := t.putAndTell(ctx, row, "dispatch."+row.State)
 	if err != nil {
 		return Dispatch{}, err
 	}
 	if err := t.endDependents(ctx, b, row); err != nil {
+		return Dispatch{}, err
+	}
+	if err := t.offer(ctx, b, row.Worker); err != nil {
 		return Dispatch{}, err
 	}
 	return dispatch, t.closeBook(ctx, b)
@@ -88,6 +99,9 @@ func (t *transaction) completeLate(ctx context.Context, b *book, row *query.Disp
 	row.Actuals, row.Unmetered, row.Result, row.Claim = encode(completion.Actuals), completion.Unmetered, completion.Result, ""
 	dispatch, err := t.putAndTell(ctx, row, "dispatch.cancelled")
 	if err != nil {
+		return Dispatch{}, err
+	}
+	if err := t.offer(ctx, b, row.Worker); err != nil {
 		return Dispatch{}, err
 	}
 	return dispatch, t.closeBook(ctx, b)

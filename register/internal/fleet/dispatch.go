@@ -62,7 +62,11 @@ type Dispatch struct {
 	Estimate       []Amount         `json:"estimate"`
 	Priority       int              `json:"priority"`
 	Deadline       time.Time        `json:"deadline,omitzero"`
+	FinishBy       time.Time        `json:"finish_by,omitzero"`
+	Expected       json.RawMessage  `json:"expected,omitempty"`
+	ContextTokens  int64            `json:"context_tokens,omitempty"`
 	DependsOn      []DispatchID     `json:"depends_on,omitempty"`
+	RetryOf        *DispatchID      `json:"retry_of,omitempty"`
 	State          string           `json:"state"`
 	Reason         string           `json:"reason,omitempty"`
 	PromisedStart  time.Time        `json:"promised_start,omitzero"`
@@ -72,6 +76,8 @@ type Dispatch struct {
 	Downgraded     bool             `json:"downgraded"`
 	Lifted         bool             `json:"lifted"`
 	Attempt        int              `json:"attempt"`
+	MaxAttempts    int              `json:"max_attempts"`
+	Failure        string           `json:"failure,omitempty"`
 	Attempts       []RoutingAttempt `json:"attempts"`
 	Holds          []Hold           `json:"holds"`
 	Metered        []Amount         `json:"metered,omitempty"`
@@ -201,9 +207,10 @@ func dispatchOf(row query.Dispatch, holds []Hold) (Dispatch, error) {
 		BriefClass: row.BriefClass, Project: row.Project, Mission: row.Mission, ModelRequested: row.ModelRequested,
 		Exact: row.Exact, Priority: int(row.Priority), Deadline: instant(row.Deadline), DependsOn: identifiers(row.DependsOn), State: row.State, Reason: row.Reason,
 		PromisedStart: instant(row.PromisedStart), Model: row.Model, Provider: row.Provider, Subscription: row.Subscription,
-		Downgraded: row.Downgraded, Lifted: row.Lifted, Attempt: int(row.Attempt), Holds: holds, Unmetered: row.Unmetered,
+		Downgraded: row.Downgraded, Lifted: row.Lifted, Attempt: int(row.Attempt), MaxAttempts: int(row.MaxAttempts), Holds: holds, Unmetered: row.Unmetered,
 		Progress: row.Progress, Result: row.Result, Worker: row.Worker, Origin: row.Origin, CreatedBy: row.CreatedBy,
-		CreatedAt: row.CreatedAt.UTC(), StartedAt: instant(row.StartedAt), FinishedAt: instant(row.FinishedAt),
+		FinishBy: instant(row.FinishBy), Expected: row.Expected, ContextTokens: row.ContextTokens, RetryOf: (*DispatchID)(row.RetryOf),
+		Failure: row.Failure, CreatedAt: row.CreatedAt.UTC(), StartedAt: instant(row.StartedAt), FinishedAt: instant(row.FinishedAt),
 	}
 	if dispatch.Holds == nil {
 		dispatch.Holds = []Hold{}

@@ -19,21 +19,20 @@ const (
 )
 
 // settle ends the holds of a dispatch and commits its spend. A unit that was held but not spent in is released, or, when unmetered, committed
-// as it was held. Spend may exceed the hold: it is debt that the window shows. Spend without a hold goes to the
-// subscription's window of that unit, or, if there is none, into the ledger alone.
+// as it was held. Spend may exceed the hold: it is debt that the window shows. Every live window of the subscription
+// that counts a unit is charged for it, also one that held nothing.
 func (t *transaction) settle(ctx context.Context, b *book, row *query.Dispatch, spent []Amount, kind string, unmetered bool) error {
 	reservations, err := t.ActiveReservations(ctx, query.ActiveReservationsParams{TenantID: t.Tenant, Dispatches: []int64{row.ID}})
 	if err != nil {
 		return fmt.Errorf("reading the holds of %s: %w", DispatchID(row.ID), err)
 	}
-	booked := make(map[string]bool)
+	booked := make(map[int64]bool)
 	for _, r := range reservations {
 		window, _ := b.window(r.WindowID)
 		micros, metered := amountIn(spent, window.Unit)
 		entry, state := kind, "committed"
 		switch {
 		case metered:
-			booked[window.Unit] = true
 		case unmetered:
 			micros, entry = r.Micros, kindEstimate
 		default:
@@ -44,6 +43,7 @@ func (t *transaction) settle(ctx context.Context, b *book, row *query.Dispatch, 
 		if err != nil {
 			return fmt.Errorf("settling a hold of %s: %w", DispatchID(row.ID), err)
 		}
+		booked[window.ID] = true
 		if state == "released" {
 			continue
 		}
@@ -54,27 +54,32 @@ func (t *transaction) settle(ctx context.Context, b *book, row *query.Dispatch, 
 	return t.commitUnheld(ctx, b, row, spent, kind, booked)
 }
 
-func (t *transaction) commitUnheld(ctx context.Context, b *book, row *query.Dispatch, spent []Amount, kind string, booked map[string]bool) error {
+// commitUnheld books spend in the windows that held nothing for it: one that was set meanwhile, or the unit of which was not
+// foreseen. What no window counts stands in the ledger alone.
+func (t *transaction) commitUnheld(ctx context.Context, b *book, row *query.Dispatch, spent []Amount, kind string, booked map[int64]bool) error {
 	for _, amount := range spent {
-		if booked[amount.Unit] || amount.Micros == 0 {
+		if amount.Micros == 0 {
 			continue
 		}
-		if err := t.commit(ctx, row, b.meter(row.SubscriptionID, amount.Unit), amount, kind); err != nil {
-			return err
+		counted := false
+		for id := range booked {
+			window, _ := b.window(id)
+			counted = counted || window.Unit == amount.Unit
 		}
-	}
-	return nil
-}
-
-// meter is the live window of a subscription that counts a unit; nil if there is none.
-func (b *book) meter(subscriptionID *int64, unit string) *budget.Window {
-	if subscriptionID == nil {
-		return nil
-	}
-	for _, id := range b.order {
-		window, subscription := b.window(id)
-		if subscription.ID == *subscriptionID && window.Unit == unit && !window.Lapsed(b.now) {
-			return window
+		for _, window := range b.counting(row.SubscriptionID, amount.Unit) {
+			counted = true
+			if booked[window.ID] {
+				continue
+			}
+			if err := t.commit(ctx, row, window, amount, kind); err != nil {
+				return err
+			}
+		}
+		if counted {
+			continue
+		}
+		if err := t.commit(ctx, row, nil, amount, kind); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -44,6 +44,9 @@ VALUES ($1, $2, $3, $4, $5, 'active', $6);
 SELECT id, dispatch_id, window_id, micros FROM fleet.reservations
 WHERE tenant_id = $1 AND dispatch_id = ANY(sqlc.arg(dispatches)::bigint[]) AND state = 'active' ORDER BY window_id;
 
+-- name: RaiseReservation :exec
+UPDATE fleet.reservations SET micros = $3, host = $4 WHERE tenant_id = $1 AND id = $2 AND state = 'active';
+
 -- name: SettleReservation :exec
 UPDATE fleet.reservations SET state = $3, settled_at = sqlc.arg(now)::timestamptz WHERE tenant_id = $1 AND id = $2;
 

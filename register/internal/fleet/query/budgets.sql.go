@@ -424,6 +424,27 @@ func (q *Queries) PutWindow(ctx context.Context, arg PutWindowParams) error {
 	return err
 }
 
+const raiseReservation = `-- name: RaiseReservation :exec
+UPDATE fleet.reservations SET micros = $3, host = $4 WHERE tenant_id = $1 AND id = $2 AND state = 'active'
+`
+
+type RaiseReservationParams struct {
+	TenantID string
+	ID       int64
+	Micros   int64
+	Host     string
+}
+
+func (q *Queries) RaiseReservation(ctx context.Context, arg RaiseReservationParams) error {
+	_, err := q.db.Exec(ctx, raiseReservation,
+		arg.TenantID,
+		arg.ID,
+		arg.Micros,
+		arg.Host,
+	)
+	return err
+}
+
 const settleReservation = `-- name: SettleReservation :exec
 UPDATE fleet.reservations SET state = $3, settled_at = $4::timestamptz WHERE tenant_id = $1 AND id = $2
 `

@@ -1,0 +1,33 @@
+package fleet
+
+import (
+	"slices"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
+)
+
+// counting is the live windows of a subscription that count a unit. Every one of them is charged for what a run spends in it.
+func (b *book) counting(subscriptionID *int64, unit string) []*budget.Window {
+	var out []*budget.Window
+	for _, id := range b.order {
+		window, subscription := b.window(id)
+		if subscriptionID != nil && subscription.ID == *subscriptionID && window.Unit == unit && !window.Lapsed(b.now) {
+			out = append(out, window)
+		}
+	}
+	return out
+}
+
+// grown is the spend of a run after a further report. What is spent is not taken back, and a unit that is left out is still spent.
+func grown(before, report []Amount) []Amount {
+	out := slices.Clone(before)
+	for _, amount := range report {
+		at := slices.IndexFunc(out, func(known Amount) bool { return known.Unit == amount.Unit })
+		if at < 0 {
+			out = append(out, amount)
+			continue
+		}
+		out[at].Micros = max(out[at].Micros, amount.Micros)
+	}
+	return out
+}

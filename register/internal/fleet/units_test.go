@@ -1,0 +1,158 @@
+package fleet
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
+)
+
+const (
+	tokenUnit = "tokens"
+	points    = "percent"
+	coins     = "credits"
+)
+
+// subscribed sets four windows on one subscription: credits and tokens over 100 minutes, tokens and percent over a week.
+func (b *bundle) subscribed(t *testing.T) {
+	t.Helper()
+	week := b.clock.now().Add(7 * 24 * time.Hour)
+	b.budget(t)
+	b.budget(t, func(s *BudgetSet) { s.Window, s.Unit, s.LimitMicros = "five", tokenUnit, 1000*budget.Micro })
+	b.budget(t, func(s *BudgetSet) {
+		s.Window, s.Unit, s.LimitMicros, s.ResetAt = "week", tokenUnit, 2000*budget.Micro, week
+	})
+	b.budget(t, func(s *BudgetSet) {
+		s.Window, s.Unit, s.LimitMicros, s.ResetAt = "share", points, 100*budget.Micro, week
+	})
+}
+
+// several is an estimate of credits, tokens and percent.
+func several(a *Ask) {
+	a.Exact = true
+	a.Estimate = []Amount{{coins, 5 * budget.Micro}, {tokenUnit, 20 * budget.Micro}, {points, budget.Micro}}
+}
+
+// standing is what each window has committed and reserved, in whole units.
+func (b *bundle) standing(t *testing.T) map[string][2]int64 {
+	t.Helper()
+	status, err := b.Budgets(t.Context(), "")
+	require.NoError(t, err)
+	out := make(map[string][2]int64)
+	for _, w := range status.Windows {
+		out[w.Window] = [2]int64{w.CommittedMicros / budget.Micro, w.ReservedMicros / budget.Micro}
+	}
+	return out
+}
+
+func TestARunHoldsEveryUnitOnEveryWindowThatCountsIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.subscribed(t)
+	created := b.dispatch(t, ask(0, several))
+	require.Equal(t, StateReady, created.State, created.Reason)
+	require.Len(t, created.Holds, 4)
+	require.Equal(t, map[string][2]int64{"main": {0, 5}, "five": {0, 20}, "week": {0, 20}, "share": {0, 1}}, b.standing(t))
+	b.audit(t)
+}
+
+func TestOneUnitWithoutRoomHoldsNothingAnywhere(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.subscribed(t)
+	waiting := b.dispatch(t, ask(0, several, func(a *Ask) { a.Estimate[2].Micros = 50 * budget.Micro }))
+	require.Equal(t, StateQueued, waiting.State)
+	require.Contains(t, waiting.Reason, "Needs 50%")
+	require.Equal(t, map[string][2]int64{"main": {0, 0}, "five": {0, 0}, "week": {0, 0}, "share": {0, 0}}, b.standing(t))
+	b.audit(t)
+}
+
+func TestActualsOfSeveralUnitsAreChargedToEachWindowOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.subscribed(t)
+	b.dispatch(t, ask(0, several))
+	claim := b.claimed(t)
+	_, err := b.CompleteDispatch(t.Context(), b.by("coder-1"), claim.Dispatch.ID, Completion{
+		Claim: claim.ID, Outcome: StateDone, Actuals: []Amount{{points, 2 * budget.Micro}, {coins, 4 * budget.Micro}, {tokenUnit, 15 * budget.Micro}},
+	})
+	require.NoError(t, err)
+	require.Equal(t, map[string][2]int64{"main": {4, 0}, "five": {15, 0}, "week": {15, 0}, "share": {2, 0}}, b.standing(t))
+	b.audit(t)
+}
+
+func TestMeteredSpendGrowsUnitByUnit(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.subscribed(t)
+	b.dispatch(t, ask(0, several, func(a *Ask) { a.MaxAttempts = 1 }))
+	claim := b.claimed(t)
+	for _, metered := range [][]Amount{
+		{{tokenUnit, 7 * budget.Micro}, {coins, 3 * budget.Micro}}, {{points, budget.Micro}}, {{tokenUnit, 2 * budget.Micro}, {coins, 4 * budget.Micro}}, nil,
+	} {
+		_, err := b.HeartbeatDispatch(t.Context(), b.by("coder-1"), claim.Dispatch.ID, Beat{Claim: claim.ID, Metered: metered, TTL: time.Minute})
+		require.NoError(t, err)
+	}
+	want := []Amount{{tokenUnit, 7 * budget.Micro}, {coins, 4 * budget.Micro}, {points, budget.Micro}}
+	require.Equal(t, want, b.show(t, claim.Dispatch.ID).Metered)
+
+	b.clock.pass(time.Minute)
+	b.sweep(t)
+	lost := b.show(t, claim.Dispatch.ID)
+	require.Equal(t, StateFailed, lost.State)
+	require.Equal(t, "coder-1 was lost on attempt 1 of 1.", lost.Reason)
+	require.Equal(t, want, lost.Actuals, "what was metered is what it spent")
+	require.Equal(t, map[string][2]int64{"main": {4, 0}, "five": {7, 0}, "week": {7, 0}, "share": {1, 0}}, b.standing(t))
+	b.audit(t)
+}
+
+func TestALostRunThatMeteredOneOfItsUnitsReleasesTheOthers(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.subscribed(t)
+	b.dispatch(t, ask(0, several))
+	claim := b.claimed(t)
+	_, err := b.HeartbeatDispatch(t.Context(), b.by("coder-1"), claim.Dispatch.ID, Beat{Claim: claim.ID, Metered: []Amount{{tokenUnit, 9 * budget.Micro}}, TTL: time.Minute})
+	require.NoError(t, err)
+	b.clock.pass(time.Minute)
+	b.sweep(t)
+	require.Equal(t, StateReady, b.show(t, claim.Dispatch.ID).State)
+	require.Equal(t, map[string][2]int64{"main": {0, 5}, "five": {9, 20}, "week": {9, 20}, "share": {0, 1}}, b.standing(t), "and the next attempt holds all of them again")
+	b.audit(t)
+}
+
+func TestALateCompletionBooksTheRestOfEveryUnitOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.subscribed(t)
+	b.dispatch(t, ask(0, several))
+	claim := b.claimed(t)
+	_, err := b.HeartbeatDispatch(t.Context(), b.by("coder-1"), claim.Dispatch.ID, Beat{Claim: claim.ID, Metered: []Amount{{tokenUnit, 6 * budget.Micro}}, TTL: time.Minute})
+	require.NoError(t, err)
+	_, err = b.CancelDispatch(t.Context(), b.by("olga"), claim.Dispatch.ID, "")
+	require.NoError(t, err)
+	require.Equal(t, map[string][2]int64{"main": {0, 0}, "five": {6, 0}, "week": {6, 0}, "share": {0, 0}}, b.standing(t))
+	_, err = b.CompleteDispatch(t.Context(), b.by("coder-1"), claim.Dispatch.ID, Completion{
+		Claim: claim.ID, Outcome: StateFailed, Actuals: []Amount{{tokenUnit, 10 * budget.Micro}, {points, 3 * budget.Micro}},
+	})
+	require.NoError(t, err)
+	require.Equal(t, map[string][2]int64{"main": {0, 0}, "five": {10, 0}, "week": {10, 0}, "share": {3, 0}}, b.standing(t), "both windows of tokens are charged")
+	b.audit(t)
+}
+
+func TestSpendIsChargedToAWindowThatWasSetDuringTheRun(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.budget(t)
+	b.dispatch(t, ask(5))
+	claim := b.claimed(t)
+	b.budget(t, func(s *BudgetSet) { s.Window = "week" })
+	_, err := b.CompleteDispatch(t.Context(), b.by("coder-1"), claim.Dispatch.ID, Completion{
+		Claim: claim.ID, Outcome: StateDone, Actuals: []Amount{{coins, 4 * budget.Micro}},
+	})
+	require.NoError(t, err)
+	require.Equal(t, map[string][2]int64{"main": {4, 0}, "week": {4, 0}}, b.standing(t))
+	b.audit(t)
+}

@@ -9,12 +9,11 @@ import (
 // baseline runs work on the requested tier as soon as the cap lets it; it reserves what the governor would, so it is better
 // than a check before each run, but has no pace, no ladder and no line.
 type baseline struct {
-	name   string
-	ladder budget.Ladder
+	name string
 	// most prefers the subscription with the largest share left to the first with room.
 	most bool
-	// hour splits a window into hours that may each spend the same; nil does not.
-	hour map[int64]hour
+	// hours are the hour that each window is in, each of which may spend the same; nil does not look at hours.
+	hours map[int64]hour
 }
 
 type hour struct {
@@ -23,28 +22,33 @@ type hour struct {
 }
 
 // Baselines are the policies that the governor is measured against.
-func Baselines(ladder budget.Ladder) []Policy {
+func Baselines() []Policy {
 	return []Policy{
-		&baseline{name: "greedy", ladder: ladder},
-		&baseline{name: "hourly", ladder: ladder, hour: map[int64]hour{}},
-		&baseline{name: "most-headroom", ladder: ladder, most: true},
+		&baseline{name: "greedy"},
+		&baseline{name: "hourly", hours: map[int64]hour{}},
+		&baseline{name: "most-headroom", most: true},
 	}
 }
 
 func (b *baseline) Name() string { return b.name }
 
-func (b *baseline) Judge(request budget.Request, fleet []budget.Subscription, now time.Time) (Ruling, error) {
-	tiers, err := b.ladder.From(request.Model)
+func (b *baseline) Judge(request *budget.Request, fleet *budget.Fleet, now time.Time) (Ruling, error) {
+	tiers, err := fleet.Ladder.From(request.Model)
 	if err != nil {
 		return Ruling{}, err
 	}
 	ruling := Ruling{Outcome: budget.Queue, Tier: tiers[0]}
+	if !request.Deadline.IsZero() && now.After(request.Deadline) {
+		ruling.Outcome = budget.Refuse
+		return ruling, nil
+	}
 	best, headroom := -1, 0.0
-	for s := range fleet {
-		if fleet[s].Provider != tiers[0].Provider {
+	for s := range fleet.Subscriptions {
+		subscription := &fleet.Subscriptions[s]
+		if subscription.Provider != tiers[0].Provider {
 			continue
 		}
-		room, again := b.room(request, &fleet[s], now)
+		room, again := b.room(request, tiers[0], subscription, now)
 		if room < 0 {
 			ruling.Start = earlier(ruling.Start, again)
 			continue
@@ -57,10 +61,15 @@ func (b *baseline) Judge(request budget.Request, fleet []budget.Subscription, no
 		return ruling, nil
 	}
 	ruling.Outcome = budget.Admit
-	for w := range fleet[best].Windows {
-		window := &fleet[best].Windows[w]
-		hold := budget.Hold{Window: window.ID, Micros: amountIn(request.Estimate, window)}
+	windows := fleet.Subscriptions[best].Windows
+	for w := range windows {
+		window := &windows[w]
+		if window.Closed() {
+			window.Enter(budget.Epoch{Since: now, Reset: now.Add(window.Recurrence.Length)})
+		}
+		hold := holdOf(request, tiers[0], window)
 		window.Reserved += hold.Micros
+		window.Margin += hold.Margin
 		ruling.Holds = append(ruling.Holds, hold)
 	}
 	return ruling, nil
@@ -68,17 +77,17 @@ func (b *baseline) Judge(request budget.Request, fleet []budget.Subscription, no
 
 // room is the smallest share that is left of a subscription's windows; below zero where the request does not fit, with the
 // next hour, if that may help.
-func (b *baseline) room(request budget.Request, subscription *budget.Subscription, now time.Time) (share float64, again time.Time) {
+func (b *baseline) room(request *budget.Request, tier budget.Tier, subscription *budget.Subscription, now time.Time) (share float64, again time.Time) {
 	share = 1
 	for w := range subscription.Windows {
 		window := &subscription.Windows[w]
-		need, left := amountIn(request.Estimate, window), window.Capacity()-window.Used()
+		need, left := holdOf(request, tier, window).Micros, window.Capacity()-window.Used()
 		if need > left {
 			return -1, time.Time{}
 		}
-		if b.hour != nil {
-			spent, length, next := b.spent(window, now)
-			if window.Reset.Sub(window.Since) > length && spent+need > share64(window, length) {
+		if length := window.Reset.Sub(window.Since); b.hours != nil && !window.Closed() && length > time.Hour {
+			spent, next := b.spent(window, now)
+			if float64(spent+need) > float64(window.Capacity())*float64(time.Hour)/float64(length) {
 				return -1, next
 			}
 		}
@@ -87,28 +96,23 @@ func (b *baseline) room(request budget.Request, subscription *budget.Subscriptio
 	return share, time.Time{}
 }
 
-// spent is what a window has used since its present hour began.
-func (b *baseline) spent(window *budget.Window, now time.Time) (spent int64, length time.Duration, next time.Time) {
-	length = time.Hour
-	since := window.Since.Add(now.Sub(window.Since).Truncate(length))
-	if began := b.hour[window.ID]; !began.since.Equal(since) {
-		b.hour[window.ID] = hour{since: since, used: window.Used()}
+// spent is what a window has used since its present hour began, and when the next one does.
+func (b *baseline) spent(window *budget.Window, now time.Time) (spent int64, next time.Time) {
+	since := window.Since.Add(now.Sub(window.Since).Truncate(time.Hour))
+	if began := b.hours[window.ID]; !began.since.Equal(since) {
+		b.hours[window.ID] = hour{since: since, used: window.Used()}
 	}
-	return window.Used() - b.hour[window.ID].used, length, since.Add(length)
+	return window.Used() - b.hours[window.ID].used, since.Add(time.Hour)
 }
 
-func share64(window *budget.Window, length time.Duration) int64 {
-	return int64(float64(window.Capacity()) * float64(length) / float64(window.Reset.Sub(window.Since)))
-}
-
-// amountIn is the amount in a window's unit.
-func amountIn(amounts []budget.Amount, window *budget.Window) int64 {
-	for _, amount := range amounts {
-		if amount.Unit == "" || amount.Unit == window.Unit {
-			return amount.Micros
+// holdOf is what a tier reserves of a window.
+func holdOf(request *budget.Request, tier budget.Tier, window *budget.Window) budget.Hold {
+	for _, estimate := range request.Estimates {
+		if estimate.Model == tier.Model && estimate.Unit == window.Unit {
+			return budget.Hold{Window: window.ID, Micros: estimate.Upper, Margin: estimate.Upper - estimate.Mean}
 		}
 	}
-	return 0
+	return budget.Hold{Window: window.ID, Micros: window.Capacity() / 100}
 }
 
 func earlier(a, b time.Time) time.Time {

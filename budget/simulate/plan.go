@@ -18,29 +18,44 @@ type Job struct {
 	Priority int
 	Costs    []budget.Amount // what it really costs on the requested tier, one a unit
 	Lasts    time.Duration
-	Patience time.Duration   // how long it may wait for its start; zero: as long as it takes
-	Estimate []budget.Amount // given with it; nil: learned from the jobs before
+	Patience time.Duration     // how long it may wait for its start; zero: as long as it takes
+	Given    []budget.Estimate // estimates that came with it; nil: learned from the jobs before
 }
 
-// Plan is what is played: subscriptions as they stand at the beginning, and the work that comes. A window that reaches its
-// reset begins anew with the same length and limit.
+// Plan is what is played: a fleet as it stands at the beginning, and the work that comes. A window that does not say how it
+// recurs begins anew with the same length at its reset.
 type Plan struct {
-	Ladder        budget.Ladder
-	Subscriptions []budget.Subscription
-	Jobs          []Job // in the order of their arrival
-	Begin, End    time.Time
+	Fleet      budget.Fleet
+	Jobs       []Job // in the order of their arrival
+	Begin, End time.Time
 }
 
-// copyOf is subscriptions that share nothing with these.
-func copyOf(subscriptions []budget.Subscription) []budget.Subscription {
-	copied := make([]budget.Subscription, len(subscriptions))
-	for s, subscription := range subscriptions {
-		copied[s] = subscription
-		copied[s].Windows = make([]budget.Window, len(subscription.Windows))
-		for w, window := range subscription.Windows {
-			copied[s].Windows[w] = window
-			copied[s].Windows[w].Line = append([]budget.Waiting(nil), window.Line...)
-		}
+// copyOf is a fleet that shares nothing with this one.
+func copyOf(fleet *budget.Fleet) *budget.Fleet {
+	copied := budget.Fleet{
+		Ladder: fleet.Ladder, Policy: fleet.Policy, LimitBursts: fleet.LimitBursts,
+		Subscriptions: append([]budget.Subscription(nil), fleet.Subscriptions...), Shared: copyWindows(fleet.Shared),
+	}
+	for s := range copied.Subscriptions {
+		copied.Subscriptions[s].Windows = copyWindows(copied.Subscriptions[s].Windows)
+	}
+	return &copied
+}
+
+func copyWindows(windows []budget.Window) []budget.Window {
+	copied := append([]budget.Window(nil), windows...)
+	for w := range copied {
+		copied[w].Line = append([]budget.Waiting(nil), copied[w].Line...)
 	}
 	return copied
+}
+
+// amountIn is the amount in a window's unit.
+func amountIn(amounts []budget.Amount, window *budget.Window) int64 {
+	for _, amount := range amounts {
+		if amount.Unit == "" || amount.Unit == window.Unit {
+			return amount.Micros
+		}
+	}
+	return 0
 }

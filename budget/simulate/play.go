@@ -18,7 +18,7 @@ const looks = 300
 // Play plays a plan against a policy to its end.
 func Play(plan *Plan, policy Policy) (*Report, error) {
 	p := &player{
-		plan: plan, policy: policy, fleet: copyOf(plan.Subscriptions), now: plan.Begin,
+		plan: plan, policy: policy, fleet: copyOf(&plan.Fleet), now: plan.Begin,
 		running: map[*run]bool{}, memory: memory{},
 	}
 	p.report.Policy = policy.Name()
@@ -26,17 +26,15 @@ func Play(plan *Plan, policy Policy) (*Report, error) {
 	for i := range plan.Jobs {
 		p.schedule(plan.Jobs[i].Arrives, arrival, i, nil)
 	}
-	for s := range p.fleet {
-		for w := range p.fleet[s].Windows {
-			window := &p.fleet[s].Windows[w]
-			p.watches = append(p.watches, &watch{subscription: p.fleet[s].Name, window: window})
-			p.schedule(window.Reset, reset, 0, nil)
-			every := window.Reset.Sub(window.Since) / looks
-			for at := plan.Begin.Add(every); at.Before(plan.End); at = at.Add(every) {
-				p.schedule(at, look, 0, nil)
-			}
+	for window, subscription := range windows(p.fleet) {
+		watch := &watch{subscription: subscription, window: window}
+		p.watches = append(p.watches, watch)
+		every := watch.length() / looks
+		for at := plan.Begin.Add(every); at.Before(plan.End); at = at.Add(every) {
+			p.schedule(at, look, 0, nil)
 		}
 	}
+	p.expectResets()
 	for len(p.events) > 0 && !p.events[0].at.After(plan.End) {
 		if err := p.step(); err != nil {
 			return nil, err
@@ -50,7 +48,7 @@ func Play(plan *Plan, policy Policy) (*Report, error) {
 type player struct {
 	plan    *Plan
 	policy  Policy
-	fleet   []budget.Subscription
+	fleet   *budget.Fleet
 	now     time.Time
 	events  events
 	seq     int
@@ -58,6 +56,7 @@ type player struct {
 	running map[*run]bool
 	memory  memory
 	watches []*watch
+	woken   time.Time // when waiting work is judged anew next
 	report  Report
 }
 
@@ -80,8 +79,9 @@ type run struct {
 // charge is what a run still reserves of a window, and what it will still spend there, evenly until it ends.
 type charge struct {
 	budget.Hold
-	cost  int64
-	since time.Time
+	cost   int64
+	since  time.Time
+	recent *admission
 }
 
 // over is by how much a run will exceed what it reserves.
@@ -91,6 +91,11 @@ func (c *charge) over() int64 { return max(0, c.cost-c.Micros) }
 func (p *player) step() error {
 	next := heap.Pop(&p.events).(event)
 	p.advance(next.at)
+	if p.fleet.LimitBursts && next.what != look {
+		for _, watch := range p.watches {
+			watch.loadRecent(p.now)
+		}
+	}
 	freed := false
 	switch next.what {
 	case arrival:
@@ -102,7 +107,9 @@ func (p *player) step() error {
 	case reset:
 		freed = p.roll()
 	case wake:
-		freed = slices.ContainsFunc(p.waiting, func(t *ticket) bool { return !t.start.IsZero() && !t.start.After(p.now) })
+		if freed = next.at.Equal(p.woken); freed { // else an earlier one has taken its place
+			p.woken = time.Time{}
+		}
 	}
 	if freed {
 		if err := p.replan(); err != nil {
@@ -112,23 +119,51 @@ func (p *player) step() error {
 	for _, watch := range p.watches {
 		watch.look(p.now)
 	}
+	p.expectResets()
+	p.expectWake()
 	return nil
+}
+
+// expectWake schedules the next promised start.
+func (p *player) expectWake() {
+	var next time.Time
+	for _, t := range p.waiting {
+		next = earlier(next, t.start)
+	}
+	if next.IsZero() {
+		return
+	}
+	if next = latest(next, p.now.Add(again)); p.woken.IsZero() || next.Before(p.woken) {
+		p.woken = next
+		p.schedule(next, wake, 0, nil)
+	}
+}
+
+// expectResets schedules the reset of every window that has begun since.
+func (p *player) expectResets() {
+	for _, watch := range p.watches {
+		if window := watch.window; !window.Closed() && !window.Reset.Equal(watch.expected) {
+			watch.expected = window.Reset
+			p.schedule(window.Reset, reset, 0, nil)
+		}
+	}
 }
 
 func (p *player) arrive(index int) error {
 	job := &p.plan.Jobs[index]
+	requested, err := p.fleet.Ladder.From(job.Model)
+	if err != nil {
+		return fmt.Errorf("job %d: %w", index+1, err)
+	}
 	ticket := &ticket{job: job, request: budget.Request{
-		Place: budget.Place{ID: int64(index + 1), Priority: job.Priority}, Model: job.Model, Exact: job.Exact, Estimate: job.Estimate,
+		Place: budget.Place{ID: int64(index + 1), Priority: job.Priority, Arrived: job.Arrives},
+		Role:  job.Role, Model: job.Model, Exact: job.Exact, Estimates: job.Given,
 	}}
 	if job.Patience > 0 {
 		ticket.request.Deadline = job.Arrives.Add(job.Patience)
 	}
-	requested, err := p.plan.Ladder.From(job.Model)
-	if err != nil {
-		return err
-	}
-	if job.Estimate == nil {
-		ticket.request.Estimate = p.memory.expect(job, requested[0], p.fleet, p.now)
+	if job.Given == nil {
+		ticket.request.Estimates = p.memory.expect(job, requested, p.fleet, p.now)
 	}
 	p.report.Arrived++
 	return p.judge(ticket)
@@ -136,7 +171,7 @@ func (p *player) arrive(index int) error {
 
 // judge asks the policy and does what it says.
 func (p *player) judge(t *ticket) error {
-	ruling, err := p.policy.Judge(t.request, p.fleet, p.now)
+	ruling, err := p.policy.Judge(&t.request, p.fleet, p.now)
 	if err != nil {
 		return fmt.Errorf("judging job %d: %w", t.request.ID, err)
 	}
@@ -151,15 +186,12 @@ func (p *player) judge(t *ticket) error {
 			t.promised = ruling.Start
 		}
 		at, _ := slices.BinarySearchFunc(p.waiting, t, func(a, b *ticket) int {
-			if a.request.Before(b.request.Place) {
+			if a.request.Before(&b.request.Place) {
 				return -1
 			}
 			return 1
 		})
 		p.waiting = slices.Insert(p.waiting, at, t)
-		if !t.start.IsZero() {
-			p.schedule(latest(t.start, p.now.Add(again)), wake, 0, nil)
-		}
 	}
 	return nil
 }
@@ -177,7 +209,7 @@ func (p *player) replan() error {
 }
 
 func (p *player) begin(t *ticket, ruling *Ruling) {
-	requested, _ := p.plan.Ladder.From(t.job.Model)
+	requested, _ := p.fleet.Ladder.From(t.job.Model)
 	r := &run{ticket: t, tier: ruling.Tier, ends: p.now.Add(t.job.Lasts)}
 	for _, hold := range ruling.Holds {
 		watch := p.watch(hold.Window)
@@ -185,8 +217,8 @@ func (p *player) begin(t *ticket, ruling *Ruling) {
 		if amount := amountIn(t.job.Costs, watch.window); amount > 0 {
 			charge.cost = onTier(amount, ruling.Tier, requested[0])
 		}
+		charge.recent = watch.admit(hold, ruling.Lowered, charge.over(), p.now)
 		r.charges = append(r.charges, charge)
-		watch.admit(ruling.Lowered, charge.over())
 	}
 	p.running[r] = true
 	p.report.start(t, p.now, ruling.Lowered)
@@ -203,12 +235,12 @@ func (p *player) complete(r *run) (freed bool) {
 	for i := range r.charges {
 		charge := &r.charges[i]
 		watch := p.watch(charge.Window)
-		watch.window.Reserved -= charge.Micros
-		watch.window.Committed += charge.cost
 		watch.over -= charge.over()
+		watch.window.Settle(charge.Hold, charge.cost)
+		charge.recent.mean += charge.cost - (charge.Micros - charge.Margin)
 		freed = freed || charge.cost < charge.Micros
 	}
-	p.memory.learn(r, p.fleet, p.plan.Ladder, p.now)
+	p.memory.learn(r, p.fleet, p.now)
 	return freed
 }
 
@@ -222,7 +254,7 @@ func (p *player) roll() (rolled bool) {
 		}
 		rolled = true
 		used := window.Used()
-		var carried, over int64
+		var over int64
 		for _, r := range p.inFlight() {
 			for i := range r.charges {
 				charge := &r.charges[i]
@@ -230,16 +262,18 @@ func (p *player) roll() (rolled bool) {
 					continue
 				}
 				spent := int64(float64(charge.cost) * float64(p.now.Sub(charge.since)) / float64(max(1, r.ends.Sub(charge.since))))
+				rest := charge.Meter(spent)
 				window.Committed += spent
-				charge.cost, charge.Micros, charge.since = charge.cost-spent, max(0, charge.Micros-spent), p.now
-				carried += charge.Micros
+				window.Reserved -= charge.Micros - rest.Micros
+				window.Margin -= charge.Margin - rest.Margin
+				charge.Hold, charge.cost, charge.since = rest, charge.cost-spent, p.now
 				over += charge.over()
 			}
 		}
 		watch.close(used, over)
-		window.Since, window.Reset = window.Reset, window.Reset.Add(window.Reset.Sub(window.Since))
-		window.Committed, window.Reserved = 0, carried
-		p.schedule(window.Reset, reset, 0, nil)
+		if !window.RollOver(p.now) {
+			window.Enter(budget.Epoch{Since: window.Reset, Reset: window.Reset.Add(watch.length())})
+		}
 	}
 	return rolled
 }

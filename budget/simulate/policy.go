@@ -10,7 +10,7 @@ import (
 type Policy interface {
 	Name() string
 	// Judge decides on one request and makes it so in the fleet's windows: an admitted one is reserved.
-	Judge(request budget.Request, fleet []budget.Subscription, now time.Time) (Ruling, error)
+	Judge(request *budget.Request, fleet *budget.Fleet, now time.Time) (Ruling, error)
 }
 
 // Ruling is what a policy decided.
@@ -24,21 +24,20 @@ type Ruling struct {
 
 // Governor is this project's policy: the rules themselves, asked as the register asks them.
 type Governor struct {
-	Ladder budget.Ladder
+	decision budget.Decision
 }
 
 // Name is what the report calls it.
-func (g Governor) Name() string { return "governor" }
+func (g *Governor) Name() string { return "governor" }
 
 // Judge asks the rules.
-func (g Governor) Judge(request budget.Request, fleet []budget.Subscription, now time.Time) (Ruling, error) {
-	decision, err := budget.Decide(g.Ladder, request, fleet, now)
-	if err != nil {
+func (g *Governor) Judge(request *budget.Request, fleet *budget.Fleet, now time.Time) (Ruling, error) {
+	d := &g.decision
+	if err := fleet.DecideInto(d, request, now); err != nil {
 		return Ruling{}, err
 	}
-	decision.Apply(fleet)
+	d.Apply(fleet)
 	return Ruling{
-		Outcome: decision.Outcome, Tier: decision.Tier, Lowered: decision.Lowered,
-		Holds: decision.Holds, Start: decision.Start,
+		Outcome: d.Outcome, Tier: d.Tier, Lowered: d.Lowered, Holds: append([]budget.Hold(nil), d.Holds...), Start: d.Start,
 	}, nil
 }

@@ -27,7 +27,7 @@ type Report struct {
 	Waits                []time.Duration // of what started, in rising order
 	Promised, Kept       int             // starts promised to what had to wait, and kept within max(2 min, 5 % of D)
 	Changes              int             // of steps
-	Stays                []int           // changes of the step in each stay above normal, until it ended or the window was reset
+	Stays                []int           // changes of the step within each stay above normal, until it ended or the window was reset
 
 	Traces []Trace
 
@@ -42,7 +42,6 @@ type Report struct {
 // Trace is the use of one window over a plan.
 type Trace struct {
 	Subscription, Window string
-	Since                time.Time
 	Length               time.Duration
 	Points               []Point
 }
@@ -72,7 +71,7 @@ func (r *Report) stillWaits(t *ticket, now time.Time) {
 func (r *Report) sum(watches []*watch) {
 	r.Plans, r.LeastUsed = 1, 1
 	for _, watch := range binding(watches) {
-		length := watch.window.Reset.Sub(watch.window.Since)
+		length := watch.length()
 		if r.tolerance == 0 || length < r.tolerance*20 {
 			r.tolerance = max(2*time.Minute, length/20)
 		}
@@ -89,14 +88,12 @@ func (r *Report) sum(watches []*watch) {
 			r.square += e.square
 			r.seconds += e.seconds
 			r.windowDays += length.Hours() / 24
-			for _, changes := range e.stays {
-				r.Stays = append(r.Stays, changes)
-				r.Changes += changes
-			}
+			r.Stays = append(r.Stays, e.stays...)
+			r.Changes += e.changes
 		}
 		r.Traces = append(r.Traces, Trace{
 			Subscription: watch.subscription, Window: watch.window.Name, Length: length,
-			Since: watch.window.Since.Add(-length * time.Duration(len(watch.epochs))), Points: watch.trace,
+			Points: watch.trace,
 		})
 	}
 	r.settle()

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
@@ -11,6 +12,7 @@ import (
 type watch struct {
 	subscription string
 	window       *budget.Window
+	expected     time.Time // the reset that is scheduled
 	epochs       []epoch
 	trace        []Point
 
@@ -22,8 +24,16 @@ type watch struct {
 	overAdmit int64
 	stance    budget.Stance
 	lowered   bool
-	changes   int // of the step in the present stay above normal
+	above     int // changes of the step within the present stay above normal
+	changes   int // of the step, all of them
 	stays     []int
+	recent    []*admission
+}
+
+// admission is what a run was expected to take when it was admitted; once it ends, what it took.
+type admission struct {
+	at   time.Time
+	mean int64
 }
 
 // epoch is what is left to know of a window that reached its reset. Amounts are shares of the capacity.
@@ -34,6 +44,7 @@ type epoch struct {
 	admitted        float64 // overshoot at an admission
 	square, seconds float64
 	stays           []int
+	changes         int
 }
 
 // Point is what a window had used at an instant, as a share of its capacity.
@@ -52,44 +63,70 @@ func (w *watch) measure(from, to time.Time) {
 	if seconds <= 0 {
 		return
 	}
-	before := w.share(w.window.Used() - w.window.Allowance(from))
-	after := w.share(w.window.Used() - w.window.Allowance(to))
+	if w.window.Closed() {
+		return
+	}
+	before := w.share(w.window.Expected() - w.window.Allowance(from))
+	after := w.share(w.window.Expected() - w.window.Allowance(to))
 	w.square += seconds * (before*before + before*after + after*after) / 3
 	w.seconds += seconds
-	w.trace = append(w.trace, Point{At: to, Used: w.share(w.window.Used()), Spent: w.share(w.window.Committed)})
+	w.trace = append(w.trace, Point{At: to, Used: w.share(w.window.Expected()), Spent: w.share(w.window.Committed)})
 }
 
-func (w *watch) admit(lowered bool, over int64) {
+func (w *watch) admit(hold budget.Hold, lowered bool, over int64, now time.Time) *admission {
 	w.lowered = lowered
 	w.over += over
 	w.bound = w.over
 	w.overAdmit = max(w.overAdmit, w.window.Used()-w.window.Capacity())
+	admitted := &admission{at: now, mean: hold.Micros - hold.Margin}
+	w.recent = append(w.recent, admitted)
+	return admitted
+}
+
+// loadRecent gives the window what was admitted of late, as the register loads it.
+func (w *watch) loadRecent(now time.Time) {
+	since := w.window.RecentSince(now)
+	w.recent = slices.DeleteFunc(w.recent, func(a *admission) bool { return a.at.Before(since) })
+	w.window.Recent = 0
+	for _, admitted := range w.recent {
+		w.window.Recent += admitted.mean
+	}
+}
+
+func (w *watch) length() time.Duration {
+	if w.window.Closed() {
+		return w.window.Recurrence.Length
+	}
+	return w.window.Reset.Sub(w.window.Since)
 }
 
 // look takes the window to the step it stands on, as the register does after every change and by a timer.
 func (w *watch) look(now time.Time) {
 	before := w.stance.Step
 	w.stance = w.stance.Next(w.window.StandsOn(w.lowered, now), w.window.Dwell(), now)
-	if w.stance.Step == before {
+	switch {
+	case w.stance.Step == before:
 		return
+	case w.stance.Step == budget.StepNormal:
+		w.stays, w.above = append(w.stays, w.above), 0
+	case before != budget.StepNormal:
+		w.above++
 	}
 	w.changes++
-	if w.stance.Step == budget.StepNormal {
-		w.stays, w.changes = append(w.stays, w.changes), 0
-	}
 }
 
 // close ends the epoch at the reset.
 func (w *watch) close(used, over int64) {
 	overshoot := max(0, w.window.Committed-w.window.Capacity())
-	if w.changes > 0 {
-		w.stays = append(w.stays, w.changes)
+	if w.stance.Step != budget.StepNormal {
+		w.stays = append(w.stays, w.above)
 	}
 	w.epochs = append(w.epochs, epoch{
 		used: math.Min(1, w.share(used)), spent: math.Min(1, w.share(w.window.Committed)),
 		overshoot: w.share(overshoot), overshootBound: w.share(w.bound), admitted: w.share(max(0, w.overAdmit)),
-		square: w.square, seconds: w.seconds, stays: w.stays,
+		square: w.square, seconds: w.seconds, stays: w.stays, changes: w.changes,
 	})
+	w.recent = nil
 	w.square, w.seconds, w.over, w.bound, w.overAdmit = 0, 0, over, over, 0
-	w.stance, w.lowered, w.changes, w.stays = budget.Stance{Held: w.window.Reset}, false, 0, nil
+	w.stance, w.lowered, w.above, w.changes, w.stays = budget.Stance{Held: w.window.Reset}, false, 0, 0, nil
 }

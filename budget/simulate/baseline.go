@@ -32,6 +32,8 @@ func Baselines() []Policy {
 
 func (b *baseline) Name() string { return b.name }
 
+func (b *baseline) Steps() bool { return false }
+
 func (b *baseline) Judge(request *budget.Request, fleet *budget.Fleet, now time.Time) (Ruling, error) {
 	tiers, err := fleet.Ladder.From(request.Model)
 	if err != nil {

@@ -21,7 +21,7 @@ func Play(plan *Plan, policy Policy) (*Report, error) {
 		plan: plan, policy: policy, fleet: copyOf(&plan.Fleet), now: plan.Begin,
 		running: map[*run]bool{}, memory: memory{},
 	}
-	p.report.Policy = policy.Name()
+	p.report.Policy, p.report.Steps = policy.Name(), policy.Steps()
 	p.report.Length = plan.End.Sub(plan.Begin)
 	for i := range plan.Jobs {
 		p.schedule(plan.Jobs[i].Arrives, arrival, i, nil)

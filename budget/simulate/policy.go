@@ -9,6 +9,8 @@ import (
 // Policy decides what starts, where and when.
 type Policy interface {
 	Name() string
+	// Steps says whether its windows have steps that people are told of.
+	Steps() bool
 	// Judge decides on one request and makes it so in the fleet's windows: an admitted one is reserved.
 	Judge(request *budget.Request, fleet *budget.Fleet, now time.Time) (Ruling, error)
 }
@@ -29,6 +31,9 @@ type Governor struct {
 
 // Name is what the report calls it.
 func (g *Governor) Name() string { return "governor" }
+
+// Steps says that it has them.
+func (g *Governor) Steps() bool { return true }
 
 // Judge asks the rules.
 func (g *Governor) Judge(request *budget.Request, fleet *budget.Fleet, now time.Time) (Ruling, error) {

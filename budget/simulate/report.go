@@ -10,6 +10,7 @@ import (
 // subscription that are used most, over the epochs that reached their reset.
 type Report struct {
 	Policy string
+	Steps  bool // the policy has steps, so that their changes say something
 	Length time.Duration
 	Plans  int
 

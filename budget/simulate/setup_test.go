@@ -38,15 +38,20 @@ func twoAccounts() budget.Fleet {
 func saturating(seed uint64) Shape {
 	return Shape{
 		Seed: seed, Fleet: twoAccounts(), Cycles: 2, Demand: 2.5, Mean: 0.008, Largest: 0.01, Sigma: 0.5, Longest: 0.02,
-		Backlog: 0.1, Burst: 0.1, Exact: 0.5, Patience: 0.15,
+		Backlog: 0.3, Burst: 0.1, Exact: 0.5, Patience: 0.25,
 	}
+}
+
+func generate(t *testing.T, shape Shape) *Plan {
+	t.Helper()
+	plan, err := Generate(shape)
+	require.NoError(t, err)
+	return plan
 }
 
 func play(t *testing.T, shape Shape, policy Policy) *Report {
 	t.Helper()
-	plan, err := Generate(shape)
-	require.NoError(t, err)
-	report, err := Play(plan, policy)
+	report, err := Play(generate(t, shape), policy)
 	require.NoError(t, err)
 	return report
 }

@@ -3,7 +3,7 @@ package budget
 import (
 	"fmt"
 	"math"
-	"time"
+	"slices"
 )
 
 // missTarget is the share of runs that may cost more than their bound: the bound is one for 9 runs of 10.
@@ -19,10 +19,10 @@ type Key struct {
 	Model string
 }
 
-// BackOff is the keys from the narrowest to the widest: the key itself, its kind on its model, its model. An empty field
-// means any.
-func (k Key) BackOff() [3]Key {
-	return [3]Key{k, {Kind: k.Kind, Model: k.Model}, {Model: k.Model}}
+// BackOff is the keys from the narrowest to the widest: the key itself, its kind on its model, its model; each once. An empty
+// field means any.
+func (k Key) BackOff() []Key {
+	return slices.Compact([]Key{k, {Kind: k.Kind, Model: k.Model}, {Model: k.Model}})
 }
 
 // Prior is what a run is taken to cost before any has been seen.
@@ -75,11 +75,12 @@ func runsSeen(runs float64) string {
 }
 
 // Expect estimates a run from the actuals of its keys, narrowest first and the same as in Learn; a nil or empty one is
-// skipped. Each key is shrunk towards the wider one by n/(n+8), in the logarithm of the cost.
-func Expect(prior Prior, now time.Time, keys ...*Actuals) Learned {
+// skipped. Each key is shrunk towards the wider one by n/(n+8), in the logarithm of the cost. What it works out it keeps in the
+// actuals, so that only one goroutine may ask them at a time.
+func Expect(prior Prior, keys ...*Actuals) Learned {
 	believed := prior.belief()
 	for i := len(keys) - 1; i >= 0; i-- {
-		believed, _ = believed.narrow(keys[i], now)
+		believed, _ = believed.narrow(keys[i])
 	}
 	return believed.learned()
 }
@@ -92,7 +93,7 @@ func Learn(run Actual, prior Prior, keys ...*Actuals) {
 		if keys[i] == nil {
 			continue
 		}
-		narrower, weight := believed.narrow(keys[i], run.At)
+		narrower, weight := believed.narrow(keys[i])
 		believed = narrower
 		keys[i].adapt(run.Cut || run.Micros > believed.learned().Upper, weight)
 		keys[i].remember(run)
@@ -108,11 +109,11 @@ type belief struct {
 }
 
 // narrow is the belief of a wider key, corrected by what a narrower one has seen, and the weight that had.
-func (b belief) narrow(key *Actuals, now time.Time) (narrower belief, weight float64) {
+func (b belief) narrow(key *Actuals) (narrower belief, weight float64) {
 	if key == nil || len(key.Runs) == 0 {
 		return b, 0
 	}
-	seen := key.look(now)
+	seen := key.look()
 	weight = seen.runs / (seen.runs + shrinkage)
 	return belief{
 		mean:   blend(weight, seen.mean, b.mean),

@@ -28,6 +28,8 @@ type Actuals struct {
 	Runs []Actual `json:"runs"` // as they ended, at most the last 256
 	// Shift is by how much the level of the bound was moved from 0.1 to keep one miss in ten.
 	Shift float64 `json:"shift"`
+
+	seen *belief // what the runs say, until another joins them
 }
 
 // adapt moves the level after a hit or a miss, so that in the long run one run in ten misses, however costs drift (Gibbs
@@ -47,11 +49,21 @@ func (a *Actuals) remember(run Actual) {
 		a.Runs = slices.Delete(a.Runs, 0, len(a.Runs)-remembered+1)
 	}
 	a.Runs = append(a.Runs, run)
+	a.seen = nil
 }
 
-// look is what the runs say by themselves.
-func (a *Actuals) look(now time.Time) belief {
-	runs := a.weigh(now)
+// look is what the runs say by themselves. Only how their weights compare matters, and that stays the same while all of them
+// grow older together.
+func (a *Actuals) look() belief {
+	if a.seen == nil {
+		seen := a.work()
+		a.seen = &seen
+	}
+	return *a.seen
+}
+
+func (a *Actuals) work() belief {
+	runs := a.weigh()
 	var total, squares float64
 	for _, run := range runs {
 		total += run.weight
@@ -77,11 +89,15 @@ type weighted struct {
 	cut    bool
 }
 
-// weigh is the runs by rising cost, each with the weight of its age. At the same cost the cut ones come last.
-func (a *Actuals) weigh(now time.Time) []weighted {
+// weigh is the runs by rising cost, each with the weight of its age beside the newest. At the same cost the cut ones come last.
+func (a *Actuals) weigh() []weighted {
+	var newest time.Time
+	for i := range a.Runs {
+		newest = latest(newest, a.Runs[i].At)
+	}
 	runs := make([]weighted, len(a.Runs))
 	for i, run := range a.Runs {
-		age := max(0, now.Sub(run.At))
+		age := newest.Sub(run.At)
 		runs[i] = weighted{micros: run.Micros, weight: max(1e-150, math.Exp2(-float64(age)/float64(halfLife))), cut: run.Cut}
 	}
 	slices.SortFunc(runs, func(a, b weighted) int {

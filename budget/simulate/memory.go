@@ -31,11 +31,11 @@ func (m memory) keys(job *Job, model, unit string) []*budget.Actuals {
 
 // expect is the estimates of a job on every tier it may use that has been seen, and on the one it asks for, in every unit that
 // windows count; the rules scale those to tiers that have not been seen.
-func (m memory) expect(job *Job, tiers budget.Ladder, fleet *budget.Fleet, now time.Time) []budget.Estimate {
+func (m memory) expect(job *Job, tiers budget.Ladder, fleet *budget.Fleet) []budget.Estimate {
 	var estimates []budget.Estimate
 	for _, unit := range units(fleet) {
 		for t, tier := range tiers {
-			learned := budget.Expect(prior(fleet, unit), now, m.keys(job, tier.Model, unit)...)
+			learned := budget.Expect(prior(fleet, unit), m.keys(job, tier.Model, unit)...)
 			if t == 0 || learned.Confidence != budget.NoConfidence {
 				estimates = append(estimates, learned.Estimate(tier.Model, unit))
 			}

@@ -163,7 +163,7 @@ func (p *player) arrive(index int) error {
 		ticket.request.Deadline = job.Arrives.Add(job.Patience)
 	}
 	if job.Given == nil {
-		ticket.request.Estimates = p.memory.expect(job, requested, p.fleet, p.now)
+		ticket.request.Estimates = p.memory.expect(job, requested, p.fleet)
 	}
 	p.report.Arrived++
 	return p.judge(ticket)

@@ -59,7 +59,7 @@ func TestLargerJobsUseLessOfAWindow(t *testing.T) {
 	t.Parallel()
 	for name, longest := range map[string]float64{"of 15 minutes": 0.05, "of 30 minutes": 0.1} {
 		var plans []*Plan
-		for seed := range uint64(20) {
+		for seed := range uint64(6) {
 			shape := saturating(seed)
 			shape.Mean, shape.Largest, shape.Longest, shape.Sigma = 0.035, 0.05, longest, 0.25
 			plans = append(plans, generate(t, shape))

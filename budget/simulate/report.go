@@ -81,7 +81,7 @@ func (r *Report) sum(watches []*watch) {
 			r.epochs++
 			r.OvershootAtAdmission = max(r.OvershootAtAdmission, e.admitted)
 			if e.overshoot >= r.Overshoot {
-				r.Overshoot, r.OvershootBound = e.overshoot, max(e.overshootBound, e.overshoot)
+				r.Overshoot, r.OvershootBound = e.overshoot, e.overshootBound
 			}
 			r.Used += e.used
 			r.Spent += e.spent

@@ -1,117 +1,221 @@
 package program
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget/simulate"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/plot"
 )
 
-// simulateCommand plays generated work against the rules and against simpler ones; it reads and changes nothing of a fleet.
 type simulateCommand struct {
-	Seeds         int           `help:"How many plans to play, each generated from a seed of its own." default:"5"`
-	Days          int           `help:"Days that a plan lasts, on top of its hours." default:"0"`
-	Hours         int           `help:"Hours that a plan lasts, rounded up to whole windows." default:"10"`
-	Subscriptions int           `help:"How many subscriptions there are, each with one window." default:"2"`
-	Window        time.Duration `help:"How long a window lasts." default:"5h"`
-	Limit         string        `help:"What a window may spend, in credits." default:"500"`
-	Burst         float64       `help:"How far use may run ahead of the even spread, in % of the limit." default:"5"`
-	Policy        string        `help:"How the governor chooses between subscriptions." enum:"pace,drain" default:"pace"`
-	Load          float64       `help:"What arrives, as a multiple of what the subscriptions can spend; above 1 saturates them." default:"2.5"`
-	Job           float64       `help:"What a job costs on average, in % of the limit." default:"0.8"`
-	Largest       float64       `help:"What a job costs at most, in % of the limit." default:"1"`
-	Lasts         float64       `help:"How long a job lasts at most, in % of the window." default:"2"`
-	Exact         float64       `help:"Share of the jobs that may not run on a lower tier, in %." default:"50"`
-	Patience      time.Duration `help:"How long a job may wait for its start; 0 waits as long as it takes." default:"75m"`
-	Plot          string        `help:"Also draw the first plan into this PNG file." type:"path" placeholder:"FILE"`
+	Subscription []string `help:"A subscription with its windows and their limits; may be repeated." default:"claude/team-a 5h=500 7d=12000,claude/team-b 5h=500" placeholder:"'PROVIDER/NAME 5h=500 7d=6000'"`
+	Unit         string   `help:"The unit of the limits." default:"credits"`
+	Slack        float64  `help:"The slack b above the even spread, in percent of a window." default:"5"`
+	Drain        bool     `help:"Spend first what expires first, instead of keeping every subscription on its even spread."`
+	Ledger       string   `help:"Play this ledger: what GET /api/fleet/dispatches answers, or a CSV; - is standard input." placeholder:"FILE"`
+
+	Seed     uint64  `help:"The first seed; the same seed gives the same report." default:"1"`
+	Seeds    int     `help:"How many plans are played, one a seed." default:"5"`
+	Windows  int     `help:"How many times the shortest window is played in each." default:"2"`
+	Demand   float64 `help:"What arrives, as a multiple of what the subscriptions can spend." default:"2.5"`
+	Mean     float64 `help:"Mean cost of a job, in percent of the shortest window." default:"0.8"`
+	Largest  float64 `help:"Largest cost of a job, likewise." default:"1"`
+	Sigma    float64 `help:"How widely costs vary: 0.5 is calm, 1 is wild." default:"0.5"`
+	Longest  float64 `help:"The longest a job lasts, in percent of the shortest window." default:"2"`
+	Burst    float64 `help:"Share of arrivals that bring about eight jobs at once, in percent." default:"10"`
+	Exact    float64 `help:"Share of jobs that may not be lowered, in percent." default:"50"`
+	Patience float64 `help:"How long a job may wait for its start, in percent of the shortest window; 0 is as long as it takes." default:"20"`
+	Backlog  float64 `help:"What waits at the beginning already, in percent of what the shortest window can spend." default:"30"`
+	Larger   bool    `help:"Play jobs of four times that size too, each up to 5 % of the window long." default:"true" negatable:""`
+
+	Plot string `help:"Draw the first plan's first window into this PNG." type:"path" placeholder:"FILE"`
+	Dark bool   `help:"Draw for a dark background."`
+	JSON bool   `help:"Print the reports as JSON."`
 }
 
-func (c *simulateCommand) Run() error { return c.play(os.Stdout) }
-
-func (c *simulateCommand) play(output io.Writer) error {
-	if err := c.check(); err != nil {
-		return err
-	}
-	fleet, err := c.fleet()
+// Run plays the plans and prints what came of them under each policy.
+func (c *simulateCommand) Run(context.Context) error {
+	shape, err := c.shape()
 	if err != nil {
 		return err
 	}
-	plans := make([]*simulate.Plan, c.Seeds)
-	for seed := range plans {
-		if plans[seed], err = simulate.Generate(c.shape(fleet, uint64(seed))); err != nil {
+	if c.Ledger != "" {
+		return c.replay(shape.Fleet)
+	}
+	reports, err := c.play(shape)
+	if err != nil {
+		return err
+	}
+	heading := fmt.Sprintf("%d plans of %d windows; jobs of %g %% of the shortest window, at most %g %%, up to %g %% of it long; demand %g times what fits.",
+		c.Seeds, c.Windows, c.Mean, c.Largest, c.Longest, c.Demand)
+	if err := c.show(os.Stdout, heading, reports); err != nil || c.JSON || !c.Larger {
+		return err
+	}
+	shape.Mean, shape.Largest, shape.Longest = 4*shape.Mean, 4*shape.Largest, max(0.05, shape.Longest)
+	larger, err := c.play(shape)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Printf("\nThe same with jobs four times as large, up to %g %% of the window long:\n\n%s", 100*shape.Longest, simulate.Table(larger))
+	return err
+}
+
+func (c *simulateCommand) play(shape simulate.Shape) ([]*simulate.Report, error) {
+	if c.Seeds < 1 {
+		return nil, fmt.Errorf("%d seeds play nothing, give at least 1, such as --seeds 20", c.Seeds)
+	}
+	var plans []*simulate.Plan
+	for i := range c.Seeds {
+		shape.Seed = c.Seed + uint64(i)
+		plan, err := simulate.Generate(shape)
+		if err != nil {
+			return nil, err
+		}
+		plans = append(plans, plan)
+	}
+	return simulate.Compare(plans...)
+}
+
+func (c *simulateCommand) replay(fleet budget.Fleet) error {
+	from := os.Stdin
+	if c.Ledger != "-" {
+		file, err := os.Open(c.Ledger)
+		if err != nil {
+			return fmt.Errorf("opening the ledger: %w", err)
+		}
+		defer func() { _ = file.Close() }()
+		from = file
+	}
+	ledger, err := simulate.ReadLedger(from, fleet.Ladder)
+	if err != nil {
+		return err
+	}
+	if fleet, err = c.fleet(ledger.Jobs[0].Arrives.Truncate(time.Hour)); err != nil {
+		return err
+	}
+	reports, err := simulate.Compare(ledger.Replay(fleet))
+	if err != nil {
+		return err
+	}
+	heading := fmt.Sprintf("%d dispatches of the ledger", len(ledger.Jobs))
+	if ledger.Skipped > 0 {
+		heading += fmt.Sprintf("; %d more say neither what they cost nor what was estimated", ledger.Skipped)
+	}
+	return c.show(os.Stdout, heading+".", reports)
+}
+
+// show prints the reports and draws the plot.
+func (c *simulateCommand) show(out io.Writer, heading string, reports []*simulate.Report) error {
+	if c.Plot != "" {
+		theme := plot.Light
+		if c.Dark {
+			theme = plot.Dark
+		}
+		picture, err := plot.Simulation(reports, theme)
+		if err != nil {
 			return err
 		}
+		if err := os.WriteFile(c.Plot, picture, 0o644); err != nil { //nolint:gosec // a picture to be shown around
+			return fmt.Errorf("writing the plot: %w", err)
+		}
 	}
-	reports, err := simulate.Compare(plans...)
-	if err != nil {
-		return err
+	if c.JSON {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(reports)
 	}
-	fmt.Fprint(output, simulate.Table(reports))
-	if c.Plot == "" {
-		return nil
-	}
-	drawn, err := plot(plans[0].Begin, plans[0].End, reports)
-	if err != nil {
-		return fmt.Errorf("drawing the plot: %w", err)
-	}
-	if err := os.WriteFile(c.Plot, drawn, 0o644); err != nil {
-		return fmt.Errorf("writing the plot: %w", err)
-	}
-	return nil
+	_, err := fmt.Fprintf(out, "%s\n\n%s", heading, simulate.Table(reports))
+	return err
 }
 
-func (c *simulateCommand) check() error {
-	switch {
-	case c.Seeds < 1:
-		return fmt.Errorf("%d seeds play nothing, give at least 1, such as --seeds 5", c.Seeds)
-	case c.Subscriptions < 1:
-		return fmt.Errorf("%d subscriptions can spend nothing, give at least 1, such as --subscriptions 2", c.Subscriptions)
-	case c.Window < time.Hour || c.Window%time.Hour != 0:
-		return fmt.Errorf("a window of %s does not last whole hours, such as --window 5h or --window 168h", c.Window)
-	case c.Days < 0 || c.Hours < 0 || c.lasts() <= 0:
-		return fmt.Errorf("%d days and %d hours are no time to play, such as --days 7 or --hours 10", c.Days, c.Hours)
-	case !(c.Burst >= 0 && c.Burst <= 100):
-		return fmt.Errorf("a burst of %v %% is not between 0 and 100, such as --burst 5", c.Burst)
-	}
-	return nil
+// simulated is when generated plans begin: a Monday.
+var simulated = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
+
+func (c *simulateCommand) shape() (simulate.Shape, error) {
+	fleet, err := c.fleet(simulated)
+	return simulate.Shape{
+		Fleet: fleet, Cycles: c.Windows, Demand: c.Demand, Mean: c.Mean / 100, Largest: c.Largest / 100, Sigma: c.Sigma, Longest: c.Longest / 100,
+		Burst: c.Burst / 100, Exact: c.Exact / 100, Patience: c.Patience / 100, Backlog: c.Backlog / 100,
+	}, err
 }
 
-func (c *simulateCommand) lasts() time.Duration {
-	return time.Duration(c.Days)*24*time.Hour + time.Duration(c.Hours)*time.Hour
-}
-
-// simulatedSince is when every plan begins; what is played does not depend on it.
-var simulatedSince = time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC)
-
-func (c *simulateCommand) fleet() (budget.Fleet, error) {
-	limit, err := budget.ParseAmount(c.Limit)
-	if err != nil {
-		return budget.Fleet{}, err
-	}
+func (c *simulateCommand) fleet(begin time.Time) (budget.Fleet, error) {
 	fleet := budget.Fleet{Ladder: budget.DefaultLadder(), LimitBursts: true}
-	if c.Policy == "drain" {
+	if c.Drain {
 		fleet.Policy = budget.PolicyDrain
 	}
-	for id := range int64(c.Subscriptions) {
-		fleet.Subscriptions = append(fleet.Subscriptions, budget.Subscription{
-			ID: id + 1, Provider: fleet.Ladder[0].Provider, Name: fmt.Sprintf("%s-%d", fleet.Ladder[0].Provider, id+1),
-			Windows: []budget.Window{{
-				ID: id + 1, Name: "window", Unit: "credits", Limit: limit, BurstPPM: int64(c.Burst * 1e4),
-				Since: simulatedSince, Reset: simulatedSince.Add(c.Window),
-				Recurrence: budget.Repeats(int(c.Window/time.Hour), budget.Hours, simulatedSince, time.UTC),
-			}},
-		})
+	if c.Slack < 0 || c.Slack > 100 {
+		return fleet, fmt.Errorf("a slack of %g %% is not a share of a window, such as 5", c.Slack)
+	}
+	window := int64(0)
+	for i, text := range c.Subscription {
+		words := strings.Fields(text)
+		if len(words) < 2 {
+			return fleet, fmt.Errorf("%q has no window, write a subscription such as 'claude/team-a 5h=500 7d=6000'", text)
+		}
+		provider, name, named := strings.Cut(words[0], "/")
+		if !named {
+			name = provider
+		}
+		subscription := budget.Subscription{ID: int64(i + 1), Provider: provider, Name: name}
+		if !budgeted(fleet.Ladder, provider) {
+			return fleet, fmt.Errorf("%q is not a provider of the ladder; known are claude and codex, such as 'claude/team-a 5h=500'", provider)
+		}
+		for _, word := range words[1:] {
+			window++
+			w, err := c.window(window, word, begin)
+			if err != nil {
+				return fleet, err
+			}
+			subscription.Windows = append(subscription.Windows, w)
+		}
+		fleet.Subscriptions = append(fleet.Subscriptions, subscription)
 	}
 	return fleet, nil
 }
 
-func (c *simulateCommand) shape(fleet budget.Fleet, seed uint64) simulate.Shape {
-	return simulate.Shape{
-		Seed: seed, Fleet: fleet, Cycles: int((c.lasts() + c.Window - 1) / c.Window), Demand: c.Load, Sigma: 0.5,
-		Mean: c.Job / 100, Largest: c.Largest / 100, Longest: c.Lasts / 100, Exact: c.Exact / 100,
-		Backlog: 0.3, Burst: 0.1, Patience: float64(c.Patience) / float64(c.Window),
+func budgeted(ladder budget.Ladder, provider string) bool {
+	for _, tier := range ladder {
+		if tier.Provider == provider {
+			return true
+		}
 	}
+	return false
+}
+
+// window reads a window such as 5h=500, which recurs back to back from the beginning.
+func (c *simulateCommand) window(id int64, text string, begin time.Time) (budget.Window, error) {
+	length, limit, _ := strings.Cut(text, "=")
+	hours, err := strconv.Atoi(strings.TrimRight(length, "hdw"))
+	switch {
+	case strings.HasSuffix(length, "h"):
+	case strings.HasSuffix(length, "d"):
+		hours *= 24
+	case strings.HasSuffix(length, "w"):
+		hours *= 7 * 24
+	default:
+		hours = 0
+	}
+	if err != nil || hours < 1 || hours > 1000 {
+		return budget.Window{}, fmt.Errorf("%q is not a window, write whole hours, days or weeks up to 1000 hours and a limit, such as 5h=500 or 7d=40k", text)
+	}
+	micros, err := budget.ParseAmount(limit)
+	if err != nil {
+		return budget.Window{}, fmt.Errorf("the limit of the window %s: %w", text, err)
+	}
+	if micros == 0 {
+		return budget.Window{}, fmt.Errorf("the window %s has no limit above zero, such as 5h=500", text)
+	}
+	return budget.Window{
+		ID: id, Name: length, Unit: c.Unit, Limit: micros, BurstPPM: int64(c.Slack * 10_000), Since: begin,
+		Reset: begin.Add(time.Duration(hours) * time.Hour), Recurrence: budget.Repeats(hours, budget.Hours, begin, time.UTC),
+	}, nil
 }

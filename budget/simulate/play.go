@@ -27,7 +27,7 @@ func Play(plan *Plan, policy Policy) (*Report, error) {
 		p.schedule(plan.Jobs[i].Arrives, arrival, i, nil)
 	}
 	for window, subscription := range windows(p.fleet) {
-		watch := &watch{subscription: subscription, window: window}
+		watch := &watch{subscription: subscription, window: window, begin: latest(plan.Begin, window.Since)}
 		p.watches = append(p.watches, watch)
 		every := watch.length() / looks
 		for at := plan.Begin.Add(every); at.Before(plan.End); at = at.Add(every) {

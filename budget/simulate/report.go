@@ -43,7 +43,8 @@ type Report struct {
 // Trace is the use of one window over a plan.
 type Trace struct {
 	Subscription, Window string
-	Length               time.Duration
+	Begin                time.Time     // of its first epoch in the plan
+	Length               time.Duration // of an epoch
 	Points               []Point
 }
 
@@ -93,7 +94,7 @@ func (r *Report) sum(watches []*watch) {
 			r.Changes += e.changes
 		}
 		r.Traces = append(r.Traces, Trace{
-			Subscription: watch.subscription, Window: watch.window.Name, Length: length,
+			Subscription: watch.subscription, Window: watch.window.Name, Begin: watch.begin, Length: length,
 			Points: watch.trace,
 		})
 	}

@@ -12,6 +12,7 @@ import (
 type watch struct {
 	subscription string
 	window       *budget.Window
+	begin        time.Time
 	expected     time.Time // the reset that is scheduled
 	epochs       []epoch
 	trace        []Point

@@ -38,21 +38,21 @@ func Simulation(reports []*simulate.Report, theme Theme) ([]byte, error) {
 		return nil, fmt.Errorf("nothing was played, so there is nothing to draw")
 	}
 	trace := reports[0].Traces[0]
-	begin := trace.Points[0].At
-	hours := trace.Points[len(trace.Points)-1].At.Sub(begin).Hours()
+	begin := trace.Begin
+	hours := math.Ceil(trace.Points[len(trace.Points)-1].At.Sub(begin).Hours() - 1e-6)
 	picture := chartdraw.Chart{
 		Title:      fmt.Sprintf("Used of %s (%s), %% of its capacity", trace.Window, trace.Subscription),
 		TitleStyle: theme.words(15),
-		Width:      1100, Height: 560, Font: chartdraw.GetDefaultFont(),
-		Background: chartdraw.Style{FillColor: theme.background, Padding: chartdraw.Box{Top: 70, Left: 20, Right: 30, Bottom: 20, IsSet: true}},
+		Width:      1100, Height: 560, Font: chartdraw.GetDefaultFont(), YAxisSecondary: chartdraw.HideYAxis(),
+		Background: chartdraw.Style{FillColor: theme.background, Padding: chartdraw.Box{Top: 80, Left: 30, Right: 20, Bottom: 10, IsSet: true}},
 		Canvas:     chartdraw.Style{FillColor: theme.background},
 		XAxis: chartdraw.XAxis{
 			Name: "hours", NameStyle: theme.words(12), Style: theme.axis(), Ticks: ticks(hours, hourStep(hours), "%g"),
-			Range: &chartdraw.ContinuousRange{Min: 0, Max: hours}, GridMajorStyle: theme.rule(),
+			Range: &chartdraw.ContinuousRange{Min: 0, Max: hours}, GridMajorStyle: theme.rule(), GridMinorStyle: theme.rule(),
 		},
 		YAxis: chartdraw.YAxis{
-			Style: theme.axis(), AxisType: chartdraw.YAxisPrimary, Ticks: ticks(100, 20, "%g %%"),
-			Range: &chartdraw.ContinuousRange{Min: 0, Max: 105}, GridMajorStyle: theme.rule(),
+			Style: theme.axis(), AxisType: chartdraw.YAxisPrimary, Ticks: ticks(105, 20, "%g %%"),
+			Range: &chartdraw.ContinuousRange{Min: 0, Max: 105}, GridMajorStyle: theme.rule(), GridMinorStyle: theme.rule(),
 		},
 	}
 	picture.Series = append(picture.Series, theme.evenSpread(trace.Length.Hours(), hours))
@@ -61,9 +61,7 @@ func Simulation(reports []*simulate.Report, theme Theme) ([]byte, error) {
 			picture.Series = append(picture.Series, theme.line(report, begin, i))
 		}
 	}
-	picture.Elements = []chartdraw.Renderable{chartdraw.LegendThin(&picture, chartdraw.Style{
-		FillColor: theme.background, StrokeColor: theme.background, FontStyle: chartdraw.FontStyle{FontColor: theme.text, FontSize: 12},
-	})}
+	picture.Elements = []chartdraw.Renderable{theme.legend(picture.Series)}
 	var out bytes.Buffer
 	if err := picture.Render(chartdraw.PNG, &out); err != nil {
 		return nil, fmt.Errorf("drawing the simulation: %w", err)
@@ -104,6 +102,30 @@ func (t Theme) line(report *simulate.Report, begin time.Time, i int) chartdraw.S
 	return series
 }
 
+// legend names the lines between the title and the picture.
+func (t Theme) legend(series []chartdraw.Series) chartdraw.Renderable {
+	return func(r chartdraw.Renderer, canvas chartdraw.Box, _ chartdraw.Style) {
+		const sample, gap = 28, 8
+		at, middle := canvas.Left, canvas.Top-18
+		for _, line := range series {
+			style := line.GetStyle()
+			r.SetStrokeColor(style.StrokeColor)
+			r.SetStrokeWidth(style.StrokeWidth)
+			r.SetStrokeDashArray(style.StrokeDashArray)
+			r.MoveTo(at, middle)
+			r.LineTo(at+sample, middle)
+			r.Stroke()
+			r.SetFont(chartdraw.GetDefaultFont())
+			r.SetFontColor(t.text)
+			r.SetFontSize(12)
+			width := r.MeasureText(line.GetName()).Width()
+			r.Text(line.GetName(), at+sample+gap, middle+5)
+			at += sample + gap + width + 3*gap
+		}
+		r.SetStrokeDashArray(nil)
+	}
+}
+
 func (t Theme) words(size float64) chartdraw.Style {
 	return chartdraw.Style{FontStyle: chartdraw.FontStyle{FontColor: t.text, FontSize: size}}
 }
@@ -122,6 +144,9 @@ func ticks(upTo, step float64, format string) []chartdraw.Tick {
 	var all []chartdraw.Tick
 	for at := 0.0; at <= upTo+1e-9; at += step {
 		all = append(all, chartdraw.Tick{Value: at, Label: fmt.Sprintf(format, math.Round(at*100)/100)})
+	}
+	if last := all[len(all)-1].Value; last < upTo { // the axis ends where its last mark is
+		all = append(all, chartdraw.Tick{Value: upTo})
 	}
 	return all
 }

@@ -16,7 +16,7 @@ import (
 )
 
 type simulateCommand struct {
-	Subscription []string `help:"A subscription with its windows and their limits; may be repeated." default:"claude/team-a 5h=500 7d=12000,claude/team-b 5h=500" placeholder:"'PROVIDER/NAME 5h=500 7d=6000'"`
+	Subscription []string `help:"A subscription with its windows and their limits; may be repeated." default:"claude/team-a 5h=500 7d=20000,claude/team-b 5h=500" placeholder:"'PROVIDER/NAME 5h=500 7d=6000'"`
 	Unit         string   `help:"The unit of the limits." default:"credits"`
 	Slack        float64  `help:"The slack b above the even spread, in percent of a window." default:"5"`
 	Drain        bool     `help:"Spend first what expires first, instead of keeping every subscription on its even spread."`

@@ -38,7 +38,7 @@ func twoAccounts() budget.Fleet {
 func saturating(seed uint64) Shape {
 	return Shape{
 		Seed: seed, Fleet: twoAccounts(), Cycles: 2, Demand: 2.5, Mean: 0.008, Largest: 0.01, Sigma: 0.5, Longest: 0.02,
-		Backlog: 0.25, Burst: 0.1, Exact: 0.5, Patience: 0.2,
+		Backlog: 0.2, Burst: 0.1, Exact: 0.5, Patience: 0.15,
 	}
 }
 

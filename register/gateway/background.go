@@ -111,6 +111,8 @@ func (g *Gateway) sweep(ctx context.Context) error {
 	for {
 		if err := g.store.Sweep(ctx); err != nil {
 			complain(ctx, err, "The sweep failed; trying again")
+		} else {
+			g.swept.Store(time.Now().UnixNano())
 		}
 		select {
 		case <-ctx.Done():

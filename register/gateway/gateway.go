@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -66,6 +67,8 @@ type Gateway struct {
 	replan   chan struct{} // waiting work should be judged anew
 	schedule chan struct{} // the next wake-up may have moved
 	metrics  *metrics
+	patience patience
+	swept    atomic.Int64 // when the sweep last succeeded, in Unix nanoseconds
 	limits   *limits
 	secure   *certificate // nil: plain HTTP
 }
@@ -82,8 +85,10 @@ func New(ctx context.Context, options Options) (*Gateway, error) {
 		changed:  make(chan struct{}, 1),
 		replan:   make(chan struct{}, 1),
 		schedule: make(chan struct{}, 1),
+		patience: usualPatience,
 		limits:   newLimits(options.RequestsPerSecond, options.RequestBurst),
 	}
+	g.swept.Store(time.Now().UnixNano())
 	var err error
 	g.store, err = fleet.Open(ctx, options.DatabaseURL, fleet.Options{
 		Tenant: options.Tenant, Host: options.Host, Ladder: options.Ladder, BurstPPM: options.BurstPPM, Changed: g.onChange, Connections: connections,

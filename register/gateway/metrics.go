@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
 
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet"
 )
 
@@ -58,6 +59,12 @@ var (
 	dispatchesDesc = prometheus.NewDesc("mosaic_dispatches", "Dispatches by state.", []string{"state"}, nil)
 	usedDesc       = prometheus.NewDesc("mosaic_window_used_ratio", "Committed and reserved as a share of the limit above the floor.", windowLabels, nil)
 	allowanceDesc  = prometheus.NewDesc("mosaic_window_allowance_ratio", "What even spread allows by now as a share of the limit above the floor.", windowLabels, nil)
+	limitDesc      = prometheus.NewDesc("mosaic_window_limit", "The limit of the window, in its unit.", windowLabels, nil)
+	spentDesc      = prometheus.NewDesc("mosaic_window_used", "Committed and reserved, in the window's unit.", windowLabels, nil)
+	overshootDesc  = prometheus.NewDesc("mosaic_window_overshoot", "What is used beyond the limit above the floor, in the window's unit: a run that spent more than it held.", windowLabels, nil)
+	stepDesc       = prometheus.NewDesc("mosaic_window_step", "The step the window stands on: 0 normal, 1 downgrade, 2 queue, 3 refuse.", windowLabels, nil)
+	unnumberedDesc = prometheus.NewDesc("mosaic_events_unnumbered", "Events that were committed and have no number yet.", nil, nil)
+	lagDesc        = prometheus.NewDesc("mosaic_events_unnumbered_seconds", "How long the oldest of them has waited.", nil, nil)
 	waitingDesc    = prometheus.NewDesc("mosaic_window_waiting", "Dispatches that wait on the window.", windowLabels, nil)
 	unsealedDesc   = prometheus.NewDesc("mosaic_audit_unsealed", "Entries of the audit that wait for their seal.", nil, nil)
 	waitedDesc     = prometheus.NewDesc("mosaic_audit_unsealed_seconds", "How long the oldest of them has waited.", nil, nil)
@@ -68,7 +75,7 @@ var (
 
 // Describe names the metrics.
 func (s *standing) Describe(into chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{dispatchesDesc, usedDesc, allowanceDesc, waitingDesc, unsealedDesc, waitedDesc, wrongDesc, checkedDesc} {
+	for _, desc := range []*prometheus.Desc{dispatchesDesc, usedDesc, allowanceDesc, limitDesc, spentDesc, overshootDesc, stepDesc, unnumberedDesc, lagDesc, waitingDesc, unsealedDesc, waitedDesc, wrongDesc, checkedDesc} {
 		into <- desc
 	}
 }
@@ -82,22 +89,44 @@ func (s *standing) Collect(into chan<- prometheus.Metric) {
 		s.log.Error().Err(err).Msg("Reading the dispatches for metrics failed")
 		return
 	}
-	for state, count := range counts {
-		into <- prometheus.MustNewConstMetric(dispatchesDesc, prometheus.GaugeValue, float64(count), state)
+	for _, state := range fleet.States {
+		into <- prometheus.MustNewConstMetric(dispatchesDesc, prometheus.GaugeValue, float64(counts[state]), state)
 	}
+	s.collectNumbering(ctx, into)
 	s.collectAudit(ctx, into)
 	status, err := s.store.Budgets(ctx, "")
 	if err != nil {
 		s.log.Error().Err(err).Msg("Reading the windows for metrics failed")
 		return
 	}
-	for _, w := range status.Windows {
-		labels := []string{w.Provider, w.Subscription, w.Window, w.Unit}
-		capacity := float64(w.LimitMicros - w.FloorMicros)
-		into <- prometheus.MustNewConstMetric(usedDesc, prometheus.GaugeValue, float64(w.UsedMicros)/capacity, labels...)
-		into <- prometheus.MustNewConstMetric(allowanceDesc, prometheus.GaugeValue, float64(w.AllowanceMicros)/capacity, labels...)
-		into <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(w.Waiting), labels...)
+	for _, window := range status.Windows {
+		collectWindow(window, into)
 	}
+}
+
+// collectNumbering reads how far the numbers of events lag behind their commits.
+func (s *standing) collectNumbering(ctx context.Context, into chan<- prometheus.Metric) {
+	behind, err := s.store.Unnumbered(ctx)
+	if err != nil {
+		s.log.Error().Err(err).Msg("Reading the event log for metrics failed")
+		return
+	}
+	into <- prometheus.MustNewConstMetric(unnumberedDesc, prometheus.GaugeValue, float64(behind.Events))
+	into <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, behind.Oldest.Seconds())
+}
+
+func collectWindow(w fleet.Window, into chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, value float64) {
+		into <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, w.Provider, w.Subscription, w.Window, w.Unit)
+	}
+	capacity := w.LimitMicros - w.FloorMicros
+	gauge(usedDesc, float64(w.UsedMicros)/float64(capacity))
+	gauge(allowanceDesc, float64(w.AllowanceMicros)/float64(capacity))
+	gauge(limitDesc, float64(w.LimitMicros)/budget.Micro)
+	gauge(spentDesc, float64(w.UsedMicros)/budget.Micro)
+	gauge(overshootDesc, float64(max(0, w.UsedMicros-capacity))/budget.Micro)
+	gauge(stepDesc, float64(budget.ParseStep(w.Step)))
+	gauge(waitingDesc, float64(w.Waiting))
 }
 
 // collectAudit reads how far the audit is sealed, and what the last comparison of the accounts found, by whichever gateway.

@@ -166,7 +166,12 @@ func TestMetricsShowRequestsAndTheRegister(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	for _, line := range []string{
 		`mosaic_gateway_requests_total{operation="createDispatch",status="201"} 1`,
-		`mosaic_dispatches{state="ready"} 1`,
+		`mosaic_dispatches{state="ready"} 1`, `mosaic_dispatches{state="running"} 0`, `mosaic_dispatches{state="queued"} 0`,
+		`mosaic_window_limit{provider="claude",subscription="claude",unit="credits",window="main"} 500`,
+		`mosaic_window_used{provider="claude",subscription="claude",unit="credits",window="main"} 10`,
+		`mosaic_window_overshoot{provider="claude",subscription="claude",unit="credits",window="main"} 0`,
+		`mosaic_window_step{provider="claude",subscription="claude",unit="credits",window="main"} 0`,
+		"mosaic_events_unnumbered ", "mosaic_events_unnumbered_seconds ",
 		`mosaic_window_used_ratio{provider="claude",subscription="claude",unit="credits",window="main"} 0.02`,
 	} {
 		require.Contains(t, string(body), line)

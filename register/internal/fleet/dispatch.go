@@ -21,6 +21,9 @@ const (
 	StateRefused   = "refused"
 )
 
+// States are all of them.
+var States = []string{StateQueued, StateReady, StateRunning, StateDone, StateFailed, StateCancelled, StateRefused}
+
 // Amount is a quantity in micro-units of a unit.
 type Amount struct {
 	Unit   string `json:"unit,omitempty"`

@@ -75,6 +75,9 @@ func Open(ctx context.Context, databaseURL string, options Options) (*Store, err
 	if err != nil {
 		return nil, fmt.Errorf("reading the register's database URL: %w", err)
 	}
+	if _, named := config.ConnConfig.RuntimeParams["application_name"]; !named { // who holds a lock is seen in pg_stat_activity
+		config.ConnConfig.RuntimeParams["application_name"] = "mosaic-matrix gateway " + options.Host
+	}
 	if options.Connections > 0 {
 		config.MaxConns = options.Connections
 	}

@@ -20,3 +20,7 @@ SELECT EXISTS (SELECT 1 FROM fleet.events WHERE tenant_id = $1 AND seq IS NULL);
 
 -- name: EventsAfter :many
 SELECT * FROM fleet.events WHERE tenant_id = sqlc.arg(tenant_id) AND seq > sqlc.arg(after)::bigint ORDER BY seq LIMIT sqlc.arg(page);
+
+-- name: UnnumberedEvents :one
+SELECT count(*) AS events, coalesce(extract(epoch FROM clock_timestamp() - min(at)), 0)::double precision AS oldest_seconds
+FROM fleet.events WHERE tenant_id = $1 AND seq IS NULL;

@@ -137,3 +137,20 @@ func (q *Queries) NumberEvents(ctx context.Context, arg NumberEventsParams) (int
 	}
 	return result.RowsAffected(), nil
 }
+
+const unnumberedEvents = `-- name: UnnumberedEvents :one
+SELECT count(*) AS events, coalesce(extract(epoch FROM clock_timestamp() - min(at)), 0)::double precision AS oldest_seconds
+FROM fleet.events WHERE tenant_id = $1 AND seq IS NULL
+`
+
+type UnnumberedEventsRow struct {
+	Events        int64
+	OldestSeconds float64
+}
+
+func (q *Queries) UnnumberedEvents(ctx context.Context, tenantID string) (UnnumberedEventsRow, error) {
+	row := q.db.QueryRow(ctx, unnumberedEvents, tenantID)
+	var i UnnumberedEventsRow
+	err := row.Scan(&i.Events, &i.OldestSeconds)
+	return i, err
+}

@@ -80,6 +80,10 @@ foreign-look: build $(FOREIGN) ## Draw every kind of reply as a phone shows it, 
 chaos: build ## Kill gateways under load and audit the register. CHAOS=5m for longer
 	@$(TESTBED) -- env $(if $(CHAOS),CHAOS='$(CHAOS)') go test $(TAGS) -count=1 -v -timeout 2h ./deploy/chaos
 
+.PHONY: fuzz
+fuzz: go ## Alter requests of every operation for a minute and look for an answer that blames the gateway. FUZZ=10m
+	@$(TESTBED) -- go test $(TAGS) -run '^$$' -fuzz FuzzNoRequestBreaksTheGateway -fuzztime $(or $(FUZZ),60s) -fuzzminimizetime 20x ./register/gateway
+
 .PHONY: bench
 bench: go ## Run every benchmark there is
 	@$(TESTBED) -- go test $(TAGS) -run '^$$' -bench $(or $(BENCH),.) -benchmem $(or $(PACKAGES),./...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"runtime/debug"
 	"time"
 
@@ -54,7 +55,7 @@ func (b *Bot) hear(ctx context.Context, room id.RoomID) time.Duration {
 			continue
 		}
 		if held {
-			b.tellHeld(ctx, h)
+			b.tellHeld(ctx, h, nil)
 			continue
 		}
 		hold, wait := b.dealWith(ctx, h)
@@ -199,13 +200,13 @@ func (b *Bot) keep(ctx context.Context, h *heard, failure error) (hold bool, wai
 		zerolog.Ctx(ctx).Warn().Err(err).Msg("Journal cannot be written")
 		return true, time.Second
 	}
-	b.tellHeld(ctx, h)
+	b.tellHeld(ctx, h, answer)
 	return true, wait
 }
 
 // tellHeld says, once, that a command is kept. While the gateway cannot say who someone is, only those it vouched for before
 // are told: to anyone else it would acknowledge what may not be theirs to ask.
-func (b *Bot) tellHeld(ctx context.Context, h *heard) {
+func (b *Bot) tellHeld(ctx context.Context, h *heard, failure *register.Error) {
 	if h.Told || h.Type == inviteType {
 		return
 	}
@@ -223,7 +224,7 @@ func (b *Bot) tellHeld(ctx context.Context, h *heard) {
 		}
 		_, err := b.outbox.add(ctx, outgoing{
 			Txn: txnID("kept", h.ID.String()), Room: h.Room, Rank: reply, Type: event.EventMessage.Type,
-			Content: inThread(words("**Kept.** The gateway cannot be reached now; I will carry this out and answer here.", nil), root, h.ID),
+			Content: inThread(words("**Kept.** "+whyHeld(failure)+"; I will carry this out and answer here.", nil), root, h.ID),
 		})
 		return err
 	})
@@ -233,6 +234,14 @@ func (b *Bot) tellHeld(ctx context.Context, h *heard) {
 		return
 	}
 	b.speaking.wake(h.Room)
+}
+
+// whyHeld is why a command waits; the request is what whoever runs the gateway finds in its log.
+func whyHeld(failure *register.Error) string {
+	if failure != nil && failure.Status >= http.StatusInternalServerError && failure.RequestID != "" {
+		return "The gateway fails at this now (request " + plain(failure.RequestID) + ")"
+	}
+	return "The gateway cannot be reached now"
 }
 
 // askedForSomething says whether an event is a command or a vote, and the thread in which to answer it.

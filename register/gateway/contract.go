@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -57,8 +58,11 @@ func newContract() (*contract, error) {
 
 // find is the operation a request asks for.
 func (c *contract) find(r *http.Request) (*routers.Route, map[string]string, error) {
-	if route, path, err := c.router.FindRoute(r); err == nil {
-		return route, path, nil
+	if path.Clean(r.URL.EscapedPath()) != r.URL.EscapedPath() {
+		return nil, nil, nothingHere(r)
+	}
+	if route, values, err := c.router.FindRoute(r); err == nil {
+		return route, values, nil
 	}
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		other := r.Clone(r.Context())
@@ -67,18 +71,26 @@ func (c *contract) find(r *http.Request) (*routers.Route, map[string]string, err
 			return nil, nil, &problem{
 				Code: register.ProblemCodeInvalid, Status: http.StatusMethodNotAllowed,
 				Detail:   fmt.Sprintf("%s does not go with this address; %s does.", r.Method, method),
-				NextStep: "See /api/fleet/openapi.json for what there is.",
+				NextStep: "See /api/fleet/ for what there is.",
 			}
 		}
 	}
-	return nil, nil, &problem{
-		Code: register.ProblemCodeNotFound, Detail: "There is nothing at this address.",
-		NextStep: "See /api/fleet/openapi.json for what there is.",
+	return nil, nil, nothingHere(r)
+}
+
+// nothingHere is the answer where the contract has no address; a stray slash is pointed out.
+func nothingHere(r *http.Request) error {
+	p := &problem{
+		Code: register.ProblemCodeNotFound, Detail: "There is nothing at this address.", NextStep: "See /api/fleet/ for what there is.",
 	}
+	if tidy := path.Clean(r.URL.EscapedPath()); tidy != r.URL.EscapedPath() {
+		p.Example, p.NextStep = tidy, "Leave out the slashes and dots that lead nowhere, or see /api/fleet/ for what there is."
+	}
+	return p
 }
 
 // check reads the body, checks the request against the contract and adds the key and the hash to the call.
-func (c *contract) check(r *http.Request, route *routers.Route, path map[string]string, asked *call) error {
+func (c *contract) check(r *http.Request, route *routers.Route, values map[string]string, asked *call) error {
 	body, err := readBody(r)
 	if err != nil {
 		return err
@@ -87,7 +99,7 @@ func (c *contract) check(r *http.Request, route *routers.Route, path map[string]
 		return err
 	}
 	err = openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
-		Request: r, PathParams: path, Route: route,
+		Request: r, PathParams: values, Route: route,
 		Options: &openapi3filter.Options{
 			SkipSettingDefaults: true, // decoding them through float64 would round amounts
 			AuthenticationFunc:  openapi3filter.NoopAuthenticationFunc,
@@ -116,7 +128,7 @@ func onlyKnown(address *url.URL, route *routers.Route) error {
 			continue
 		}
 		p := &problem{
-			Code: register.ProblemCodeInvalid, Field: name, Example: address.Path, NextStep: "Leave it out, or see /api/fleet/openapi.json for what there is.",
+			Code: register.ProblemCodeInvalid, Field: name, Example: address.Path, NextStep: "Leave it out, or see /api/fleet/ for what there is.",
 			Detail: fmt.Sprintf("%s is no parameter of this address, which has none.", name),
 		}
 		if len(known) > 0 {

@@ -126,3 +126,22 @@ func TestEveryCodeHasAStatusThatSaysWhetherToRetry(t *testing.T) {
 		require.Contains(t, statuses, register.ProblemCode(code.(string)))
 	}
 }
+
+func TestAnAddressThatLeadsNowhereIsAProblemLikeAnyOther(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for address, tidy := range map[string]string{
+		"/api/fleet/agents/": "/api/fleet/agents", "/api/fleet//pause": "/api/fleet/pause", "/api/fleet/seats/": "/api/fleet/seats",
+		"/api/fleet/./pause": "/api/fleet/pause", "/nowhere": "", "/api/fleet/dispatches/D-1/else": "",
+	} {
+		status, header, body := b.raw(t, http.MethodGet, address, b.tokens["vera"], "")
+		require.Equal(t, http.StatusNotFound, status, address)
+		require.Equal(t, "application/problem+json", header.Get("Content-Type"), address)
+		p := problemIn(t, body)
+		require.Equal(t, register.ProblemCodeNotFound, p.Code)
+		require.Equal(t, tidy, p.Example, address)
+		require.Contains(t, p.NextStep, "/api/fleet/")
+	}
+	status, _, body := b.raw(t, http.MethodGet, "/healthz?%FF", "", "")
+	require.Equal(t, http.StatusOK, status, "a probe is answered whatever is added to it: %s", body)
+}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -23,10 +24,11 @@ func (g *Gateway) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	operations := Handler(NewStrictHandlerWithOptions(&operations{g}, nil, StrictHTTPServerOptions{
+	calls := http.NewServeMux()
+	HandlerFromMux(NewStrictHandlerWithOptions(&operations{g}, nil, StrictHTTPServerOptions{
 		RequestErrorHandlerFunc:  undecodable,
 		ResponseErrorHandlerFunc: answer,
-	}))
+	}), calls)
 	routes := http.NewServeMux()
 	routes.Handle("GET /metrics", g.metrics.handler())
 	routes.HandleFunc("GET /api/fleet/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
@@ -41,23 +43,26 @@ func (g *Gateway) handler() (http.Handler, error) {
 			answer(w, r, err)
 			return
 		}
-		operations.ServeHTTP(w, r)
+		if _, pattern := calls.Handler(r); pattern == "" {
+			answer(w, r, nothingHere(r))
+			return
+		}
+		calls.ServeHTTP(w, r)
 	})
 	return g.log(routes), nil
 }
 
 // admit lets a request through to its operation, with the call it makes in its context.
 func (g *Gateway) admit(contract *contract, r **http.Request) error {
-	if err := legible(*r); err != nil {
-		return err
-	}
 	route, path, err := contract.find(*r)
-	if err != nil {
-		return err
+	if err == nil {
+		observed((*r).Context(), route.Operation.OperationID)
+		if open(route.Operation) {
+			return nil
+		}
 	}
-	observed((*r).Context(), route.Operation.OperationID)
-	if open(route.Operation) {
-		return nil
+	if err := errors.Join(legible(*r), err); err != nil {
+		return err
 	}
 	asked, err := g.authenticate(*r)
 	if err != nil {

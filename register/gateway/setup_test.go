@@ -177,7 +177,7 @@ func (b *bundle) raw(t *testing.T, method, path, token, body string, header ...s
 	return response.StatusCode, response.Header, answer
 }
 
-func problemIn(t *testing.T, body []byte) register.Problem {
+func problemIn(t testing.TB, body []byte) register.Problem {
 	t.Helper()
 	var p register.Problem
 	require.NoError(t, json.Unmarshal(body, &p), string(body))

@@ -14,13 +14,14 @@ type conformanceCommand struct {
 	Token       string `help:"Bearer token for the gateway." env:"MOSAIC_GATEWAY_TOKEN"`
 	WorkerToken string `help:"For conformance: a token with only the scope worker, to claim with." env:"MOSAIC_CONFORMANCE_WORKER_TOKEN"`
 	ReadToken   string `help:"For conformance: a token with only the scope read, which must not change anything." env:"MOSAIC_CONFORMANCE_READ_TOKEN"`
+	RateProbe   int    `help:"How many requests to send at once to meet the gateway's rate limit, with a token of its own; 0 does not try." default:"3000"`
 }
 
 func (c *conformanceCommand) Run(ctx context.Context) error {
 	if c.Token == "" {
 		return errors.New("no token for the gateway: set MOSAIC_GATEWAY_TOKEN to one with the scope admin, of an identity with the role admin")
 	}
-	report, err := conformance.Run(ctx, conformance.Options{URL: c.URL, Token: c.Token, WorkerToken: c.WorkerToken, ReadToken: c.ReadToken})
+	report, err := conformance.Run(ctx, conformance.Options{URL: c.URL, Token: c.Token, WorkerToken: c.WorkerToken, ReadToken: c.ReadToken, RateProbe: c.RateProbe})
 	if err != nil {
 		return err
 	}

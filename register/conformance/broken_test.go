@@ -13,8 +13,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/conformance"
 )
 
 // fault is a gateway that is broken in one way, and the promises that show it: these and no others.
@@ -204,6 +207,16 @@ var faults = []fault{
 		"after 1 it was answered 200",
 	},
 	{
+		"it reads a list from its start whatever the cursor", changing(func(r *http.Request) {
+			if query := r.URL.Query(); query.Get("cursor") != "" && r.URL.Path == "/api/fleet/identities" {
+				query.Del("cursor")
+				r.URL.RawQuery = query.Encode()
+			}
+		}),
+		[]string{"short pages follow each other as one long page has it", "a cursor that the list did not give: 400 invalid"},
+		"/api/fleet/identities",
+	},
+	{
 		"it lets anybody in", changing(func(r *http.Request) {
 			if r.URL.Path == "/api/fleet/whoami" && r.Header.Get("Authorization") == "" {
 				r.Header.Set("Authorization", "Bearer "+r.Header.Get("Test-Admin"))
@@ -238,6 +251,54 @@ func TestABrokenGatewayIsCaughtByTheRightPromise(t *testing.T) {
 		})
 	}
 	wait.Wait()
+}
+
+// limiting refuses what a token asks beyond 40 requests of who it is, until a second has passed.
+func limiting(b *bundle, after string) func(http.Handler) http.Handler {
+	var mutex sync.Mutex
+	asked, until := map[string]int{}, map[string]time.Time{}
+	return func(gateway http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+			mutex.Lock()
+			asked[token]++
+			if asked[token] == 40 {
+				until[token] = time.Now().Add(time.Second)
+			}
+			wait := time.Until(until[token])
+			mutex.Unlock()
+			if token == b.admin || r.URL.Path != "/api/fleet/whoami" || wait <= 0 {
+				gateway.ServeHTTP(w, r)
+				return
+			}
+			w.Header().Set("Content-Type", "application/problem+json")
+			if after != "" {
+				w.Header().Set("Retry-After", after)
+			}
+			w.WriteHeader(http.StatusTooManyRequests)
+			_, _ = io.WriteString(w, `{"type":"/problems/rate_limited","title":"Too Many Requests","status":429,"code":"rate_limited","detail":"Too many.","next_step":"Wait."}`)
+		})
+	}
+}
+
+func TestAGatewayThatDoesNotSayWhenToComeBackIsCaught(t *testing.T) {
+	t.Parallel()
+	const promise = "a token that asks too often: 429 rate_limited with Retry-After; others are not held back, and it goes on in time"
+	for after, seen := range map[string]string{"1": "", "": "Retry-After \"\"", "soon": "Retry-After \"soon\"", "3600": "Retry-After \"3600\""} {
+		t.Run("after "+after, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			report, err := conformance.Run(t.Context(), conformance.Options{URL: b.behind(t, limiting(b, after)), Token: b.admin, RateProbe: 300})
+			require.NoError(t, err)
+			if seen == "" {
+				require.Empty(t, report.Broken(), table(t, report))
+				require.NotContains(t, table(t, report), "no limit was met")
+				return
+			}
+			require.Contains(t, broken(report)[promise], seen, table(t, report))
+			require.Len(t, report.Broken(), 1)
+		})
+	}
 }
 
 func TestAGatewayThatNeverSeesAKeyIsCaughtAtOnce(t *testing.T) {

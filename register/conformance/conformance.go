@@ -24,6 +24,8 @@ type Options struct {
 	// WorkerToken has only the scope worker, and ReadToken only the scope read. What only they can show is not tried
 	// without them.
 	WorkerToken, ReadToken string
+	// RateProbe is how many requests to send at once, with a token of its own, to meet the gateway's rate limit; 0 does not try.
+	RateProbe int
 }
 
 // The names that a run uses, and nobody else may.

@@ -15,6 +15,7 @@ func TestTheReferenceGatewayKeepsEveryPromise(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	options := conformance.Options{URL: b.url + "/", Token: b.admin, WorkerToken: b.worker, ReadToken: b.read}
+	options.RateProbe = rateProbe
 	for range 2 { // what a run leaves behind does not trouble the next
 		report, err := conformance.Run(t.Context(), options)
 		require.NoError(t, err)

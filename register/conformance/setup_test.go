@@ -20,6 +20,12 @@ import (
 
 const tenant = "acme"
 
+// ample is how many requests a token may make at once: more than a whole run, and fewer than rateProbe.
+const (
+	ample     = 3000
+	rateProbe = 5000
+)
+
 // bundle is the reference gateway on an empty register, with a token of each kind.
 type bundle struct {
 	url                 string
@@ -29,7 +35,8 @@ type bundle struct {
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	database := localtest.Database(t).Gateway
-	running, err := gateway.New(t.Context(), gateway.Options{Listen: "127.0.0.1:0", DatabaseURL: database, Tenant: tenant, Host: "alpha"})
+	running, err := gateway.New(t.Context(), gateway.Options{Listen: "127.0.0.1:0", DatabaseURL: database, Tenant: tenant, Host: "alpha",
+		RequestsPerSecond: 20, RequestBurst: ample})
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -47,6 +47,26 @@ func TestNothingIsDoneOrReadWithoutALiveToken(t *testing.T) {
 	}
 }
 
+func TestATokenThatIsOffByOneCharacterIsNoToken(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	token := b.tokens["olga"]
+	status, _, _ := b.raw(t, http.MethodGet, "/api/fleet/whoami", token, "")
+	require.Equal(t, http.StatusOK, status)
+	wrong := []string{token + "A", token[:len(token)-1], strings.ToUpper(token), " " + token[1:]}
+	for i := range token {
+		other := byte('x')
+		if token[i] == other {
+			other = 'y'
+		}
+		wrong = append(wrong, token[:i]+string(other)+token[i+1:])
+	}
+	for _, almost := range wrong {
+		status, _, _ := b.raw(t, http.MethodGet, "/api/fleet/whoami", almost, "")
+		require.Equal(t, http.StatusUnauthorized, status, almost)
+	}
+}
+
 func TestARevokedTokenIsNoToken(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

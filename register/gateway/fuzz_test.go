@@ -189,7 +189,7 @@ func (x *target) keepsTo(t *testing.T, at *shot, request *http.Request, status i
 		require.NotEmpty(t, p.NextStep, "%s", answer)
 		require.NotEmpty(t, p.RequestID, "%s", answer)
 	}
-	route, path, err := x.contract.router.FindRoute(request)
+	route, path, err := x.contract.find(request)
 	if err != nil || strings.HasPrefix(header.Get("Content-Type"), "text/event-stream") {
 		return
 	}

@@ -29,27 +29,28 @@ func (g *Gateway) handler() (http.Handler, error) {
 		RequestErrorHandlerFunc:  undecodable,
 		ResponseErrorHandlerFunc: answer,
 	}), calls)
-	routes := http.NewServeMux()
-	routes.Handle("GET /metrics", g.metrics.handler())
-	routes.HandleFunc("GET /api/fleet/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(contract.document)
-	})
-	for _, at := range []string{"GET /api/fleet/{$}", "GET /api/fleet/docs"} {
-		routes.HandleFunc(at, servePage(contract.page))
+	pages := map[string]http.Handler{
+		"/metrics": g.metrics.handler(), "/api/fleet/openapi.json": serve("application/json", contract.document),
+		"/api/fleet/": servePage(contract.page), "/api/fleet/docs": servePage(contract.page),
 	}
-	routes.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	return g.log(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if page := pages[r.URL.Path]; page != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			page.ServeHTTP(w, r)
+			return
+		}
 		if err := g.admit(contract, &r); err != nil {
 			answer(w, r, err)
 			return
 		}
-		if _, pattern := calls.Handler(r); pattern == "" {
-			answer(w, r, nothingHere(r))
-			return
-		}
 		calls.ServeHTTP(w, r)
-	})
-	return g.log(routes), nil
+	})), nil
+}
+
+func serve(kind string, body []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		_, _ = w.Write(body)
+	}
 }
 
 // admit lets a request through to its operation, with the call it makes in its context.

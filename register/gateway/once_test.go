@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/stretchr/testify/require"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
@@ -24,6 +25,9 @@ func TestARepeatedChangeIsAnsweredByteForByte(t *testing.T) {
 	var proposal register.Proposal
 	b.send(t, b.olga, register.OpenProposal(register.ProposalRequest{Title: "Release now", Quorum: 1, Pass: register.PassRuleUnanimous}), &proposal)
 	waiting := b.dispatch(t, ask(20))
+	contract, err := newContract()
+	require.NoError(t, err)
+	tried := map[string]bool{"issueToken": true, "rotateToken": true, "revokeToken": true} // their repeats withhold the secret
 	for _, c := range []struct {
 		token    string
 		mutation register.Mutation
@@ -32,17 +36,27 @@ func TestARepeatedChangeIsAnsweredByteForByte(t *testing.T) {
 		{"olga", register.CancelDispatch(waiting.ID, "why")},
 		{"coder-1", register.ClaimDispatch(register.ClaimRequest{Role: "coder", Worker: "coder-1"})},
 		{"coder-1", register.HeartbeatDispatch(created.ID, register.HeartbeatRequest{Claim: claim.ID, Progress: "half"})},
-		{"coder-1", register.CompleteDispatch(created.ID, register.CompleteRequest{Claim: claim.ID, Outcome: "done", Unmetered: "no meter"})},
+		{"coder-1", register.ExtendDispatch(created.ID, register.ExtendRequest{Claim: claim.ID, Reserve: []register.Amount{{Unit: "credits", Micros: 6_000_000}}})},
+		{"coder-1", register.CompleteDispatch(created.ID, register.CompleteRequest{Claim: claim.ID, Outcome: "failed", Unmetered: "no meter"})},
+		{"olga", register.RetryDispatch(created.ID, register.RetryRequest{Reason: "again"})},
 		{"olga", register.SetBudget(register.BudgetSetRequest{Provider: "codex", Unit: "tokens", LimitMicros: 9, ResetAt: time.Now().Add(time.Hour)})},
 		{"olga", register.ResetBudget(register.BudgetResetRequest{Provider: "claude", ResetAt: time.Now().Add(time.Hour), Zero: true})},
 		{"olga", register.OpenProposal(register.ProposalRequest{Title: "Another"})},
 		{"olga", register.CastVote(proposal.ID, "ceo", register.VoteRequest{Verdict: register.VerdictConditional, EventID: "$1"})},
 		{"olga", register.WithdrawVote(proposal.ID, "ceo", "$1")},
 		{"olga", register.SetPause(register.PauseRequest{Paused: true, Reason: "why"})},
+		{"coder-1", register.DeclareAgent("coder-2", register.AgentDeclaration{Runtime: "claude-code"})},
+		{"root", register.RetireAgent("coder-2")},
+		{"root", register.PutLadder(register.LadderRequest{Tiers: []register.Tier{{Provider: "claude", Model: "opus", Cost: 5}}})},
 		{"root", register.PutSeat("cto", register.SeatRequest{Lens: "feasibility", Identity: "olga"})},
 		{"root", register.BindRoom(register.RoomBinding{Room: "!r:localhost", Purposes: []register.RoomPurpose{"board", "fleet"}})},
 		{"root", register.PutIdentity("eve", register.IdentityRequest{Kind: "human", Roles: []register.FleetRole{"viewer"}})},
 	} {
+		request, err := http.NewRequestWithContext(t.Context(), c.mutation.Method, c.mutation.Path, http.NoBody)
+		require.NoError(t, err)
+		route, _, err := contract.find(request)
+		require.NoError(t, err)
+		tried[route.Operation.OperationID] = true
 		key := []string{"Idempotency-Key", c.mutation.Method + c.mutation.Path}
 		status, _, first := b.raw(t, c.mutation.Method, c.mutation.Path, b.tokens[c.token], string(c.mutation.Body), key...)
 		require.Equal(t, 2, status/100, "%s %s: %s", c.mutation.Method, c.mutation.Path, first)
@@ -61,6 +75,20 @@ func TestARepeatedChangeIsAnsweredByteForByte(t *testing.T) {
 			require.Equal(t, register.ProblemCodeIdempotencyMismatch, problemIn(t, body).Code)
 		}
 	}
+	each(readContract(t), func(_, _ string, _ *openapi3.PathItem, operation *openapi3.Operation) {
+		if operation.Parameters.GetByInAndName("header", "Idempotency-Key") != nil {
+			require.True(t, tried[operation.OperationID], "no test repeats %s", operation.OperationID)
+		}
+	})
+}
+
+func TestAnotherConditionIsAnotherRequest(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	pause := register.SetPause(register.PauseRequest{Paused: true})
+	require.NoError(t, b.olga.Send(t.Context(), register.By{Key: "k"}, pause, nil))
+	err := b.olga.Send(t.Context(), register.By{Key: "k", IfMatch: `"1"`}, pause, nil)
+	requireCode(t, register.ProblemCodeIdempotencyMismatch, err)
 }
 
 func TestAnAnswerLostAfterTheCommitIsGivenAgain(t *testing.T) {

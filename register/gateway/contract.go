@@ -51,13 +51,13 @@ func newContract() (*contract, error) {
 
 // find is the operation a request asks for.
 func (c *contract) find(r *http.Request) (*routers.Route, map[string]string, error) {
-	if route, path, err := c.router.FindRoute(r); err == nil {
+	if route, path, err := c.router.FindRoute(r); err == nil && whole(path) {
 		return route, path, nil
 	}
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		other := r.Clone(r.Context())
 		other.Method = method
-		if _, _, err := c.router.FindRoute(other); err == nil {
+		if _, path, err := c.router.FindRoute(other); err == nil && whole(path) {
 			return nil, nil, &problem{
 				Code: register.ProblemCodeInvalid, Status: http.StatusMethodNotAllowed,
 				Detail:   fmt.Sprintf("%s does not go with this address; %s does.", r.Method, method),
@@ -69,6 +69,16 @@ func (c *contract) find(r *http.Request) (*routers.Route, map[string]string, err
 		Code: register.ProblemCodeNotFound, Detail: "There is nothing at this address.",
 		NextStep: "See /api/fleet/openapi.json for what there is.",
 	}
+}
+
+// whole says whether every part of an address that names something does.
+func whole(path map[string]string) bool {
+	for _, part := range path {
+		if part == "" {
+			return false
+		}
+	}
+	return true
 }
 
 // check reads the body, checks the request against the contract and adds the key and the hash to the call.

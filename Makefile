@@ -43,12 +43,12 @@ up: build ## Set up and stay, with a prompt. SERVER=synapse HOST=0.0.0.0 SERVER_
 
 .PHONY: test
 test: build ## Run all tests on a Postgres and a homeserver of their own. PACKAGES=./bot/... ARGS='-run Name -v'
-	@$(TESTBED) -- go test $(TAGS) $(ARGS) $(or $(PACKAGES),./...)
+	@$(TESTBED) -- go test -timeout 30m $(TAGS) $(ARGS) $(or $(PACKAGES),./...)
 
 .PHONY: race
 race: build ## The same tests with the race detector (needs a C compiler; installed on Debian and Ubuntu)
 	@command -v gcc >/dev/null || command -v clang >/dev/null || $(MAKE) c-compiler
-	@$(TESTBED) -- env CGO_ENABLED=1 go test -race $(TAGS) $(ARGS) $(or $(PACKAGES),./...)
+	@$(TESTBED) -- env CGO_ENABLED=1 go test -race -timeout 45m $(TAGS) $(ARGS) $(or $(PACKAGES),./...)
 
 .PHONY: c-compiler
 c-compiler:
@@ -60,7 +60,7 @@ c-compiler:
 
 .PHONY: test-synapse
 test-synapse: build ## The tests that talk Matrix, on Synapse instead of Dendrite
-	@$(TESTBED) -server synapse -- go test $(TAGS) $(ARGS) $(or $(PACKAGES),./bot/... ./deploy/local/client/... ./deploy/e2e/...)
+	@$(TESTBED) -server synapse -- go test -timeout 30m $(TAGS) $(ARGS) $(or $(PACKAGES),./bot/... ./deploy/local/client/... ./deploy/e2e/...)
 
 # The foreign client is a Node program; what it needs is installed as its lock file says whenever that changed.
 FOREIGN := deploy/foreign/node_modules/.package-lock.json

@@ -34,6 +34,7 @@ const (
 	signHourglass = "⏳"
 	signLock      = "🔒"
 	signTooLate   = "⌛"
+	signKey       = "🔑"
 )
 
 func signOf(mood commands.Mood) string {

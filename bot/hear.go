@@ -38,7 +38,11 @@ func (b *Bot) hear(ctx context.Context, room id.RoomID) time.Duration {
 		}
 		return time.Second
 	}
-	var next time.Duration
+	next, err := b.showUnreadable(ctx, room)
+	if err != nil {
+		zerolog.Ctx(ctx).Warn().Err(err).Msg("What cannot be read cannot be shown")
+		next = time.Second
+	}
 	held := false
 	for _, h := range rows {
 		if ctx.Err() != nil {
@@ -142,6 +146,9 @@ func (b *Bot) attempt(ctx context.Context, h *heard) (err error) {
 		return b.journal.end(ctx, h, stateDropped, "taken back before it was read")
 	}
 	if err != nil {
+		return err
+	}
+	if err := b.hideKeyMissing(ctx, h); err != nil {
 		return err
 	}
 	switch said.Type.Type {

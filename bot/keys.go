@@ -27,6 +27,10 @@ type keys struct {
 	machine  *crypto.OlmMachine
 	rooms    *sqlstatestore.SQLStateStore
 
+	// fetching is held while devices are asked for: they are stored before the signatures on them, and whoever shared keys in
+	// between would withhold them from devices that are trusted.
+	fetching sync.Mutex
+
 	// received is told of every room key, inside the transaction that stores it.
 	received func(room id.RoomID, session id.SessionID)
 }
@@ -63,6 +67,20 @@ func (k *keys) rebuild(ctx context.Context) error {
 		k.machine.Destroy()
 	}
 	k.machine = machine
+	return nil
+}
+
+// share gives the key of a room's outbound session to its members' trusted devices, asking first for devices not known yet.
+func (k *keys) share(ctx context.Context, room id.RoomID) error {
+	members, err := k.members(ctx, room)
+	if err != nil {
+		return err
+	}
+	k.fetching.Lock()
+	defer k.fetching.Unlock()
+	if err := k.machine.ShareGroupSession(ctx, room, members); err != nil {
+		return fmt.Errorf("sharing the room's keys: %w", err)
+	}
 	return nil
 }
 
@@ -130,6 +148,8 @@ func (k *keys) refreshDevices(ctx context.Context) error {
 }
 
 func (k *keys) fetchDevices(ctx context.Context, users []id.UserID) error {
+	k.fetching.Lock()
+	defer k.fetching.Unlock()
 	before := make(map[id.UserID]map[id.DeviceID]id.TrustState, len(users))
 	for _, user := range users {
 		before[user] = k.trustOf(ctx, user)

@@ -193,12 +193,8 @@ func (s *sender) encrypt(ctx context.Context, message *outgoing) (json.RawMessag
 		if err == nil || shared || !crypto.IsShareError(err) {
 			return body, err
 		}
-		members, err := s.bot.keys.members(ctx, message.Room)
-		if err != nil {
+		if err := s.bot.keys.share(ctx, message.Room); err != nil {
 			return nil, err
-		}
-		if err := machine.ShareGroupSession(ctx, message.Room, members); err != nil {
-			return nil, fmt.Errorf("sharing the room's keys: %w", err)
 		}
 	}
 }

@@ -21,6 +21,8 @@ func dispatchCommand() *command {
 			`dispatch coder "Add a health check to the collector" --estimate 4`,
 			`dispatch reviewer "Review the open merge requests" --model sonnet --exact --deadline +2h`,
 			`dispatch tester "Test the health check" --after D-3,D-4`,
+			`dispatch coder "Move the collector to the new store" --estimate 40ktokens --estimate 2percent --context 150k`,
+			`dispatch coder "Write the release notes" --finish-by "fri 17:00" --takes 30m`,
 			`dispatch coder "Mend the login page" --class hotfix --priority 9 --dry-run`,
 		},
 		grammar: func() grammar { return new(dispatchGrammar) },
@@ -35,18 +37,22 @@ func dispatchCommand() *command {
 }
 
 type dispatchGrammar struct {
-	Role     string `arg:"" help:"The role that is to do it, such as coder."`
-	Brief    string `arg:"" kind:"text" placeholder:"brief" help:"What is to be done."`
-	Model    string `placeholder:"M" help:"The highest tier that may be used; without it the highest there is."`
-	Exact    bool   `help:"Never downgrade below the model."`
-	Estimate string `placeholder:"N" kind:"estimate" help:"What the run will spend, such as 10, 10credits or 40ktokens."`
-	Deadline string `placeholder:"T" kind:"time" help:"The latest start, such as +2h or fri 17:00; without it the dispatch waits as long as it takes."`
-	After    string `placeholder:"D-3,D-4" kind:"dispatch" field:"depends_on" help:"What has to be done first; it waits, and holds nothing, until all of them are."`
-	Priority string `placeholder:"0-9" help:"Higher goes first; 5 unless given."`
-	Project  string `placeholder:"NAME" help:"The project it belongs to."`
-	Mission  string `placeholder:"NAME" help:"The mission it belongs to."`
-	Class    string `placeholder:"CLASS" field:"brief_class" help:"strategic, technical or hotfix; technical unless given."`
-	DryRun   bool   `help:"Say what would be decided, and reserve nothing."`
+	Role     string   `arg:"" help:"The role that is to do it, such as coder."`
+	Brief    string   `arg:"" kind:"text" placeholder:"brief" help:"What is to be done."`
+	Model    string   `placeholder:"M" help:"The highest tier that may be used; without it the highest there is."`
+	Exact    bool     `help:"Never downgrade below the model."`
+	Estimate []string `placeholder:"N" kind:"estimate" sep:"none" help:"What the run will spend, such as 10, 10credits or 40ktokens; give it once for each unit."`
+	Deadline string   `placeholder:"T" kind:"time" help:"The latest start, such as +2h or fri 17:00; without it the dispatch waits as long as it takes."`
+	FinishBy string   `placeholder:"T" kind:"time" help:"When it has to be over, instead of a latest start, which is worked out of how long the run takes."`
+	Takes    string   `placeholder:"D" kind:"duration" help:"How long the run takes, such as 30m or 1h30m, for --finish-by; without it earlier runs say."`
+	Context  string   `placeholder:"N" kind:"estimate" field:"context_tokens" help:"The largest context one session of the run will need, in tokens, such as 150k."`
+	Attempts string   `placeholder:"1-10" field:"max_attempts" help:"How often it is tried before a lost worker fails it; 3 unless given."`
+	After    string   `placeholder:"D-3,D-4" kind:"dispatch" field:"depends_on" help:"What has to be done first; it waits, and holds nothing, until all of them are."`
+	Priority string   `placeholder:"0-9" help:"Higher goes first; 5 unless given."`
+	Project  string   `placeholder:"NAME" help:"The project it belongs to."`
+	Mission  string   `placeholder:"NAME" help:"The mission it belongs to."`
+	Class    string   `placeholder:"CLASS" field:"brief_class" help:"strategic, technical or hotfix; technical unless given."`
+	DryRun   bool     `help:"Say what would be decided, and reserve nothing."`
 }
 
 func (g *dispatchGrammar) request(r *reader) request {
@@ -62,10 +68,11 @@ func (g *dispatchGrammar) request(r *reader) request {
 		Origin:     r.origin,
 		Project:    r.text("--project", g.Project, 128),
 	}
-	if g.Estimate != "" {
-		estimate, err := parseEstimate(g.Estimate)
-		r.under("--estimate", err)
-		body.Estimate = []register.EstimateAmount{estimate}
+	body.Estimate = r.estimates("--estimate", g.Estimate)
+	body.FinishBy, body.TakesSeconds = r.finish(g.Deadline, g.FinishBy, g.Takes)
+	body.ContextTokens = r.context("--context", g.Context)
+	if g.Attempts != "" {
+		body.MaxAttempts = r.number("--attempts", g.Attempts, 1, 10, "2")
 	}
 	for one := range strings.FieldsFuncSeq(g.After, func(char rune) bool { return char == ',' || char == ' ' }) {
 		body.DependsOn = append(body.DependsOn, r.dispatch("--after", one))
@@ -96,7 +103,7 @@ func dispatchReply(d register.Dispatch, zone *time.Location) Reply {
 
 // decided is the state in a few words: "ready on sonnet, downgraded from opus".
 func decided(d register.Dispatch, would string) string {
-	text := would + string(d.State) + on(d)
+	text := would + ending(d) + on(d)
 	if d.Downgraded {
 		text += ", downgraded from " + escape(d.ModelRequested)
 	}
@@ -116,10 +123,7 @@ func because(d register.Dispatch, zone *time.Location) string {
 	if d.State == register.DispatchStateQueued && !d.PromisedStart.IsZero() {
 		lines = append(lines, "Promised start: **"+ahead(d.PromisedStart, d.CreatedAt, zone)+"**")
 	}
-	lines = append(lines, reserved(d))
-	if !d.Deadline.IsZero() && (d.State == register.DispatchStateQueued || d.State == register.DispatchStateReady) {
-		lines = append(lines, "Latest start: "+ahead(d.Deadline, d.CreatedAt, zone))
-	}
+	lines = append(lines, reserved(d), latestStart(d, zone))
 	return paragraph(append(lines, explained(d.Reason, d.CreatedAt, zone))...)
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
@@ -79,7 +80,7 @@ func listText(list register.DispatchList, wanted []register.DispatchState, zone 
 
 // dispatchLine is a dispatch in one line of a list.
 func dispatchLine(d register.Dispatch, now time.Time, zone *time.Location) string {
-	text := "**" + d.ID + "** " + string(d.State) + on(d)
+	text := "**" + d.ID + "** " + ending(d) + on(d)
 	if d.State == register.DispatchStateQueued && !d.PromisedStart.IsZero() {
 		text += ", starts " + ahead(d.PromisedStart, now, zone)
 	}
@@ -124,6 +125,12 @@ func showText(d register.Dispatch, now time.Time, zone *time.Location) string {
 	lines = append(lines, fmt.Sprintf("For %s (%s), asked by %s %s", escape(d.Role), escape(d.BriefClass), escape(d.CreatedBy), since(d.CreatedAt, now)))
 	if len(d.Estimate) > 0 {
 		lines = append(lines, "Estimate: "+amounts(d.Estimate))
+	}
+	if d.ContextTokens > 0 {
+		lines = append(lines, "Context of a session: "+amount(d.ContextTokens*budget.Micro, register.UnitTokens))
+	}
+	if d.RetryOf != "" {
+		lines = append(lines, "Retry of "+d.RetryOf)
 	}
 	if len(d.DependsOn) > 0 {
 		lines = append(lines, "After: "+listing(d.DependsOn, "and"))

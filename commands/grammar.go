@@ -15,6 +15,7 @@ import (
 const (
 	kindTime     = "time"     // may be several words: fri 17:00
 	kindEstimate = "estimate" // may be two words: 10 credits
+	kindDuration = "duration" // may be two words: 30 min
 	kindText     = "text"     // free text; as an argument it takes the rest of the line
 	kindDispatch = "dispatch" // names a dispatch
 	kindProposal = "proposal" // names a proposal
@@ -120,7 +121,7 @@ func (m model) fill(in input) error {
 func (m model) check(in input) error {
 	var given []string
 	for _, one := range in.flags {
-		if slices.Contains(given, one.flag.Name) {
+		if slices.Contains(given, one.flag.Name) && !one.flag.IsSlice() {
 			return problemf("--%s is given twice.", one.flag.Name)
 		}
 		if given = append(given, one.flag.Name); one.flag.IsBool() && !slices.Contains([]string{"", "true", "false"}, one.value) {

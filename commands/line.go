@@ -300,6 +300,12 @@ func (p *typedLine) howMany(flag *kong.Flag, words []string) int {
 				return 2
 			}
 		}
+	case kindDuration:
+		if len(words) > 1 {
+			if _, err := parseDuration(p.clean(words[0]+" "+words[1], len(p.words)-1)); err == nil {
+				return 2
+			}
+		}
 	case kindTime:
 		if !p.mayBeProse() {
 			return len(words)

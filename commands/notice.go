@@ -74,7 +74,7 @@ func waits(event register.Event, zone *time.Location) string {
 
 // ended is how a run came out: what it spent, how long it took and the last lines of its result.
 func ended(d register.Dispatch) string {
-	head := "**" + d.ID + " " + string(d.State) + "**" + on(d)
+	head := "**" + d.ID + " " + ending(d) + "**" + on(d)
 	if !d.StartedAt.IsZero() && !d.FinishedAt.IsZero() {
 		head += " after " + length(d.FinishedAt.Sub(d.StartedAt))
 	}

@@ -14,7 +14,7 @@ import (
 const (
 	setUsage      = "budget set --provider P --limit N --unit U --reset-at T [--subscription S] [--window NAME] [--since T0] [--used N] [--floor N]"
 	setExample    = "budget set --provider claude --limit 500 --unit credits --reset-at +5h"
-	dispatchUsage = `dispatch ROLE "brief" [--model M] [--exact] [--estimate N] [--deadline T] [--after D-3,D-4] [--priority 0-9] [--project NAME] [--mission NAME] [--class CLASS] [--dry-run]`
+	dispatchUsage = `dispatch ROLE "brief" [--model M] [--exact] [--estimate N] [--deadline T] [--finish-by T] [--takes D] [--context N] [--attempts 1-10] [--after D-3,D-4] [--priority 0-9] [--project NAME] [--mission NAME] [--class CLASS] [--dry-run]`
 	timesAccepted = "; accepted are +5h, +90m, +2d, 17:00, fri 17:00, tomorrow 9:00, 2026-11-30 09:00 (each with an IANA zone after it if you like) or RFC 3339 with an offset, such as 2026-11-30T09:00+01:00."
 )
 

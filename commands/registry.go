@@ -27,7 +27,7 @@ var registry []*command
 func init() {
 	registry = []*command{
 		helpCommand(), whoAmICommand(), statusCommand(),
-		dispatchCommand(), listCommand(), showCommand(), cancelCommand(),
+		dispatchCommand(), listCommand(), showCommand(), cancelCommand(), retryCommand(),
 		agentsCommand(), agentsRetireCommand(), pauseCommand(), resumeCommand(),
 		budgetSetCommand(), budgetStatusCommand(), budgetResetCommand(), budgetExplainCommand(),
 		boardProposeCommand(), boardListCommand(), boardShowCommand(), boardSeatsCommand(), voteCommand(),

@@ -80,45 +80,53 @@ An admin seats the board first.
 Example: !mosaic help board propose`,
 	},
 	{
-		"pause", 403, register.Problem{Code: "forbidden", Detail: "vera may not pause or resume the fleet; that takes the role operator or admin.", NextStep: "Ask an admin for the role."},
+		"pause", 403,
+		register.Problem{Code: "forbidden", Detail: "vera may not pause or resume the fleet; that takes the role operator or admin.", NextStep: "Ask an admin for the role."},
 		`Not done. vera may not pause or resume the fleet; that takes the role operator or admin.
 Ask an admin for the role.
 Example: !mosaic help`,
 	},
 	{
-		"status", 403, register.Problem{Code: "actor_unknown", Field: "Mosaic-Actor", Detail: "The register does not know @eve:localhost."},
+		"status", 403,
+		register.Problem{Code: "actor_unknown", Field: "Mosaic-Actor", Detail: "The register does not know @eve:localhost."},
 		`Not done. The register does not know @eve:localhost.
 Example: !mosaic help`,
 	},
 	{
-		"show D-999", 404, register.Problem{Code: "not_found", Detail: "There is no dispatch D-999.", NextStep: "List the dispatches to see their numbers."},
+		"show D-999", 404,
+		register.Problem{Code: "not_found", Detail: "There is no dispatch D-999.", NextStep: "List the dispatches to see their numbers."},
 		`Not done. There is no dispatch D-999.
 List the dispatches to see their numbers.
 Example: !mosaic list`,
 	},
 	{
-		`dispatch coder "Fix it" --after D-999`, 404, register.Problem{Code: "not_found", Field: "depends_on", Detail: "There is no dispatch D-999 to wait for."},
+		`dispatch coder "Fix it" --after D-999`, 404,
+		register.Problem{Code: "not_found", Field: "depends_on", Detail: "There is no dispatch D-999 to wait for."},
 		`Not done. There is no dispatch D-999 to wait for.
 Example: !mosaic list`,
 	},
 	{
-		`board propose "Run it" --for D-999`, 404, register.Problem{Code: "not_found", Detail: "There is no dispatch D-999."},
+		`board propose "Run it" --for D-999`, 404,
+		register.Problem{Code: "not_found", Detail: "There is no dispatch D-999."},
 		`Not done. There is no dispatch D-999.
 Example: !mosaic list`,
 	},
 	{
-		"vote P-9 approve", 404, register.Problem{Code: "not_found", Detail: "There is no proposal P-9."},
+		"vote P-9 approve", 404,
+		register.Problem{Code: "not_found", Detail: "There is no proposal P-9."},
 		`Not done. There is no proposal P-9.
 Example: !mosaic board list`,
 	},
 	{
-		"budget reset --provider claude --reset-at +5h", 404, register.Problem{Code: "not_found", Detail: "There is no budget window main of claude.", NextStep: "Set it first with: budget set"},
+		"budget reset --provider claude --reset-at +5h", 404,
+		register.Problem{Code: "not_found", Detail: "There is no budget window main of claude.", NextStep: "Set it first with: budget set"},
 		`Not done. There is no budget window main of claude.
 Set it first with: budget set
 Example: !mosaic budget status`,
 	},
 	{
-		"cancel D-3 “no use”", 409, register.Problem{Code: "idempotency_mismatch", Field: "Idempotency-Key", Detail: "This Idempotency-Key was used for another request."},
+		"cancel D-3 “no use”", 409,
+		register.Problem{Code: "idempotency_mismatch", Field: "Idempotency-Key", Detail: "This Idempotency-Key was used for another request."},
 		`Not done. This Idempotency-Key was used for another request.
 Example: !mosaic cancel D-3 "no use"`,
 	},
@@ -156,49 +164,88 @@ Example: !mosaic budget reset --provider claude --reset-at +5h --zero`,
 Example: !mosaic budget set --provider claude --limit 500 --unit credits --reset-at +5h`,
 	},
 	{
-		"cancel D-3", 409, register.Problem{Code: "not_open", Detail: "D-3 is already done and cannot be cancelled.", NextStep: "Nothing needs to be done."},
+		"cancel D-3", 409,
+		register.Problem{Code: "not_open", Detail: "D-3 is already done and cannot be cancelled.", NextStep: "Nothing needs to be done."},
 		`Not done. D-3 is already done and cannot be cancelled.
 Nothing needs to be done.
 Example: !mosaic show D-3`,
 	},
 	{
-		"vote P-7 approve --seat cto", 409, register.Problem{Code: "not_open", Detail: "P-7 is passed; votes no longer change it."},
+		"vote P-7 approve --seat cto", 409,
+		register.Problem{Code: "not_open", Detail: "P-7 is passed; votes no longer change it."},
 		`Not done. P-7 is passed; votes no longer change it.
 Example: !mosaic board show P-7`,
 	},
 	{
-		"vote P-7 approve --seat cto", 403, register.Problem{Code: "not_seated", Detail: "olga did not hold the seat cto when P-7 was opened.", NextStep: "Only the seat's holder votes for it."},
+		"vote P-7 approve --seat cto", 403,
+		register.Problem{Code: "not_seated", Detail: "olga did not hold the seat cto when P-7 was opened.", NextStep: "Only the seat's holder votes for it."},
 		`Not done. olga did not hold the seat cto when P-7 was opened.
 Only the seat's holder votes for it.
 Example: !mosaic board seats`,
 	},
 	{
-		`board propose "Run it" --for D-3`, 409, register.Problem{Code: "not_refused", Field: "action.dispatch", Detail: "D-3 is done, not refused; there is nothing to override."},
+		`board propose "Run it" --for D-3`, 409,
+		register.Problem{Code: "not_refused", Field: "action.dispatch", Detail: "D-3 is done, not refused; there is nothing to override."},
 		`Not done. D-3 is done, not refused; there is nothing to override.
 Example: !mosaic show D-3`,
 	},
 	{
-		"show D-3", 409, register.Problem{Code: "claim_lost", Detail: "This claim on D-3 is no longer valid; the dispatch is done.", NextStep: "Stop the run and claim other work."},
+		"show D-3", 409,
+		register.Problem{Code: "claim_lost", Detail: "This claim on D-3 is no longer valid; the dispatch is done.", NextStep: "Stop the run and claim other work."},
 		`Not done. This claim on D-3 is no longer valid; the dispatch is done.
 Stop the run and claim other work.
 Example: !mosaic show D-3`,
 	},
 	{
-		"list", 422, register.Problem{Code: "actual_missing", Field: "actuals", Detail: "A run cannot be completed without what it spent.", Example: `{"actuals": []}`},
+		"list", 422,
+		register.Problem{Code: "actual_missing", Field: "actuals", Detail: "A run cannot be completed without what it spent.", Example: `{"actuals": []}`},
 		`Not done. A run cannot be completed without what it spent.
 Example: !mosaic status`,
 	},
 	{
-		"board list", 409, register.Problem{Code: "token_ended", Detail: "T-3 has expired or was revoked.", NextStep: "Issue a new token to olga."},
+		"board list", 409,
+		register.Problem{Code: "token_ended", Detail: "T-3 has expired or was revoked.", NextStep: "Issue a new token to olga."},
 		`Not done. T-3 has expired or was revoked.
 Issue a new token to olga.
 Example: !mosaic board list`,
 	},
 	{
-		"pause the provider is down", 412, register.Problem{Code: "precondition_failed", Detail: "The pause was changed by root.", NextStep: "Read it again and send the change with its new ETag."},
+		"pause the provider is down", 412,
+		register.Problem{Code: "precondition_failed", Detail: "The pause was changed by root.", NextStep: "Read it again and send the change with its new ETag."},
 		`Not done. The pause was changed by root.
 Read it again and send the change with its new ETag.
 Example: !mosaic pause "the provider is down"`,
+	},
+	{
+		`dispatch coder "Rewrite everything" --context 250k`, 422,
+		register.Problem{
+			Code: "context_cap", Field: "context_tokens", Detail: "One session would need 250k tokens of context, and at most 200k tokens fit: a session that does not fit its context loses the thread.",
+			Example: "150000", NextStep: "Split the work into dispatches that each fit, and let one wait for the other.",
+		},
+		`Not done. One session would need 250k tokens of context, and at most 200k tokens fit: a session that does not fit its context loses the thread.
+Split the work into dispatches that each fit, and let one wait for the other.
+Example: !mosaic dispatch coder "Rewrite everything" --context 150k`,
+	},
+	{
+		"retry D-3", 409,
+		register.Problem{Code: "not_retryable", Detail: "D-3 is running; only what failed, was cancelled or refused can be retried.", NextStep: "Cancel it first, or wait until it has ended."},
+		`Not done. D-3 is running; only what failed, was cancelled or refused can be retried.
+Cancel it first, or wait until it has ended.
+Example: !mosaic status`,
+	},
+	{
+		"retry D-3", 409,
+		register.Problem{Code: "already_retried", Detail: "D-3 was retried already, as D-7.", NextStep: "Retry D-7 if that did not do either."},
+		`Not done. D-3 was retried already, as D-7.
+Retry D-7 if that did not do either.
+Example: !mosaic status`,
+	},
+	{
+		"agents retire coder-1", 409,
+		register.Problem{Code: "agent_retired", Field: "name", Detail: "coder-1 was retired at 2026-11-23 09:00:00 UTC and gets no more work.", NextStep: "Start the worker under another number."},
+		`Not done. coder-1 was retired at Mon 23 Nov 10:00 CET and gets no more work.
+Start the worker under another number.
+Example: !mosaic status`,
 	},
 }
 
@@ -221,6 +268,8 @@ func TestEveryRefusalReadsWellAndEndsWithACommandThatWorks(t *testing.T) {
 	}
 	for _, code := range problemCodes(t) {
 		switch code {
+		case "cap_reached", "gone":
+			require.False(t, tried[code], "%s meets a worker or a reader of the log, never a command", code)
 		case "unauthorized", "rate_limited", "unavailable", "internal":
 			require.False(t, tried[code], "%s leaves the command unconsumed, so it is no refusal", code)
 		default:

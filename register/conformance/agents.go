@@ -62,9 +62,9 @@ func declareAndList(ctx context.Context, t *trial) error {
 		}
 	}
 	var listed []string
-	for after, more := "", true; more; {
+	for cursor, more := "", true; more; {
 		var page register.AgentList
-		if err := t.read(ctx, viewer, "/api/fleet/agents?state=live&limit=2&after="+url.QueryEscape(after), &page); err != nil {
+		if err := t.read(ctx, viewer, "/api/fleet/agents?state=live&limit=2&cursor="+url.QueryEscape(cursor), &page); err != nil {
 			return err
 		}
 		for _, agent := range page.Agents {
@@ -72,7 +72,7 @@ func declareAndList(ctx context.Context, t *trial) error {
 				listed = append(listed, agent.Name)
 			}
 		}
-		after, more = page.Next, page.Next != ""
+		cursor, more = page.Next, page.Next != ""
 	}
 	if want := []string{role + "-1", role + "-2", role + "-3"}; !slices.Equal(listed, want) {
 		return seen("page by page %v are listed, not %v", listed, want)

@@ -18,6 +18,7 @@ func claims() []promise {
 		{"claims", "16 claimers at once get each dispatch once", race},
 		{"claims", "heartbeats keep a claim and carry progress", beat},
 		{"claims", "a cancelled run is told at its next heartbeat", beatCancelled},
+		{"claims", "a running one is extended by its own claim only", extendRun},
 		{"claims", "a completion needs an actual, or why there is none", complete},
 		{"claims", "a claim that is over or another's is claim_lost", loseClaim},
 		{"claims", "a claim without heartbeats expires, and its dispatch can be claimed again", expire},
@@ -319,4 +320,25 @@ func expire(ctx context.Context, t *trial) error {
 		}
 		return t.report(ctx, t.unmetered(again), nil)
 	})
+}
+
+// extendRun asks for no more than nothing, so that no window of anyone's is touched.
+func extendRun(ctx context.Context, t *trial) error {
+	claim, err := t.running(ctx, "extend", 60)
+	if err != nil {
+		return err
+	}
+	none := []register.Amount{{Unit: register.UnitMessages, Micros: 0}}
+	other := register.ExtendDispatch(claim.Dispatch.ID, register.ExtendRequest{Claim: "another", Reserve: none})
+	if err := t.reportRefused(ctx, register.ProblemCodeClaimLost, other); err != nil {
+		return err
+	}
+	var extension register.Extension
+	if err := t.report(ctx, register.ExtendDispatch(claim.Dispatch.ID, register.ExtendRequest{Claim: claim.ID, Reserve: none}), &extension); err != nil {
+		return err
+	}
+	if !slices.Contains(extension.Reserved, none[0]) {
+		return seen("asked to hold %+v it holds %+v", none, extension.Reserved)
+	}
+	return t.report(ctx, t.unmetered(claim), nil)
 }

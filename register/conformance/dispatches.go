@@ -15,6 +15,7 @@ func dispatches() []promise {
 		{"dispatches", "they are listed newest first, by state and page", listDispatches},
 		{"dispatches", "a dry run answers D-0 and records nothing", dryRun},
 		{"dispatches", "an open one can be cancelled, once", cancelDispatch},
+		{"dispatches", "what was cancelled is asked for again as a new one, once", retryDispatch},
 		{"dispatches", "one that is too late is recorded as refused, with the reason", refuseLate},
 	}
 }
@@ -83,6 +84,28 @@ func showDispatch(ctx context.Context, t *trial) error {
 		return seen("%s was answered as %+v and is shown as %+v", made.ID, made, shown)
 	}
 	return nil
+}
+
+func retryDispatch(ctx context.Context, t *trial) error {
+	first, err := t.ready(ctx, t.role("retry"))
+	if err != nil {
+		return err
+	}
+	again := register.RetryDispatch(first.ID, register.RetryRequest{})
+	if err := t.refused(ctx, register.ProblemCodeNotRetryable, operator, again); err != nil {
+		return err
+	}
+	if err := t.change(ctx, operator, register.CancelDispatch(first.ID, "to ask for it again"), nil); err != nil {
+		return err
+	}
+	var second register.Dispatch
+	if err := t.change(ctx, operator, again, &second); err != nil {
+		return err
+	}
+	if second.ID == first.ID || second.RetryOf != first.ID || second.Brief != first.Brief || second.Role != first.Role {
+		return seen("%s was asked for again as %+v", first.ID, second)
+	}
+	return t.refused(ctx, register.ProblemCodeAlreadyRetried, operator, again)
 }
 
 func listDispatches(ctx context.Context, t *trial) error {

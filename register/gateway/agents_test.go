@@ -24,7 +24,7 @@ func TestWhoMayDeclareListAndRetireAgents(t *testing.T) {
 	b.send(t, b.worker, declare, nil)
 	list, err := b.reader.Agents(t.Context(), register.By{}, "", 1, register.AgentStateLive)
 	require.NoError(t, err)
-	require.Equal(t, "coder-1", list.Next)
+	require.Equal(t, "coder-1", list.Agents[0].Name)
 	list, err = b.reader.Agents(t.Context(), register.By{}, list.Next, 1)
 	require.NoError(t, err)
 	require.Equal(t, "coder-2", list.Agents[0].Name)

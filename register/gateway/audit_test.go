@@ -37,7 +37,7 @@ func (b *bundle) allSealed(t *testing.T) register.AuditHead {
 		var err error
 		head, err = b.reader.AuditHead(t.Context(), register.By{})
 		return err == nil && head.Unsealed == 0 && head.Head != ""
-	}, 5*time.Second, 10*time.Millisecond)
+	}, 30*time.Second, 10*time.Millisecond)
 	return head
 }
 
@@ -263,8 +263,13 @@ func TestEveryChangeIsAudited(t *testing.T) {
 		by, actor string
 		mutation  register.Mutation
 	}{
-		"createDispatch":    {"olga", "olga", register.CreateDispatch(ask(1))},
-		"cancelDispatch":    {"olga", "olga", register.CancelDispatch(open.ID, "why")},
+		"createDispatch": {"olga", "olga", register.CreateDispatch(ask(1))},
+		"cancelDispatch": {"olga", "olga", register.CancelDispatch(open.ID, "why")},
+		"retryDispatch":  {"olga", "olga", register.RetryDispatch(open.ID, register.RetryRequest{})},
+		"extendDispatch": {"coder-1", "coder-1", register.ExtendDispatch(first.Dispatch.ID, register.ExtendRequest{
+			Claim: first.ID, Reserve: []register.Amount{{Unit: "credits", Micros: 2_000_000}},
+		})},
+		"putLadder":         {"root", "root", register.PutLadder(register.LadderRequest{Tiers: []register.Tier{{Provider: "claude", Model: "opus", Cost: 5}}})},
 		"claimDispatch":     {"coder-1", "coder-1", register.ClaimDispatch(register.ClaimRequest{Role: "coder", Worker: "coder-2"})},
 		"heartbeatDispatch": {"coder-1", "coder-1", register.HeartbeatDispatch(first.Dispatch.ID, register.HeartbeatRequest{Claim: first.ID, Progress: "half"})},
 		"completeDispatch":  {"coder-1", "coder-1", register.CompleteDispatch(first.Dispatch.ID, register.CompleteRequest{Claim: first.ID, Outcome: "done", Unmetered: "x"})},
@@ -287,9 +292,9 @@ func TestEveryChangeIsAudited(t *testing.T) {
 	}
 	// What one needs of another decides the order; the pause keeps claims away, so it comes last.
 	order := []string{
-		"createDispatch", "cancelDispatch", "claimDispatch", "heartbeatDispatch", "completeDispatch", "setBudget", "resetBudget", "putSeat", "openProposal",
+		"createDispatch", "cancelDispatch", "retryDispatch", "claimDispatch", "heartbeatDispatch", "extendDispatch", "completeDispatch", "setBudget", "resetBudget", "putSeat", "openProposal",
 		"castVote", "withdrawVote", "bindRoom", "putIdentity", "issueToken", "rotateToken", "revokeToken",
-		"declareAgent", "retireAgent", "setPause",
+		"declareAgent", "retireAgent", "putLadder", "setPause",
 	}
 	require.ElementsMatch(t, mutating(t), order, "every operation that changes something is tried here")
 	for _, operation := range order {
@@ -388,8 +393,11 @@ func TestALongAuditIsVerifiedWithoutHoldingIt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	entries := b.fill(t, 20_000, 4_000)
-	_, err := b.store.Seal(t.Context())
-	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		_, err := b.store.Seal(t.Context())
+		head, asked := b.store.AuditHead(t.Context())
+		return err == nil && asked == nil && head.Unsealed == 0
+	}, 5*time.Minute, 50*time.Millisecond)
 
 	var before, now runtime.MemStats
 	runtime.GC()
@@ -403,7 +411,7 @@ func TestALongAuditIsVerifiedWithoutHoldingIt(t *testing.T) {
 			runtime.GC() // what is left is held
 			runtime.ReadMemStats(&now)
 			peak.Store(max(peak.Load(), now.HeapAlloc))
-			time.Sleep(20 * time.Millisecond)
+			time.Sleep(100 * time.Millisecond)
 		}
 	}()
 	audited, err := b.verify(t)

@@ -95,6 +95,7 @@ func TestEveryEventKeepsToTheContract(t *testing.T) {
 	}
 	claim := b.claim(t)
 	b.send(t, b.worker, register.HeartbeatDispatch(claim.Dispatch.ID, register.HeartbeatRequest{Claim: claim.ID, Progress: "half"}), nil)
+	b.send(t, b.worker, register.ExtendDispatch(claim.Dispatch.ID, register.ExtendRequest{Claim: claim.ID, Reserve: []register.Amount{{Unit: "credits", Micros: 240_000_000}}}), nil)
 	b.send(t, b.worker, register.CompleteDispatch(claim.Dispatch.ID, register.CompleteRequest{Claim: claim.ID, Outcome: "failed", Unmetered: "x"}), nil)
 	claim = b.claim(t)
 	b.send(t, b.worker, register.CompleteDispatch(claim.Dispatch.ID, register.CompleteRequest{Claim: claim.ID, Outcome: "done", Unmetered: "x"}), nil)

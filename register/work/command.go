@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
@@ -38,6 +39,14 @@ func inherited() []string {
 	})
 }
 
+// neededContext is what one session was said to need; empty if nothing was.
+func neededContext(dispatch register.Dispatch) string {
+	if dispatch.ContextTokens == 0 {
+		return ""
+	}
+	return strconv.FormatInt(dispatch.ContextTokens, 10)
+}
+
 // about is what the environment tells the command about its run.
 func (w *Worker) about(claim register.Claim, place folder) []string {
 	dispatch := claim.Dispatch
@@ -50,6 +59,9 @@ func (w *Worker) about(claim register.Claim, place folder) []string {
 		"MOSAIC_AGENT_MODEL=" + dispatch.Model,
 		"MOSAIC_SUBSCRIPTION=" + subscription(dispatch),
 		"MOSAIC_RESERVED=" + string(reserved),
+		"MOSAIC_RESERVED_FILE=" + place.reserved(),
+		"MOSAIC_CONTEXT_CAP=" + strconv.FormatInt(claim.ContextCap, 10),
+		"MOSAIC_CONTEXT_TOKENS=" + neededContext(dispatch),
 		"MOSAIC_BRIEF_FILE=" + place.brief(),
 		"MOSAIC_RESULT_FILE=" + place.result(),
 		"MOSAIC_RUN_DIRECTORY=" + string(place),

@@ -20,6 +20,8 @@ type Report struct {
 	Actuals   []register.Amount               `json:"actuals"`
 	Unmetered string                          `json:"unmetered"`
 	Result    register.Result                 `json:"result"`
+
+	failure register.CompleteRequestFailure // what it failed by, if not by its own work
 }
 
 // What the register takes, in bytes.
@@ -67,6 +69,8 @@ func readUpTo(path string, limit int64) ([]byte, error) {
 // reported is what a run is completed with: the command's own report, or what its end tells.
 func reported(report Report, end ending, printed string, place folder) Report {
 	switch {
+	case errors.Is(end.stopped, errBudget):
+		report.Outcome, report.failure = register.CompleteRequestOutcomeFailed, register.CompleteRequestFailureBudget
 	case end.err != nil:
 		report.Outcome = register.CompleteRequestOutcomeFailed
 	case report.Outcome == "" && end.stopped != nil:
@@ -99,8 +103,8 @@ func stoppedWhy(end ending) string {
 	switch {
 	case end.stopped == nil:
 		return ""
-	case errors.Is(end.stopped, errCancelled), errors.Is(end.stopped, errClaimLost):
-		return "The command was stopped: " + end.stopped.Error() + "."
+	case errors.Is(end.stopped, errCancelled), errors.Is(end.stopped, errClaimLost), errors.Is(end.stopped, errTTLEnded), errors.Is(end.stopped, errBudget):
+		return "The command was stopped: " + strings.TrimSuffix(end.stopped.Error(), ".") + "."
 	}
 	return "The command was stopped: the worker was stopped."
 }

@@ -14,13 +14,19 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
-// beat is how often a running command's progress is looked at; a claim is renewed at least every third of its TTL.
-const beat = time.Second
+const (
+	// beat is how often a running command's progress and spend are looked at.
+	beat = time.Second
+	// pulse is how often the register hears of a run that has no news, and the run whether it was cancelled: at least every third of its TTL.
+	pulse = 10 * time.Second
+)
 
 // Why a run is stopped before the command ends by itself, unless the worker is.
 var (
 	errCancelled = errors.New("the dispatch was cancelled")
 	errClaimLost = errors.New("the claim was lost")
+	errTTLEnded  = errors.New("no heartbeat was answered within the claim's TTL, so it counts as lost")
+	errBudget    = errors.New("what was reserved is used up, and more was refused")
 )
 
 // errUnable says that this worker can run nothing at all.
@@ -37,16 +43,28 @@ func (w *Worker) run(ctx context.Context, claim register.Claim) error {
 		unmetered := Report{Unmetered: "the command was never started"}
 		return errors.Join(fmt.Errorf("%w: %w", errUnable, err), w.complete(ctx, claim, reported(unmetered, end, "", "")))
 	}
+	reserved := newReservation(w, claim, place)
+	if err := reserved.write(); err != nil {
+		log.Warn().Err(err).Msg("the command cannot read what is reserved")
+	}
 	log.Info().Str("model", dispatch.Model).Str("folder", string(place)).Msg("running")
-	end, printed := w.watched(ctx, claim, place)
+	end, printed := w.watched(ctx, claim, place, reserved)
 	if end.err != nil {
 		log.Info().Err(end.err).AnErr("stopped", end.stopped).Msg("command failed")
 	}
-	return w.complete(ctx, claim, reported(readReport(place.result()), end, printed, place))
+	written := readReport(place.result())
+	if len(written.Actuals) == 0 {
+		written.Actuals = reserved.spent() // what was metered is spent, whatever became of the file
+	}
+	report := reported(written, end, printed, place)
+	if errors.Is(end.stopped, errTTLEnded) {
+		return w.letGo(ctx, claim, report)
+	}
+	return w.complete(ctx, claim, report)
 }
 
 // watched runs the command with heartbeats; printed is the end of its output.
-func (w *Worker) watched(ctx context.Context, claim register.Claim, place folder) (end ending, printed string) {
+func (w *Worker) watched(ctx context.Context, claim register.Claim, place folder, reserved *reservation) (end ending, printed string) {
 	var log io.Writer
 	if file, err := os.OpenFile(place.log(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err == nil {
 		defer file.Close()
@@ -61,48 +79,21 @@ func (w *Worker) watched(ctx context.Context, claim register.Claim, place folder
 		defer ended()
 		end = w.carryOut(running, claim, place, out)
 	}()
-	w.watch(alive, stop, claim, out)
+	watch := watch{Worker: w, claim: claim, place: place, out: out, reserved: reserved, stop: stop}
+	watch.run(alive)
 	return end, out.end()
 }
 
-// watch sends heartbeats until alive ends, and stops the command when the register says so.
-func (w *Worker) watch(alive context.Context, stop context.CancelCauseFunc, claim register.Claim, out *output) {
-	ticks := time.NewTicker(beat)
-	defer ticks.Stop()
-	told, heard, unheard := "", time.Time{}, false
-	for {
-		select {
-		case <-alive.Done():
-			return
-		case now := <-ticks.C:
-			line := out.progress()
-			if line == told && now.Sub(heard) < w.TTL/3 {
-				continue
-			}
-			answer, err := w.heartbeat(alive, claim, line)
-			switch {
-			case alive.Err() != nil:
-				return
-			case err != nil && !register.Retryable(err):
-				stop(fmt.Errorf("%w: %w", errClaimLost, err))
-			case err != nil && !unheard:
-				zerolog.Ctx(alive).Warn().Err(err).Msg("heartbeat was not answered; the command goes on")
-			case err == nil && answer.Cancelled:
-				stop(errCancelled)
-			}
-			if unheard = err != nil; err == nil {
-				told, heard = line, now
-			}
-		}
-	}
-}
-
-func (w *Worker) heartbeat(ctx context.Context, claim register.Claim, line string) (register.Heartbeat, error) {
-	var answer register.Heartbeat
-	err := w.send(ctx, uuid.NewString(), register.HeartbeatDispatch(claim.Dispatch.ID, register.HeartbeatRequest{
-		Claim: claim.ID, Progress: line, TTLSeconds: int(w.TTL.Seconds()),
-	}), &answer)
-	return answer, err
+// letGo leaves a run whose claim counts as lost to the register, which puts the dispatch through the gate again; if it can still be
+// told what the run spent, the claim then ends by itself.
+func (w *Worker) letGo(ctx context.Context, claim register.Claim, report Report) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.Grace)
+	defer cancel()
+	err := w.insist(ctx, uuid.NewString(), register.HeartbeatDispatch(claim.Dispatch.ID, register.HeartbeatRequest{
+		Claim: claim.ID, Metered: report.Actuals, Progress: "stopped: " + errTTLEnded.Error(), TTLSeconds: int(shortestTTL.Seconds()),
+	}), nil, 0)
+	zerolog.Ctx(ctx).Warn().AnErr("last_word", err).Interface("actuals", report.Actuals).Msg("the claim's TTL ended; the register decides what becomes of the dispatch")
+	return nil
 }
 
 // complete tells the register how a run ended, until it is answered; a worker that is being stopped gives up after the grace
@@ -115,7 +106,7 @@ func (w *Worker) complete(ctx context.Context, claim register.Claim, report Repo
 	if err != nil && !register.Retryable(err) && !movedOn(err) && ctx.Err() == nil {
 		log.Warn().Err(err).Msg("the gateway did not take the report; reporting without it")
 		plain := Report{
-			Outcome: report.Outcome, Unmetered: clip("the gateway did not take the run's report: "+err.Error(), unmeteredLimit),
+			Outcome: report.Outcome, failure: report.failure, Unmetered: clip("the gateway did not take the run's report: "+err.Error(), unmeteredLimit),
 			Result: register.Result{Summary: "The run's report was not taken; it lies in the run's folder.", Reference: report.Result.Reference},
 		}
 		err = w.insist(ctx, "complete-plainly-"+claim.ID, completion(claim, plain), nil, 0)
@@ -133,7 +124,7 @@ func (w *Worker) complete(ctx context.Context, claim register.Claim, report Repo
 
 func completion(claim register.Claim, report Report) register.Mutation {
 	return register.CompleteDispatch(claim.Dispatch.ID, register.CompleteRequest{
-		Claim: claim.ID, Outcome: report.Outcome, Actuals: report.Actuals, Unmetered: report.Unmetered, Result: report.Result,
+		Claim: claim.ID, Outcome: report.Outcome, Failure: report.failure, Actuals: report.Actuals, Unmetered: report.Unmetered, Result: report.Result,
 	})
 }
 

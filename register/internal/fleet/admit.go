@@ -77,9 +77,7 @@ func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch,
 		dispatch.ID, dispatch.DryRun = 0, true
 		return dispatch, nil
 	}
-	if err := t.takeNumber(ctx, b); err != nil {
-		return Dispatch{}, err
-	}
+	*b.numbered = row.ID
 	if err := t.InsertDispatch(ctx, insertion(row)); err != nil {
 		return Dispatch{}, fmt.Errorf("recording %s: %w", dispatch.ID, err)
 	}
@@ -109,21 +107,24 @@ func retryOf(ask Ask) *int64 {
 
 // nextDispatch is the number the next dispatch gets; it is taken only once that is recorded, so that no number is left out.
 func (t *transaction) nextDispatch(ctx context.Context, b *book, into *int64) error {
-	if b.lastDispatch == nil {
+	if b.numbered == nil {
 		last, err := t.LockCounter(ctx, query.LockCounterParams{TenantID: t.Tenant, Name: "dispatch"})
 		if err != nil {
 			return fmt.Errorf("locking the dispatch counter: %w", err)
 		}
-		b.lastDispatch = &last
+		b.numbered = &last
 	}
-	*into = *b.lastDispatch + 1
+	*into = *b.numbered + 1
 	return nil
 }
 
-func (t *transaction) takeNumber(ctx context.Context, b *book) error {
-	*b.lastDispatch++
-	if err := t.SetCounter(ctx, query.SetCounterParams{TenantID: t.Tenant, Name: "dispatch", Value: *b.lastDispatch}); err != nil {
-		return fmt.Errorf("taking the next dispatch number: %w", err)
+// keepNumbers records the last number that was taken.
+func (t *transaction) keepNumbers(ctx context.Context, b *book) error {
+	if b.numbered == nil {
+		return nil
+	}
+	if err := t.SetCounter(ctx, query.SetCounterParams{TenantID: t.Tenant, Name: "dispatch", Value: *b.numbered}); err != nil {
+		return fmt.Errorf("taking the dispatch numbers: %w", err)
 	}
 	return nil
 }

@@ -13,16 +13,16 @@ import (
 
 // book is the tenant's subscriptions, current windows and lines at one instant, in the form the rules judge.
 type book struct {
-	now          time.Time
-	fleet        budget.Fleet
-	order        []int64 // window IDs
-	rows         map[int64]*query.Window
-	movers       map[int64]mover
-	pause        *Pause             // nil while the fleet runs
-	undone       map[int64]string   // the state of what waiting work depends on and is not done
-	cancelled    map[int64]struct{} // what this transaction cancelled for a dependency
-	agents       []query.Agent      // the live ones
-	lastDispatch *int64             // the last number given out; nil while nobody has asked
+	now       time.Time
+	fleet     budget.Fleet
+	order     []int64 // window IDs
+	rows      map[int64]*query.Window
+	movers    map[int64]mover
+	pause     *Pause             // nil while the fleet runs
+	undone    map[int64]string   // the state of what waiting work depends on and is not done
+	cancelled map[int64]struct{} // what this transaction cancelled for a dependency
+	agents    []query.Agent      // the live ones
+	numbered  *int64             // the last dispatch number taken; nil while nobody has asked
 }
 
 // mover is the dispatch whose decision last touched a window.
@@ -167,8 +167,11 @@ func (b *book) show(id int64) Window {
 	}
 }
 
-// closeBook writes every window back, moves those whose step changed and tells so.
+// closeBook writes every window and the numbers back, moves windows whose step changed and tells so.
 func (t *transaction) closeBook(ctx context.Context, b *book) error {
+	if err := t.keepNumbers(ctx, b); err != nil {
+		return err
+	}
 	for _, id := range b.order {
 		window, _ := b.window(id)
 		row := b.rows[id]

@@ -43,7 +43,7 @@ func (c *clock) pass(d time.Duration) {
 
 var start = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 
-func setup(t *testing.T) *bundle {
+func setup(t testing.TB) *bundle {
 	t.Helper()
 	ctx := t.Context()
 	database := localtest.Database(t)
@@ -66,7 +66,7 @@ func setup(t *testing.T) *bundle {
 	return b
 }
 
-func (b *bundle) declare(t *testing.T, declaration Declaration) Agent {
+func (b *bundle) declare(t testing.TB, declaration Declaration) Agent {
 	t.Helper()
 	agent, err := b.DeclareAgent(t.Context(), b.by("coder-1"), declaration)
 	require.NoError(t, err)
@@ -82,7 +82,7 @@ func (b *bundle) retire(t *testing.T, names ...string) {
 }
 
 // open is another gateway's store on the same register.
-func (b *bundle) open(t *testing.T, host string) *Store {
+func (b *bundle) open(t testing.TB, host string) *Store {
 	t.Helper()
 	store, err := Open(t.Context(), b.database.Gateway, Options{
 		Tenant: "acme", Host: host, BurstPPM: budget.DefaultBurstPPM, Clock: b.clock.now, Connections: 8,

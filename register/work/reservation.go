@@ -27,7 +27,7 @@ type reservation struct {
 	first   map[register.Unit]int64 // what was at the start
 	holds   []register.Hold
 	metered map[register.Unit]int64
-	refused map[register.Unit]bool  // more was asked for and refused
+	refused map[register.Unit]bool // more was asked for and refused
 }
 
 func newReservation(w *Worker, claim register.Claim, place folder) *reservation {

@@ -14,8 +14,12 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
-// beat is how often a running command's progress is looked at; a claim is renewed at least every third of its TTL.
-const beat = time.Second
+const (
+	// beat is how often a running command's progress and spend are looked at.
+	beat = time.Second
+	// listen is how long a cancellation goes unheard at most; a claim is renewed as often, or every third of its TTL if that is less.
+	listen = 5 * time.Second
+)
 
 // Why a run is stopped before the command ends by itself, unless the worker is.
 var (

@@ -43,12 +43,12 @@ up: build ## Set up and stay, with a prompt. SERVER=synapse HOST=0.0.0.0 SERVER_
 
 .PHONY: test
 test: build ## Run all tests on a Postgres and a homeserver of their own. PACKAGES=./bot/... ARGS='-run Name -v'
-	@$(TESTBED) -- go test $(TAGS) $(ARGS) $(or $(PACKAGES),./...)
+	@$(TESTBED) -- go test -timeout 30m $(TAGS) $(ARGS) $(or $(PACKAGES),./...)
 
 .PHONY: race
 race: build ## The same tests with the race detector (needs a C compiler; installed on Debian and Ubuntu)
 	@command -v gcc >/dev/null || command -v clang >/dev/null || $(MAKE) c-compiler
-	@$(TESTBED) -- env CGO_ENABLED=1 go test -race $(TAGS) $(ARGS) $(or $(PACKAGES),./...)
+	@$(TESTBED) -- env CGO_ENABLED=1 go test -race -timeout 45m $(TAGS) $(ARGS) $(or $(PACKAGES),./...)
 
 .PHONY: c-compiler
 c-compiler:
@@ -60,7 +60,25 @@ c-compiler:
 
 .PHONY: test-synapse
 test-synapse: build ## The tests that talk Matrix, on Synapse instead of Dendrite
-	@$(TESTBED) -server synapse -- go test $(TAGS) $(ARGS) $(or $(PACKAGES),./bot/... ./deploy/local/client/... ./deploy/e2e/...)
+	@$(TESTBED) -server synapse -- go test -timeout 30m $(TAGS) $(ARGS) $(or $(PACKAGES),./bot/... ./deploy/local/client/... ./deploy/e2e/...)
+
+# The foreign client is a Node program; what it needs is installed as its lock file says whenever that changed.
+FOREIGN := deploy/foreign/node_modules/.package-lock.json
+$(FOREIGN): deploy/foreign/package.json deploy/foreign/package-lock.json
+	@node --version 2>/dev/null | grep -Eq '^v(2[0-9]|[3-9][0-9])\.' && command -v npm >/dev/null || { echo 'the foreign client needs Node 20 or newer with npm; get it from https://nodejs.org' >&2; exit 1; }
+	@cd deploy/foreign && npm ci --loglevel=error && touch node_modules/.package-lock.json
+
+.PHONY: test-foreign
+test-foreign: build $(FOREIGN) ## The bot with people at clients that share no code with it (Rust crypto; needs Node 20)
+	@$(TESTBED) -- go test $(TAGS),foreign -count=1 $(ARGS) ./deploy/foreign
+
+.PHONY: foreign-look
+foreign-look: build $(FOREIGN) ## Draw every kind of reply as a phone shows it, into .mosaic/look (needs Chromium)
+	@$(TESTBED) -- go test $(TAGS),foreign,look -count=1 -v -run '^TestATour' ./deploy/foreign
+
+.PHONY: chaos
+chaos: build ## Kill gateways under load and audit the register. CHAOS=5m for longer
+	@$(TESTBED) -- env $(if $(CHAOS),CHAOS='$(CHAOS)') go test $(TAGS) -count=1 -v -timeout 2h ./deploy/chaos
 
 .PHONY: bench
 bench: go ## Run every benchmark there is
@@ -68,9 +86,9 @@ bench: go ## Run every benchmark there is
 
 .PHONY: lint
 lint: go ## go vet, staticcheck, gofumpt
-	@go vet $(TAGS) ./...
-	@$(TOOL) staticcheck $(TAGS) ./...
-	@said=$$($(TOOL) gofumpt -l $$(find . -path ./.mosaic -prune -o -name '*.go' ! -name '*.gen.go' -print)); \
+	@go vet $(TAGS),foreign,look ./...
+	@$(TOOL) staticcheck $(TAGS),foreign,look ./...
+	@said=$$($(TOOL) gofumpt -l $$(find . \( -path ./.mosaic -o -name node_modules \) -prune -o -name '*.go' ! -name '*.gen.go' -print)); \
 	[ -z "$$said" ] || { echo "not formatted (go tool -modfile=.tools/go.mod gofumpt -w FILE):" >&2; echo "$$said" >&2; exit 1; }
 
 .PHONY: generate
@@ -85,4 +103,4 @@ drift: go ## Fail if generated code is not what `make generate` makes
 .PHONY: clean
 clean: ## Remove what was built and all local state, passwords and data included
 	@find .mosaic -name cluster-lies-in -exec sh -c 'rm -rf -- "$$(cat "$$1")"' sh {} \; 2>/dev/null || true
-	@rm -rf .mosaic bin
+	@rm -rf .mosaic bin deploy/foreign/node_modules

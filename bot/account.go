@@ -22,12 +22,16 @@ type account struct {
 	AccessToken string
 	SyncToken   string
 	CreatedAt   time.Time
+	// Generation counts the steps of the device's sessions that have left the bot.
+	Generation int64
+	// Stale says why the device's keys may not be used again; empty if they may.
+	Stale string
 }
 
 func loadAccount(ctx context.Context, database *dbutil.Database) (*account, error) {
 	var stored account
-	err := database.QueryRow(ctx, `SELECT user_id, device_id, access_token, sync_token, created_at FROM account`).
-		Scan(&stored.UserID, &stored.DeviceID, &stored.AccessToken, &stored.SyncToken, &stored.CreatedAt)
+	err := database.QueryRow(ctx, `SELECT user_id, device_id, access_token, sync_token, created_at, generation, stale FROM account`).
+		Scan(&stored.UserID, &stored.DeviceID, &stored.AccessToken, &stored.SyncToken, &stored.CreatedAt, &stored.Generation, &stored.Stale)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -39,9 +43,9 @@ func loadAccount(ctx context.Context, database *dbutil.Database) (*account, erro
 
 func saveAccount(ctx context.Context, database *dbutil.Database, a *account) error {
 	_, err := database.Exec(ctx, `
-		INSERT INTO account (user_id, device_id, access_token, sync_token, created_at) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (single) DO UPDATE SET access_token = excluded.access_token`,
-		a.UserID, a.DeviceID, a.AccessToken, a.SyncToken, a.CreatedAt)
+		INSERT INTO account (user_id, device_id, access_token, sync_token, created_at, stale) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (single) DO UPDATE SET access_token = excluded.access_token, stale = excluded.stale`,
+		a.UserID, a.DeviceID, a.AccessToken, a.SyncToken, a.CreatedAt, a.Stale)
 	if err != nil {
 		return fmt.Errorf("storing the login: %w", err)
 	}
@@ -50,7 +54,7 @@ func saveAccount(ctx context.Context, database *dbutil.Database, a *account) err
 
 // signIn returns a client that acts as the configured user: with the stored token if there is one, else with the given
 // token or password. It waits for a homeserver that cannot be reached, and fails on one that says no.
-func signIn(ctx context.Context, options Options, database *dbutil.Database) (*mautrix.Client, *account, error) {
+func signIn(ctx context.Context, options Options, database *dbutil.Database, leader *leadership) (*mautrix.Client, *account, error) {
 	stored, err := loadAccount(ctx, database)
 	if err != nil {
 		return nil, nil, err
@@ -62,7 +66,9 @@ func signIn(ctx context.Context, options Options, database *dbutil.Database) (*m
 	if err != nil {
 		return nil, nil, fmt.Errorf("the homeserver URL %q cannot be used: %w", options.Homeserver, err)
 	}
-	client.Client = &http.Client{Timeout: 90 * time.Second, Transport: http.DefaultTransport.(*http.Transport).Clone()}
+	client.Client = &http.Client{Timeout: 90 * time.Second, Transport: &witness{
+		next: http.DefaultTransport.(*http.Transport).Clone(), leader: leader, database: database, client: client,
+	}}
 	if options.Log.GetLevel() > zerolog.DebugLevel {
 		client.Log = zerolog.Nop() // it would log each failed request whole; the bot says itself what failed
 	} else {
@@ -87,6 +93,10 @@ func signIn(ctx context.Context, options Options, database *dbutil.Database) (*m
 }
 
 func authenticate(ctx context.Context, client *mautrix.Client, options Options, stored **account) error {
+	if *stored != nil && (*stored).Stale != "" {
+		client.UserID, client.DeviceID, client.AccessToken = (*stored).UserID, (*stored).DeviceID, (*stored).AccessToken
+		return nil // it signs in on a new device before it does anything
+	}
 	switch {
 	case *stored != nil:
 		client.AccessToken, client.DeviceID = (*stored).AccessToken, (*stored).DeviceID
@@ -101,6 +111,12 @@ func authenticate(ctx context.Context, client *mautrix.Client, options Options, 
 		who, err = client.Whoami(ctx)
 	}
 	if errors.Is(err, mautrix.MUnknownToken) && options.Password != "" {
+		if *stored != nil && !softLogout(err) {
+			// The homeserver has deleted the device and its published keys; under the same name they would be nobody's.
+			(*stored).Stale = "the homeserver has ended the login of its device"
+			client.UserID, client.DeviceID = (*stored).UserID, (*stored).DeviceID
+			return nil
+		}
 		return passwordLogin(ctx, client, options, stored)
 	}
 	if err != nil {
@@ -143,6 +159,16 @@ func adopt(client *mautrix.Client, user id.UserID, device id.DeviceID, options O
 	}
 	(*stored).AccessToken = client.AccessToken
 	return nil
+}
+
+// softLogout says that the device is still there and only its token is not.
+func softLogout(err error) bool {
+	var failure mautrix.HTTPError
+	if !errors.As(err, &failure) || failure.RespError == nil {
+		return false
+	}
+	soft, _ := failure.RespError.ExtraData["soft_logout"].(bool)
+	return soft
 }
 
 // unanswered says that a request may or may not have been carried out: no answer came, or one that promises nothing.

@@ -50,6 +50,8 @@ type Options struct {
 	Zone *time.Location
 	// Prefix is what a command begins with; "!mosaic" when empty.
 	Prefix string
+	// StaleAfter is how long after it was asked for a command that changes something may still be begun; 10 min when 0.
+	StaleAfter time.Duration
 	// CreateRooms has the bot create and bind an encrypted room for each purpose that has none.
 	CreateRooms bool
 	// Listen is the address for /healthz, /readyz and /metrics; empty serves none.
@@ -83,17 +85,21 @@ func (o Options) complete() (Options, error) {
 	if o.Zone == nil {
 		o.Zone = time.UTC
 	}
+	if o.StaleAfter == 0 {
+		o.StaleAfter = 10 * time.Minute
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	return o, nil
 }
 
-// Bot is one Matrix user's one device. Two bots must not share a database.
+// Bot is one Matrix user's one device. Of several with one database, one is active.
 type Bot struct {
 	options     Options
 	api         *register.API
 	now         func() time.Time
+	leader      *leadership
 	database    *dbutil.Database
 	client      *mautrix.Client
 	account     *account
@@ -110,24 +116,60 @@ type Bot struct {
 	displayName string
 	listener    net.Listener
 
+	// found is set while the bot takes what a device waits for that it is about to retire.
+	found *findings
+
 	devicesAsked askedLately
 	roomsChanged chan struct{}
 }
 
-// New opens the bot's database, signs in, and makes its device show as verified. It waits for a homeserver that does not
-// answer, until ctx ends. The returned bot hears and speaks once Run is called.
+// New waits until no other bot is active on the bot's database, opens it, signs in, and makes the device show as verified. It
+// waits for a homeserver that does not answer, until ctx ends. The returned bot hears and speaks once Run is called.
 func New(ctx context.Context, options Options) (*Bot, error) {
 	options, err := options.complete()
 	if err != nil {
 		return nil, err
 	}
 	ctx = options.Log.WithContext(ctx)
-	database, err := openDatabase(ctx, options.DatabaseURL, options.Log)
+	leader, err := stand(ctx, options)
 	if err != nil {
 		return nil, err
 	}
+	ctx, deposed := context.WithCancelCause(ctx)
+	held := make(chan struct{})
+	go func() {
+		defer close(held)
+		deposed(leader.hold(ctx))
+	}()
+	b, err := lead(ctx, options, leader)
+	if cause := context.Cause(ctx); cause != nil && errors.Is(cause, errDeposed) {
+		err = cause
+	}
+	deposed(nil) // Run holds on from here
+	<-held
+	if err != nil {
+		if b != nil {
+			b.database.Close()
+		}
+		leader.resign()
+		return nil, err
+	}
+	return b, nil
+}
+
+// lead sets up the bot once it is the only one.
+func lead(ctx context.Context, options Options, leader *leadership) (*Bot, error) {
+	database, err := openDatabase(ctx, options.DatabaseURL, &leader.epoch, options.Log)
+	if err != nil {
+		return nil, err
+	}
+	if err := leader.raise(ctx, database); err != nil {
+		database.Close()
+		return nil, err
+	}
+	enterEpoch(database.RawDB)
 	b := &Bot{
-		options: options, api: options.API, now: options.Now, database: database,
+		options: options, api: options.API, now: options.Now, leader: leader, database: database,
 		journal:   &journal{database: database, now: options.Now},
 		outbox:    &outbox{database: database, now: options.Now},
 		directory: &directory{api: options.API, now: options.Now},
@@ -142,24 +184,24 @@ func New(ctx context.Context, options Options) (*Bot, error) {
 }
 
 func (b *Bot) open(ctx context.Context) (err error) {
-	if b.client, b.account, err = signIn(ctx, b.options, b.database); err != nil {
+	if b.client, b.account, err = signIn(ctx, b.options, b.database, b.leader); err != nil {
 		return err
 	}
 	if b.keys, err = newKeys(ctx, b.client, b.database, b.options.PickleKey, b.options.Log); err != nil {
 		return err
 	}
-	for wait := time.Second; ; wait = min(2*wait, 15*time.Second) {
-		if err = b.keys.publish(ctx, 0); err == nil {
-			err = b.keys.verifyOwnDevice(ctx, b.options.RecoveryKeyFile, b.options.Password)
-		}
-		if err == nil {
-			break
-		}
-		if !unanswered(err) || ctx.Err() != nil {
+	b.syncer = newSyncer(b, b.account.SyncToken)
+	if err := untilAnswered(ctx, b.compareWithWorld); err != nil {
+		return err
+	}
+	err = untilAnswered(ctx, func(ctx context.Context) error {
+		if err := b.keys.publish(ctx, 0); err != nil {
 			return err
 		}
-		zerolog.Ctx(ctx).Warn().Err(err).Dur("wait", wait).Msg("The own device could not be set up yet, trying again")
-		pause(ctx, wait)
+		return b.keys.verifyOwnDevice(ctx, b.options.RecoveryKeyFile, b.options.Password)
+	})
+	if err != nil {
+		return err
 	}
 	if profile, err := b.client.GetOwnDisplayName(ctx); err == nil {
 		b.displayName = profile.DisplayName
@@ -169,24 +211,42 @@ func (b *Bot) open(ctx context.Context) (err error) {
 			return fmt.Errorf("listening on %s for health: %w", b.options.Listen, err)
 		}
 	}
-	b.syncer = newSyncer(b, b.account.SyncToken)
 	b.sender = &sender{bot: b}
 	b.upkeep = newUpkeep(b.keys)
 	b.metrics.registry.MustRegister(newGauges(b))
 	return nil
 }
 
+// untilAnswered does something that needs the homeserver until it succeeds or the homeserver says no.
+func untilAnswered(ctx context.Context, do func(context.Context) error) error {
+	for wait := time.Second; ; wait = min(2*wait, 15*time.Second) {
+		err := do(ctx)
+		if err == nil || !unanswered(err) || ctx.Err() != nil {
+			return err
+		}
+		zerolog.Ctx(ctx).Warn().Err(err).Dur("wait", wait).Msg("The homeserver does not answer, trying again")
+		pause(ctx, wait)
+	}
+}
+
 // Run hears and speaks until ctx ends, then returns nil. Neither the homeserver, the gateway nor the database being away
-// ends it.
+// ends it; that another bot may lead does, with an error.
 func (b *Bot) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(b.options.Log.WithContext(ctx))
 	defer cancel()
+	defer b.leader.resign()
 	defer b.database.Close()
 	b.hearing = newLanes(ctx, hearWidth, b.hear)
 	b.speaking = newLanes(ctx, speakWidth, b.sender.speak)
 
 	var parts sync.WaitGroup
-	var served error
+	var served, deposed error
+	parts.Go(func() {
+		if deposed = b.leader.hold(ctx); deposed != nil {
+			zerolog.Ctx(ctx).Error().Err(deposed).Msg("The bot no longer leads")
+			cancel()
+		}
+	})
 	parts.Go(func() { b.syncer.run(ctx) })
 	parts.Go(func() { b.upkeep.run(ctx) })
 	parts.Go(func() { b.sweep(ctx) })
@@ -211,7 +271,7 @@ func (b *Bot) Run(ctx context.Context) error {
 	b.hearing.wait()
 	b.speaking.wait()
 	b.keys.machine.Destroy()
-	return served
+	return errors.Join(served, deposed)
 }
 
 // sweep takes up what lies in journal and outbox, now and every minute, and deletes what has served its time.
@@ -250,7 +310,10 @@ func (b *Bot) sweepOnce(ctx context.Context) error {
 	if err := b.outbox.forget(ctx, before); err != nil {
 		return fmt.Errorf("forgetting old messages: %w", err)
 	}
-	return nil
+	if _, err := b.database.Exec(ctx, `DELETE FROM offer WHERE at < $1`, before.UTC()); err != nil {
+		return fmt.Errorf("forgetting old offers: %w", err)
+	}
+	return b.queueAlerts(ctx)
 }
 
 // plain is text with nothing in it taken for markup.

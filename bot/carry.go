@@ -33,6 +33,8 @@ const (
 	signWaiting   = "⏸️"
 	signHourglass = "⏳"
 	signLock      = "🔒"
+	signTooLate   = "⌛"
+	signKey       = "🔑"
 )
 
 func signOf(mood commands.Mood) string {
@@ -66,8 +68,15 @@ func (b *Bot) hearMessage(ctx context.Context, h *heard, said *said) error {
 		}
 	}
 	root := threadOf(said.Event)
+	if h.Doubted {
+		if answered, err := b.answeredInRoom(ctx, h, root); err != nil {
+			return err
+		} else if answered {
+			return b.journal.end(ctx, h, stateDone, answeredBefore)
+		}
+	}
 	if h.Call == nil {
-		_, known, err := b.authorise(ctx, h.Sender)
+		who, known, err := b.authorise(ctx, h.Sender)
 		if err != nil {
 			return err
 		}
@@ -77,10 +86,13 @@ func (b *Bot) hearMessage(ctx context.Context, h *heard, said *said) error {
 		if !said.Trusted {
 			return b.refuseUntrusted(ctx, h, said, root)
 		}
-		prepared, err := b.prepare(ctx, h, said, text, root)
+		prepared, err := b.prepare(ctx, h, who, text, root)
 		if err != nil || !prepared {
 			return err
 		}
+	}
+	if late := b.tooLate(h, said.Timestamp); late > 0 {
+		return b.offer(ctx, h, root, late)
 	}
 	return b.carryOut(ctx, h, root)
 }
@@ -94,8 +106,9 @@ func (b *Bot) addressed(ctx context.Context, evt *event.Event, content *event.Me
 	return commands.Addressed(text, b.options.Prefix, b.names(), b.direct(ctx, evt.RoomID))
 }
 
-// prepare understands a command and stores the finished call, once; a command not understood is answered and ended.
-func (b *Bot) prepare(ctx context.Context, h *heard, said *said, text string, root id.EventID) (bool, error) {
+// prepare understands a command and stores the finished call, once; a command not understood, and one that is for the bot
+// itself, is answered and ended.
+func (b *Bot) prepare(ctx context.Context, h *heard, who register.Identity, text string, root id.EventID) (bool, error) {
 	call, err := commands.Prepare(commands.Asked{
 		Text: text, At: h.ArrivedAt, Zone: b.options.Zone,
 		Origin: register.Origin{Transport: register.OriginTransportMatrix, Room: h.Room.String(), Event: h.ID.String(), Thread: root.String()},
@@ -106,6 +119,12 @@ func (b *Bot) prepare(ctx context.Context, h *heard, said *said, text string, ro
 	}
 	if err != nil {
 		return false, fmt.Errorf("understanding a command: %w", err)
+	}
+	switch name, number, _ := commands.Local(call); name {
+	case commands.LocalRun:
+		return b.takeOffer(ctx, h, root, number)
+	case commands.LocalReplay:
+		return false, b.replay(ctx, h, root, who, number)
 	}
 	return true, b.journal.prepare(ctx, h, call)
 }
@@ -130,7 +149,7 @@ func (b *Bot) carryOut(ctx context.Context, h *heard, root id.EventID) error {
 
 // answer ends a command with its reply and its sign, in one transaction.
 func (b *Bot) answer(ctx context.Context, h *heard, root id.EventID, answer commands.Reply) error {
-	markdown := clip(answer.Markdown)
+	markdown := b.clip(answer.Markdown)
 	if late := b.lateness(h); late > 0 {
 		markdown = fmt.Sprintf("_I could read this only %s after it came._\n\n%s", late, markdown)
 	}
@@ -161,7 +180,7 @@ func (b *Bot) answer(ctx context.Context, h *heard, root id.EventID, answer comm
 
 // lateness is how long a command's key was waited for beyond what anyone notices, to the second.
 func (b *Bot) lateness(h *heard) time.Duration {
-	if !h.KeyAsked {
+	if !h.Waited {
 		return 0
 	}
 	late := b.now().Sub(h.ArrivedAt)
@@ -171,7 +190,9 @@ func (b *Bot) lateness(h *heard) time.Duration {
 	return late.Round(time.Second)
 }
 
-func clip(text string) string {
+// clip makes a text fit into a message, and the commands in it begin with the room's prefix.
+func (b *Bot) clip(text string) string {
+	text = commands.WithPrefix(text, b.options.Prefix)
 	if utf8.RuneCountInString(text) <= longest {
 		return text
 	}

@@ -265,7 +265,7 @@ func TestWhatWasSaidBeforeTheBotJoinedIsHistory(t *testing.T) {
 	require.Empty(t, b.replies(before))
 }
 
-func TestCommandsSentWhileTheBotWasAwayAllRunInOrder(t *testing.T) {
+func TestBehindAGapOf500EventsAllCommandsRunInOrder(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	away := b.process(t)
@@ -277,7 +277,7 @@ func TestCommandsSentWhileTheBotWasAwayAllRunInOrder(t *testing.T) {
 	var asked []id.EventID
 	for range 4 {
 		asked = append(asked, b.say(t, "!mosaic dispatch coder \"work\""))
-		for range 30 {
+		for range 125 {
 			b.say(t, "chatter")
 		}
 	}

@@ -17,6 +17,9 @@ import (
 // errNeedsKey says that an event can be read once a room key comes.
 var errNeedsKey = errors.New("its key has not come")
 
+// errTakenBack says that an event's content was removed before the bot read it.
+var errTakenBack = errors.New("it was taken back")
+
 // unreadableError says that an event can never be read.
 type unreadableError struct{ cause error }
 
@@ -33,6 +36,9 @@ type said struct {
 // understand decrypts a journalled event if it is encrypted. It fails with errNeedsKey or an *unreadableError.
 func (b *Bot) understand(ctx context.Context, h *heard) (*said, error) {
 	evt, err := decode(h)
+	if evt != nil && evt.Unsigned.RedactedBecause != nil {
+		return nil, errTakenBack
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +71,7 @@ func decode(h *heard) (*event.Event, error) {
 	evt.RoomID = h.Room
 	evt.Type.Class = event.MessageEventType
 	if err := evt.Content.ParseRaw(evt.Type); err != nil {
-		return nil, &unreadableError{err}
+		return &evt, &unreadableError{err}
 	}
 	return &evt, nil
 }

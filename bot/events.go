@@ -27,6 +27,12 @@ func (b *Bot) follow(ctx context.Context) {
 				return b.hearEvent(ctx, event)
 			})
 		}
+		if hint, gone := register.ResyncOf(err); gone {
+			zerolog.Ctx(ctx).Warn().Int64("after", hint.After).Msg("Events are gone that were not heard, reading anew what is shown")
+			if err = b.resync(ctx, hint); err == nil {
+				continue
+			}
+		}
 		if ctx.Err() != nil {
 			return
 		}
@@ -65,8 +71,18 @@ func (b *Bot) hearEvent(ctx context.Context, event register.Event) error {
 		return err
 	}
 	fault("event.read")
+	if err := b.queue(ctx, plan, event.Seq); err != nil {
+		return err
+	}
+	fault("event.queued")
+	b.metrics.events.Inc()
+	return nil
+}
+
+// queue queues what there is to say, together with the position it was heard at.
+func (b *Bot) queue(ctx context.Context, plan []step, seq int64) error {
 	var rooms []id.RoomID
-	err = transaction(ctx, b.database, func(ctx context.Context) error {
+	err := transaction(ctx, b.database, func(ctx context.Context) error {
 		for _, step := range plan {
 			room, err := step(ctx)
 			if err != nil {
@@ -74,7 +90,7 @@ func (b *Bot) hearEvent(ctx context.Context, event register.Event) error {
 			}
 			rooms = append(rooms, room)
 		}
-		_, err := b.database.Exec(ctx, `INSERT INTO position (seq) VALUES ($1) ON CONFLICT (single) DO UPDATE SET seq = excluded.seq`, event.Seq)
+		_, err := b.database.Exec(ctx, `INSERT INTO position (seq) VALUES ($1) ON CONFLICT (single) DO UPDATE SET seq = excluded.seq`, seq)
 		if err != nil {
 			return fmt.Errorf("storing the position in the event log: %w", err)
 		}
@@ -83,8 +99,6 @@ func (b *Bot) hearEvent(ctx context.Context, event register.Event) error {
 	if err != nil {
 		return err
 	}
-	fault("event.queued")
-	b.metrics.events.Inc()
 	b.speaking.wake(rooms...)
 	return nil
 }
@@ -92,9 +106,11 @@ func (b *Bot) hearEvent(ctx context.Context, event register.Event) error {
 // step queues one part of what an event says, in the event's transaction, and returns the room that has something to say.
 type step func(ctx context.Context) (id.RoomID, error)
 
-// causedBy is the transaction ID of one part of what an event says in a room.
+// causedBy is the transaction ID of one part of what an event says in a room. Its instant is in it, since a restored register
+// gives numbers again.
 func causedBy(event register.Event, room id.RoomID, part string) string {
-	return txnID("event", strconv.FormatInt(event.Seq, 10), room.String(), part)
+	return txnID("event", strconv.FormatInt(event.Seq, 10), event.At.UTC().Format(time.RFC3339Nano), event.Dispatch.ID+event.Proposal.ID,
+		room.String(), part)
 }
 
 // plan asks what an event needs asked, and returns what is then to be queued.
@@ -119,8 +135,10 @@ func (b *Bot) plan(ctx context.Context, event register.Event) ([]step, error) {
 		return b.planDispatch(ctx, event)
 	case register.EventTypeDispatchRefused, register.EventTypeBudgetStep:
 		return b.planBudget(ctx, event)
-	case register.EventTypeFleetPaused, register.EventTypeFleetResumed:
-		return b.planPause(ctx, event)
+	case register.EventTypeFleetPaused, register.EventTypeFleetResumed, register.EventTypeAgentGone, register.EventTypeAgentRetired:
+		return b.planQuiet(ctx, event, register.RoomPurposeFleet)
+	case register.EventTypeAuditHead:
+		return b.planQuiet(ctx, event, register.RoomPurposeBoard)
 	case register.EventTypeProposalOpened:
 		return b.planProposal(ctx, event)
 	case register.EventTypeProposalVoted:

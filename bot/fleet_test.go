@@ -3,6 +3,7 @@ package bot
 import (
 	"context"
 	"crypto/rand"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,25 +18,17 @@ import (
 // fleet is a real gateway on a register of its own, with one window to spend from.
 type fleet struct {
 	gateway *gateway.Gateway
+	stop    func() // waits for its end; may be called again
 	admin   *register.API
 	worker  *register.API
 	bot     string // token
+	store   string // the register's database
 }
 
 func startFleet(t *testing.T, db localtest.DB) *fleet {
 	t.Helper()
-	running, err := gateway.New(t.Context(), gateway.Options{
-		Listen: "127.0.0.1:0", DatabaseURL: db.Gateway, Tenant: "acme", Host: "alpha", Log: zerolog.Nop(),
-	})
-	require.NoError(t, err)
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- running.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		require.NoError(t, <-ended)
-	})
-	f := &fleet{gateway: running}
+	f := &fleet{store: db.Gateway}
+	f.serve(t, db, "127.0.0.1:0")
 	token := func(name, kind string, roles []string, scopes ...string) string {
 		require.NoError(t, gateway.EnsureIdentity(t.Context(), db.Gateway, "acme", name, kind, roles))
 		issued, err := gateway.IssueToken(t.Context(), db.Gateway, "acme", name, scopes, time.Hour)
@@ -44,12 +37,31 @@ func startFleet(t *testing.T, db localtest.DB) *fleet {
 	}
 	f.admin = register.NewAPI(f.url(), token("root", "human", []string{"admin"}, "admin"))
 	f.worker = register.NewAPI(f.url(), token("coder-1", "agent", []string{"worker"}, "worker"))
+	f.send(t, f.worker, register.DeclareAgent("coder-1", register.AgentDeclaration{LivenessSeconds: 86400}), nil)
 	f.bot = token("mosaic-bot", "service", nil, "bot")
 	f.send(t, f.admin, register.SetBudget(register.BudgetSetRequest{
 		Provider: "claude", Unit: register.UnitCredits, LimitMicros: 500_000_000,
 		Since: time.Now().Add(-time.Hour), ResetAt: time.Now().Add(time.Hour),
 	}), nil)
 	return f
+}
+
+// serve runs the gateway until the test ends or stop is called.
+func (f *fleet) serve(t *testing.T, db localtest.DB, listen string) {
+	t.Helper()
+	running, err := gateway.New(t.Context(), gateway.Options{
+		Listen: listen, DatabaseURL: db.Gateway, Tenant: "acme", Host: "alpha", Log: zerolog.Nop(),
+	})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- running.Run(ctx) }()
+	f.gateway = running
+	f.stop = sync.OnceFunc(func() {
+		cancel()
+		require.NoError(t, <-ended)
+	})
+	t.Cleanup(f.stop)
 }
 
 func (f *fleet) url() string   { return f.gateway.URL() }

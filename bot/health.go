@@ -139,13 +139,37 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
+// standingBy answers /healthz and /readyz while a bot waits: it is alive, and not ready.
+func standingBy(listen string, wait func() error) error {
+	if listen == "" {
+		return wait()
+	}
+	listener, err := net.Listen("tcp", listen)
+	if err != nil {
+		return fmt.Errorf("listening on %s for health: %w", listen, err)
+	}
+	routes := http.NewServeMux()
+	routes.HandleFunc("GET /healthz", alive)
+	routes.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_ = json.NewEncoder(w).Encode(Health{Parts: map[string]string{"leader": "another bot is active; this one stands by"}})
+	})
+	server := &http.Server{Handler: routes, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = server.Serve(listener) }()
+	defer server.Close()
+	return wait()
+}
+
+func alive(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprintln(w, `{"status":"ok"}`)
+}
+
 // serve answers /healthz, /readyz and /metrics until ctx ends.
 func (b *Bot) serve(ctx context.Context, listener net.Listener) error {
 	routes := http.NewServeMux()
-	routes.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintln(w, `{"status":"ok"}`)
-	})
+	routes.HandleFunc("GET /healthz", alive)
 	routes.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		health := b.Health(r.Context())
 		w.Header().Set("Content-Type", "application/json")

@@ -18,7 +18,7 @@ const (
 	// laneHold is how long an event that cannot be read yet holds up what was said after it.
 	laneHold = 5 * time.Second
 	// keyPatience is how long its key is waited for before it is set aside.
-	keyPatience = 10 * time.Minute
+	keyPatience = 24 * time.Hour
 	// faultsAllowed is how often our own fault may hit one event before it is set aside.
 	faultsAllowed = 5
 	// gatewayPatience is the longest pause between attempts while the gateway cannot be reached.
@@ -38,7 +38,11 @@ func (b *Bot) hear(ctx context.Context, room id.RoomID) time.Duration {
 		}
 		return time.Second
 	}
-	var next time.Duration
+	next, err := b.showUnreadable(ctx, room)
+	if err != nil {
+		zerolog.Ctx(ctx).Warn().Err(err).Msg("What cannot be read cannot be shown")
+		next = time.Second
+	}
 	held := false
 	for _, h := range rows {
 		if ctx.Err() != nil {
@@ -89,6 +93,8 @@ func (b *Bot) dealWith(ctx context.Context, h *heard) (hold bool, wait time.Dura
 	case errors.As(err, &unreadable):
 		b.setAside(ctx, h, unreadable.Error())
 		return false, 0
+	case unanswered(err):
+		return b.awaitHomeserver(ctx, h, err)
 	}
 	log.Error().Err(err).Int("failures", h.Failures+1).Msg("Dealing with an event failed")
 	if h.Failures+1 >= faultsAllowed {
@@ -114,8 +120,9 @@ func (b *Bot) setAside(ctx context.Context, h *heard, reason string) {
 func (b *Bot) giveUp(ctx context.Context, h *heard, failure error) {
 	if root, asked := b.askedForSomething(ctx, h); asked && h.Call != nil {
 		_, err := b.outbox.add(ctx, outgoing{
-			Txn: txnID("reply", h.ID.String()), Room: h.Room, Rank: reply, Type: event.EventMessage.Type,
-			Content: inThread(words("**I do not know whether this was done.** I kept failing at it and stopped; look before you ask again. An admin finds the reason in my journal.", nil), root, h.ID),
+			Txn: txnID("gave up", h.ID.String()), Room: h.Room, Rank: reply, Type: event.EventMessage.Type,
+			Content: inThread(words("**I do not know whether this was done.** I kept failing at it and stopped; look before you ask again. "+
+				fmt.Sprintf("An admin sees why with `%s replay`, and can have it tried again with `%s replay E%d`.", b.options.Prefix, b.options.Prefix, h.Seq), nil), root, h.ID),
 		})
 		if err != nil {
 			zerolog.Ctx(ctx).Warn().Err(err).Msg("Outbox cannot be written")
@@ -135,7 +142,13 @@ func (b *Bot) attempt(ctx context.Context, h *heard) (err error) {
 		return b.hearInvite(ctx, h)
 	}
 	said, err := b.understand(ctx, h)
+	if errors.Is(err, errTakenBack) {
+		return b.journal.end(ctx, h, stateDropped, "taken back before it was read")
+	}
 	if err != nil {
+		return err
+	}
+	if err := b.hideKeyMissing(ctx, h); err != nil {
 		return err
 	}
 	switch said.Type.Type {
@@ -163,6 +176,16 @@ func (b *Bot) awaitKey(ctx context.Context, h *heard) (hold bool, wait time.Dura
 		return true, laneHold - age
 	}
 	return false, 0
+}
+
+// awaitHomeserver keeps an event that needs something asked of a homeserver that does not answer.
+func (b *Bot) awaitHomeserver(ctx context.Context, h *heard, failure error) (hold bool, wait time.Duration) {
+	wait = gatewayPatience
+	if err := b.journal.retry(ctx, h, b.now().Add(wait), failure.Error(), h.Told); err != nil {
+		zerolog.Ctx(ctx).Warn().Err(err).Msg("Journal cannot be written")
+		return true, time.Second
+	}
+	return true, wait
 }
 
 // keep holds a command or vote that the gateway did not take, for the same bytes to be sent again, and tells its sender once.

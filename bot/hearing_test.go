@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"maunium.net/go/mautrix/id"
@@ -42,13 +43,25 @@ func TestACommandWhoseKeyIsLateLetsOthersPassAndRunsWhenItComes(t *testing.T) {
 	require.NoError(t, err)
 	b.answered(t, passing, "")
 	require.Empty(t, b.fleet.listDispatches(t))
+	shown, err := b.ada.WaitFor(soon(t), b.fromBot(), client.Reacts(late, "🔑"))
+	require.NoError(t, err)
+	require.WithinRange(t, shown.At, b.arrived(t, late).Add(keySignAfter), b.arrived(t, late).Add(2*keySignAfter))
 
 	post.hold(false)
 	_, err = ben.Say(t.Context(), room, "anything new ends the waiting sync")
 	require.NoError(t, err)
 	require.Contains(t, b.answered(t, late, "D-1").Body, "could read this only")
+	require.Equal(t, []string{"✅"}, b.signed(t, late, "✅"), "the key is taken away when it is read")
 	b.quiet(t)
+	require.Equal(t, []string{"✅"}, b.signs(late))
 	require.Len(t, b.replies(late), 1)
+}
+
+func (b *bench) arrived(t *testing.T, event id.EventID) time.Time {
+	t.Helper()
+	var at time.Time
+	require.NoError(t, b.bots(t).QueryRow(t.Context(), `SELECT arrived_at FROM journal WHERE event_id = $1`, event).Scan(&at))
+	return at
 }
 
 // lateToDevice keeps someone's to-device messages back.

@@ -42,6 +42,8 @@ type heard struct {
 	Failures  int
 	RetryAt   time.Time
 	Told      bool
+	Waited    bool // for a room key
+	Doubted   bool // its answer may stand in the room although the database does not know it
 }
 
 // journal keeps what was heard until it is dealt with, and what was dealt with long enough to know a repetition.
@@ -99,14 +101,14 @@ func redactionTarget(evt *event.Event) id.EventID {
 }
 
 const selectHeard = `SELECT seq, room_id, event_id, sender, type, coalesce(redacts, ''), raw, arrived_at, state, key_asked,
-	coalesce(call, ''), attempts, failures, retry_at, told FROM journal `
+	coalesce(call, ''), attempts, failures, retry_at, told, waited, doubted FROM journal `
 
 func scanHeard(row dbutil.Scannable) (*heard, error) {
 	var h heard
 	var call string
 	var retry sql.NullTime
 	err := row.Scan(&h.Seq, &h.Room, &h.ID, &h.Sender, &h.Type, &h.Redacts, &h.Raw, &h.ArrivedAt, &h.State, &h.KeyAsked,
-		&call, &h.Attempts, &h.Failures, &retry, &h.Told)
+		&call, &h.Attempts, &h.Failures, &retry, &h.Told, &h.Waited, &h.Doubted)
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +130,12 @@ func (j *journal) open(ctx context.Context, room id.RoomID, limit int) ([]*heard
 		  AND (state <> 'waiting' OR arrived_at > $3 OR EXISTS (
 		      SELECT 1 FROM crypto_megolm_inbound_session s WHERE s.session_id = journal.session_id AND s.session IS NOT NULL))
 		ORDER BY seq LIMIT $2`, room, limit, j.now().Add(-laneHold).UTC())
+	return dbutil.NewRowIterWithError(rows, scanHeard, err).AsList()
+}
+
+// allOpen returns everything of a room that is not dealt with.
+func (j *journal) allOpen(ctx context.Context, room id.RoomID) ([]*heard, error) {
+	rows, err := j.database.Query(ctx, selectHeard+`WHERE room_id = $1 AND state IN ('new', 'waiting', 'prepared') ORDER BY seq`, room)
 	return dbutil.NewRowIterWithError(rows, scanHeard, err).AsList()
 }
 
@@ -166,8 +174,8 @@ func (j *journal) end(ctx context.Context, h *heard, state, reason string) error
 
 // wait notes that a row needs a room key.
 func (j *journal) wait(ctx context.Context, h *heard) error {
-	_, err := j.database.Exec(ctx, `UPDATE journal SET state = 'waiting' WHERE seq = $1`, h.Seq)
-	h.State = stateWaiting
+	_, err := j.database.Exec(ctx, `UPDATE journal SET state = 'waiting', waited = true WHERE seq = $1`, h.Seq)
+	h.State, h.Waited = stateWaiting, true
 	return err
 }
 
@@ -231,4 +239,17 @@ func (j *journal) backlog(ctx context.Context) (open, aside int, err error) {
 func (j *journal) forget(ctx context.Context, before time.Time) error {
 	_, err := j.database.Exec(ctx, `DELETE FROM journal WHERE ended_at < $1 AND state IN ('done', 'dropped')`, before.UTC())
 	return err
+}
+
+// takeUp opens a row that was set aside, as it was but for its faults, and says in which room.
+func (j *journal) takeUp(ctx context.Context, seq int64) (room id.RoomID, found bool, err error) {
+	err = j.database.QueryRow(ctx, `UPDATE journal SET state = CASE WHEN call IS NULL THEN 'new' ELSE 'prepared' END,
+		ended_at = NULL, failures = 0, retry_at = NULL, reason = NULL WHERE seq = $1 AND state = 'aside' RETURNING room_id`, seq).Scan(&room)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("taking up an event set aside: %w", err)
+	}
+	return room, true, nil
 }

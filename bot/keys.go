@@ -27,6 +27,10 @@ type keys struct {
 	machine  *crypto.OlmMachine
 	rooms    *sqlstatestore.SQLStateStore
 
+	// fetching is held while devices are asked for: they are stored before the signatures on them, and whoever shared keys in
+	// between would withhold them from devices that are trusted.
+	fetching sync.Mutex
+
 	// received is told of every room key, inside the transaction that stores it.
 	received func(room id.RoomID, session id.SessionID)
 }
@@ -40,6 +44,7 @@ func newKeys(ctx context.Context, client *mautrix.Client, database *dbutil.Datab
 		rooms:    sqlstatestore.NewSQLStateStore(database, nil, false),
 		received: func(id.RoomID, id.SessionID) {},
 	}
+	k.rooms.DisableNameDisambiguation = true
 	client.StateStore = k.rooms
 	if err := k.rebuild(ctx); err != nil {
 		return nil, err
@@ -62,6 +67,51 @@ func (k *keys) rebuild(ctx context.Context) error {
 		k.machine.Destroy()
 	}
 	k.machine = machine
+	return nil
+}
+
+// share gives the key of a room's outbound session to its members' trusted devices, asking first for devices not known yet.
+func (k *keys) share(ctx context.Context, room id.RoomID) error {
+	members, err := k.members(ctx, room)
+	if err != nil {
+		return err
+	}
+	k.fetching.Lock()
+	defer k.fetching.Unlock()
+	if err := k.machine.ShareGroupSession(ctx, room, members); err != nil {
+		return fmt.Errorf("sharing the room's keys: %w", err)
+	}
+	return nil
+}
+
+// members are who has joined or is invited to a room. The sync brings only those who speak, so the first who needs them all asks
+// for them; after that the sync tells who comes and goes. The caller shares the lock, so that no sync is stored in between.
+func (k *keys) members(ctx context.Context, room id.RoomID) ([]id.UserID, error) {
+	fetched, err := k.rooms.HasFetchedMembers(ctx, room)
+	if err != nil {
+		return nil, fmt.Errorf("reading who is in %s: %w", room, err)
+	}
+	if !fetched {
+		if _, err := k.client.Members(ctx, room); err != nil {
+			return nil, fmt.Errorf("asking who is in %s: %w", room, err)
+		}
+	}
+	members, err := k.rooms.GetRoomJoinedOrInvitedMembers(ctx, room)
+	if err != nil {
+		return nil, fmt.Errorf("reading who is in %s: %w", room, err)
+	}
+	return members, nil
+}
+
+// forgetMembers is for a room of which the sync left something out: who came and went is not known, so neither is for whom the
+// room's outbound session is.
+func (k *keys) forgetMembers(ctx context.Context, room id.RoomID) error {
+	if _, err := k.database.Exec(ctx, `UPDATE mx_room_state SET members_fetched = false WHERE room_id = $1`, room); err != nil {
+		return fmt.Errorf("forgetting who is in %s: %w", room, err)
+	}
+	if err := k.machine.CryptoStore.RemoveOutboundGroupSession(ctx, room); err != nil {
+		return fmt.Errorf("ending the outbound session of %s: %w", room, err)
+	}
 	return nil
 }
 
@@ -98,6 +148,8 @@ func (k *keys) refreshDevices(ctx context.Context) error {
 }
 
 func (k *keys) fetchDevices(ctx context.Context, users []id.UserID) error {
+	k.fetching.Lock()
+	defer k.fetching.Unlock()
 	before := make(map[id.UserID]map[id.DeviceID]id.TrustState, len(users))
 	for _, user := range users {
 		before[user] = k.trustOf(ctx, user)

@@ -39,6 +39,9 @@ func (b *Bot) origin(ctx context.Context, from register.Origin) (place, bool, er
 	return place{room: asked.Room, root: root, asked: asked.ID, sender: asked.Sender}, true, nil
 }
 
+// byTime is the actor of what nobody asked for: a worker that is missing, a promise that moved.
+const byTime = "gateway"
+
 func dispatchRef(dispatch string) string { return "dispatch:" + dispatch }
 
 // planDispatch speaks of a dispatch in the thread it was asked for in, or in the rooms bound for the fleet.
@@ -60,8 +63,8 @@ func (b *Bot) planDispatch(ctx context.Context, e register.Event) ([]step, error
 		ring = b.askers(e.Dispatch, at, identities)
 	}
 	if fromMatrix {
-		if e.Type == register.EventTypeDispatchQueued {
-			return nil, nil // the reply to the command says so
+		if e.Type == register.EventTypeDispatchQueued && e.Actor != byTime {
+			return nil, nil // the reply to the command, or the notice of a pause, says so
 		}
 		return []step{b.dispatchStep(e, at, notice, ring)}, nil
 	}
@@ -97,7 +100,7 @@ func (b *Bot) dispatchStep(e register.Event, at place, notice commands.Notice, r
 		if err != nil {
 			return "", fmt.Errorf("reading what was said of a dispatch: %w", err)
 		}
-		content := words(clip(notice.Markdown), ring)
+		content := words(b.clip(notice.Markdown), ring)
 		message := outgoing{Txn: causedBy(e, at.room, "notice"), Room: at.room, Rank: rankOf(ring), Type: event.EventMessage.Type, Content: content}
 		switch {
 		case e.Type == register.EventTypeDispatchProgress && running != nil:
@@ -155,7 +158,7 @@ func (b *Bot) planBudget(ctx context.Context, e register.Event) ([]step, error) 
 		steps = append(steps, func(ctx context.Context) (id.RoomID, error) {
 			_, err := b.outbox.add(ctx, outgoing{
 				Txn: causedBy(e, room, "notice"), Room: room, Rank: rankOf(ring), Type: event.EventMessage.Type,
-				Content: words(clip(notice.Markdown), ring),
+				Content: words(b.clip(notice.Markdown), ring),
 			})
 			return room, err
 		})
@@ -163,8 +166,9 @@ func (b *Bot) planBudget(ctx context.Context, e register.Event) ([]step, error) 
 	return steps, nil
 }
 
-// planPause says in the rooms bound for the fleet that it was paused, or that it runs again.
-func (b *Bot) planPause(ctx context.Context, e register.Event) ([]step, error) {
+// planQuiet says what rings nobody in the rooms bound for a purpose: that the fleet was paused or runs again, that an agent is no
+// longer there, or the audit's head.
+func (b *Bot) planQuiet(ctx context.Context, e register.Event, purpose register.RoomPurpose) ([]step, error) {
 	said, ok := commands.NoticeFor(e, b.options.Zone)
 	if !ok {
 		return nil, nil
@@ -174,11 +178,11 @@ func (b *Bot) planPause(ctx context.Context, e register.Event) ([]step, error) {
 		return nil, err
 	}
 	var steps []step
-	for _, room := range boundFor(rooms, register.RoomPurposeFleet) {
+	for _, room := range boundFor(rooms, purpose) {
 		steps = append(steps, func(ctx context.Context) (id.RoomID, error) {
 			_, err := b.outbox.add(ctx, outgoing{
 				Txn: causedBy(e, room, "notice"), Room: room, Rank: notice, Type: event.EventMessage.Type,
-				Content: words(clip(said.Markdown), nil),
+				Content: words(b.clip(said.Markdown), nil),
 			})
 			return room, err
 		})

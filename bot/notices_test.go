@@ -112,6 +112,31 @@ func TestRoomsAreMadeOnceAndEveryoneWhoBelongsIsInvited(t *testing.T) {
 	require.NotContains(t, members.Joined, vera.UserID, "viewers do not belong to the board")
 }
 
+func TestAWorkerThatIsMissingIsSaidInTheThreadOfWhatWaitsForIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.start(t)
+	b.talk(t)
+	asked := b.say(t, "!mosaic dispatch coder \"later\" --model haiku --exact --estimate 300credits")
+	b.answered(t, asked, "Promised start")
+	b.fleet.send(t, b.fleet.admin, register.RetireAgent("coder-1"), nil)
+	b.answered(t, asked, "Waits for a worker. No live worker for coder is logged in to claude.")
+}
+
+func TestAnAgentThatIsRetiredIsSaidSilentlyInTheFleetRoom(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.options.CreateRooms = true
+	b.start(t)
+	b.room = b.bound(t, register.RoomPurposeFleet)
+	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, b.ada.UserID))
+	b.fleet.send(t, b.fleet.admin, register.RetireAgent("coder-1"), nil)
+	said, err := b.ada.WaitFor(soon(t), b.fromBot(), client.In(b.room), client.Contains("coder-1 is retired"))
+	require.NoError(t, err)
+	require.Equal(t, event.MsgNotice, said.MsgType)
+	require.Empty(t, said.Mentions)
+}
+
 func TestAPauseIsSaidSilentlyInTheFleetRoomAndNoDispatchRepeatsIt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -270,12 +270,14 @@ func (o *outbox) forget(ctx context.Context, before time.Time) error {
 // recognise finds the bot's own event in the outbox when the sync brings it, so that an attempt whose answer was lost is
 // not repeated.
 func (b *Bot) recognise(ctx context.Context, room id.RoomID, evt *event.Event, done *commitment) error {
-	txn, _ := evt.Content.Raw[outboxKey].(string)
+	txn := outboxID(evt)
 	if txn == "" {
-		txn = evt.Unsigned.TransactionID
-	}
-	if txn == "" || !storable(txn) {
 		return nil
+	}
+	if b.found != nil {
+		if err := b.adopt(ctx, room, evt, txn); err != nil {
+			return err
+		}
 	}
 	result, err := b.database.Exec(ctx, `UPDATE outbox SET state = 'sent', event_id = $3, sent_at = $4, reason = NULL
 		WHERE txn_id = $1 AND room_id = $2 AND state <> 'sent'`, txn, room, evt.ID, b.now().UTC())
@@ -287,4 +289,26 @@ func (b *Bot) recognise(ctx context.Context, room id.RoomID, evt *event.Event, d
 	}
 	done.speak = append(done.speak, room)
 	return nil
+}
+
+// outboxID is the transaction ID under which the bot sent an event of its own.
+func outboxID(evt *event.Event) string {
+	txn, _ := evt.Content.Raw[outboxKey].(string)
+	if txn == "" {
+		txn = evt.Unsigned.TransactionID
+	}
+	if !storable(txn) {
+		return ""
+	}
+	return txn
+}
+
+// known says whether any of these transaction IDs was sent.
+func (o *outbox) known(ctx context.Context, txns ...string) (bool, error) {
+	var known bool
+	err := o.database.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM outbox WHERE txn_id = ANY($1::text[]) AND state = 'sent')`, txns).Scan(&known)
+	if err != nil {
+		return false, fmt.Errorf("looking for a message in the outbox: %w", err)
+	}
+	return known, nil
 }

@@ -41,7 +41,7 @@ func (b *Bot) planProposal(ctx context.Context, e register.Event) ([]step, error
 		return nil, err
 	}
 	ring := seated(e.Proposal, identities)
-	content := words(clip(commands.ProposalMessage(e.Proposal, b.options.Zone)), ring)
+	content := words(b.clip(commands.ProposalMessage(e.Proposal, b.options.Zone)), ring)
 	var steps []step
 	for _, room := range boundFor(rooms, register.RoomPurposeBoard) {
 		steps = append(steps, func(ctx context.Context) (id.RoomID, error) {
@@ -100,7 +100,7 @@ func (b *Bot) planTally(ctx context.Context, e register.Event) ([]step, error) {
 	if err != nil {
 		return nil, err
 	}
-	content := words(clip(commands.ProposalMessage(e.Proposal, b.options.Zone)), seated(e.Proposal, identities))
+	content := words(b.clip(commands.ProposalMessage(e.Proposal, b.options.Zone)), seated(e.Proposal, identities))
 	var steps []step
 	for _, message := range messages {
 		steps = append(steps, func(ctx context.Context) (id.RoomID, error) {
@@ -132,7 +132,7 @@ func (b *Bot) planResult(ctx context.Context, e register.Event) ([]step, error) 
 		steps = append(steps, func(ctx context.Context) (id.RoomID, error) {
 			_, err := b.outbox.add(ctx, outgoing{
 				Txn: causedBy(e, message.room, "result"), Room: message.room, Rank: notice, Type: event.EventMessage.Type,
-				Content: inThread(words(clip(result.Markdown), nil), "", ""), About: message.outbox,
+				Content: inThread(words(b.clip(result.Markdown), nil), "", ""), About: message.outbox,
 			})
 			return message.room, err
 		})
@@ -154,7 +154,7 @@ func (b *Bot) planResult(ctx context.Context, e register.Event) ([]step, error) 
 	return append(steps, func(ctx context.Context) (id.RoomID, error) {
 		_, err := b.outbox.add(ctx, outgoing{
 			Txn: causedBy(e, at.room, "outcome"), Room: at.room, Rank: notice, Type: event.EventMessage.Type,
-			Content: inThread(words(clip(result.Markdown), nil), at.root, at.asked),
+			Content: inThread(words(b.clip(result.Markdown), nil), at.root, at.asked),
 		})
 		return at.room, err
 	}), nil

@@ -77,7 +77,9 @@ func (b *Bot) direct(ctx context.Context, room id.RoomID) bool {
 	if b.directory.bound(room) {
 		return false
 	}
-	members, err := b.keys.rooms.GetRoomJoinedOrInvitedMembers(ctx, room)
+	b.keys.RLock()
+	members, err := b.keys.members(ctx, room)
+	b.keys.RUnlock()
 	if err != nil || len(members) > 2 {
 		return false
 	}

@@ -193,12 +193,8 @@ func (s *sender) encrypt(ctx context.Context, message *outgoing) (json.RawMessag
 		if err == nil || shared || !crypto.IsShareError(err) {
 			return body, err
 		}
-		members, err := s.bot.keys.rooms.GetRoomJoinedOrInvitedMembers(ctx, message.Room)
-		if err != nil {
-			return nil, fmt.Errorf("reading who is in the room: %w", err)
-		}
-		if err := machine.ShareGroupSession(ctx, message.Room, members); err != nil {
-			return nil, fmt.Errorf("sharing the room's keys: %w", err)
+		if err := s.bot.keys.share(ctx, message.Room); err != nil {
+			return nil, err
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -41,6 +43,7 @@ func TestMain(m *testing.M) {
 type processOptions struct {
 	Homeserver, UserID, Password, DatabaseURL, PickleKey, RecoveryKeyFile, GatewayURL, GatewayToken string
 	CreateRooms                                                                                     bool
+	Listen                                                                                          string
 }
 
 func runProcess(raw string) int {
@@ -53,7 +56,7 @@ func runProcess(raw string) int {
 	defer stop()
 	b, err := New(ctx, Options{
 		Homeserver: asked.Homeserver, UserID: asked.UserID, Password: asked.Password, DatabaseURL: asked.DatabaseURL,
-		PickleKey: asked.PickleKey, RecoveryKeyFile: asked.RecoveryKeyFile, CreateRooms: asked.CreateRooms,
+		PickleKey: asked.PickleKey, RecoveryKeyFile: asked.RecoveryKeyFile, CreateRooms: asked.CreateRooms, Listen: asked.Listen,
 		API: register.NewAPI(asked.GatewayURL, asked.GatewayToken), Log: testLog("process"),
 	})
 	if err == nil {
@@ -76,6 +79,7 @@ func testLog(who string) zerolog.Logger {
 
 // bench is a bot between a real homeserver and a real gateway, each behind a proxy that can be told to fail.
 type bench struct {
+	db         localtest.DB
 	fleet      *fleet
 	homeserver *proxy
 	gateway    *proxy
@@ -91,7 +95,7 @@ func setup(t *testing.T) *bench {
 	t.Helper()
 	db := localtest.Database(t)
 	account := localtest.Register(t, "Mosaic")
-	b := &bench{fleet: startFleet(t, db)}
+	b := &bench{db: db, fleet: startFleet(t, db)}
 	b.homeserver = newProxy(t, localtest.Homeserver(t).URL)
 	b.gateway = newProxy(t, b.fleet.url())
 	b.options = Options{
@@ -127,7 +131,7 @@ func (b *bench) process(t *testing.T, environment ...string) *exec.Cmd {
 	o := b.options
 	raw, err := json.Marshal(processOptions{
 		Homeserver: o.Homeserver, UserID: o.UserID, Password: o.Password, DatabaseURL: o.DatabaseURL, PickleKey: o.PickleKey,
-		RecoveryKeyFile: o.RecoveryKeyFile, CreateRooms: o.CreateRooms, GatewayURL: b.gateway.url, GatewayToken: b.fleet.token(),
+		RecoveryKeyFile: o.RecoveryKeyFile, CreateRooms: o.CreateRooms, Listen: o.Listen, GatewayURL: b.gateway.url, GatewayToken: b.fleet.token(),
 	})
 	require.NoError(t, err)
 	self, err := os.Executable()
@@ -213,7 +217,7 @@ func (b *bench) answered(t *testing.T, root id.EventID, text string) client.Seen
 func (b *bench) bots(t *testing.T) *dbutil.Database {
 	t.Helper()
 	b.opened.Do(func() {
-		database, err := openDatabase(t.Context(), b.options.DatabaseURL, zerolog.Nop())
+		database, err := openDatabase(t.Context(), b.options.DatabaseURL, new(atomic.Int64), zerolog.Nop())
 		require.NoError(t, err)
 		t.Cleanup(func() { database.Close() })
 		b.database = database
@@ -274,6 +278,14 @@ func cut() { panic(http.ErrAbortHandler) }
 // sends says whether a request sends a message event.
 func sends(r *http.Request) bool {
 	return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/send/")
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	return listener.Addr().String()
 }
 
 const (

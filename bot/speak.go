@@ -68,11 +68,12 @@ func inThread(content map[string]any, root, answered id.EventID) map[string]any 
 	return content
 }
 
-// replacing is content as an edit of the message of the outbox row it is about. An edit mentions nobody anew.
+// replacing is content as an edit of the message of the outbox row it is about. An edit mentions nobody anew, and is a notice
+// to push rules whatever it replaces: not every homeserver has the rule that keeps edits silent.
 func replacing(content map[string]any) map[string]any {
 	plain, _ := content["body"].(string)
 	return map[string]any{
-		"msgtype": content["msgtype"], "body": "* " + plain, "m.mentions": map[string]any{},
+		"msgtype": string(event.MsgNotice), "body": "* " + plain, "m.mentions": map[string]any{},
 		"m.new_content": content,
 		"m.relates_to":  map[string]any{"rel_type": string(event.RelReplace), "event_id": ""},
 	}

@@ -5,7 +5,9 @@ import (
 	"embed"
 	"fmt"
 	"runtime/debug"
+	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -23,9 +25,13 @@ var upgrades = dbutil.BuildUpgradeTable().WithFSPath(migrations, "migrations").F
 // schema is the one the bot's role owns; it has no right on any other.
 const schema = "bot"
 
+// poolIdle is how many connections are kept open.
+const poolIdle = 8
+
 // openDatabase connects to the bot's schema and brings it to this version. Everything the bot keeps, its keys included,
-// goes through this one handle, so that a single transaction can hold it.
-func openDatabase(ctx context.Context, url string, log zerolog.Logger) (*dbutil.Database, error) {
+// goes through this one handle, so that a single transaction can hold it. Its connections are of the
+// epoch at the time they are made; of none while it is 0.
+func openDatabase(ctx context.Context, url string, epoch *atomic.Int64, log zerolog.Logger) (*dbutil.Database, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("the bot's database URL cannot be read; an example is postgres://mosaic_bot:secret@127.0.0.1:5432/mosaic: %w", err)
@@ -34,9 +40,15 @@ func openDatabase(ctx context.Context, url string, log zerolog.Logger) (*dbutil.
 	config.RuntimeParams["lock_timeout"] = "10s"
 	config.RuntimeParams["statement_timeout"] = "60s"
 	config.RuntimeParams["application_name"] = "mosaic-matrix bot"
-	raw := stdlib.OpenDB(*config)
+	config.RuntimeParams["idle_in_transaction_session_timeout"] = fmt.Sprint(leaderSilence.Milliseconds())
+	raw := stdlib.OpenDB(*config, stdlib.OptionBeforeConnect(func(_ context.Context, config *pgx.ConnConfig) error {
+		if now := epoch.Load(); now > 0 {
+			config.RuntimeParams["mosaic.epoch"] = strconv.FormatInt(now, 10)
+		}
+		return nil
+	}))
 	raw.SetMaxOpenConns(16)
-	raw.SetMaxIdleConns(8)
+	raw.SetMaxIdleConns(poolIdle)
 	database, err := dbutil.NewWithDB(raw, "pgx")
 	if err != nil {
 		return nil, fmt.Errorf("opening the bot's database: %w", err)
@@ -80,7 +92,7 @@ func migrate(ctx context.Context, database *dbutil.Database) error {
 			return fmt.Errorf("migrating %s: %w", part.what, err)
 		}
 	}
-	return nil
+	return fence(ctx, database)
 }
 
 func createSchema(ctx context.Context, database *dbutil.Database) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,19 +21,28 @@ const longPoll = 30 * time.Second
 // poisonAfter is how often one response may fail to be stored before it is stored piece by piece, without what fails.
 const poisonAfter = 3
 
-// syncFilter asks for no presence, typing or receipts.
-var syncFilter = func() string {
+// syncFilter asks for no presence, typing or receipts, only for the state the bot keeps, and for members only as far as they
+// speak: a bot in a thousand rooms must not read a million members to start. Of a first sync the words are history.
+var syncFilter, firstSyncFilter = filter(50), filter(1)
+
+func filter(limit int) string {
 	none := map[string]any{"not_types": []string{"*"}}
 	raw, err := json.Marshal(map[string]any{
 		"presence":     none,
 		"account_data": map[string]any{"types": []string{event.AccountDataDirectChats.Type}},
-		"room":         map[string]any{"ephemeral": none, "account_data": none, "timeline": map[string]any{"limit": 50}},
+		"room": map[string]any{
+			"ephemeral": none, "account_data": none, "timeline": map[string]any{"limit": limit, "lazy_load_members": true},
+			"state": map[string]any{"lazy_load_members": true, "types": []string{
+				event.StateMember.Type, event.StateEncryption.Type, event.StateCreate.Type, event.StatePowerLevels.Type,
+				event.StateJoinRules.Type, event.StateHistoryVisibility.Type, event.StateTombstone.Type,
+			}},
+		},
 	})
 	if err != nil {
 		panic(err)
 	}
 	return string(raw)
-}()
+}
 
 // syncer hears: it asks the homeserver for what is new and commits each answer whole, or not at all.
 type syncer struct {
@@ -43,6 +53,8 @@ type syncer struct {
 	healthy error // why the last request failed
 
 	failures int
+	// first is an answer that came before the syncer ran; it is taken before another is asked for.
+	first *answer
 }
 
 func newSyncer(bot *Bot, token string) *syncer {
@@ -81,27 +93,61 @@ func pause(ctx context.Context, wait time.Duration) {
 }
 
 func (s *syncer) once(ctx context.Context) error {
-	since := s.position()
-	timeout := longPoll
-	if since == "" || s.state() != nil {
-		timeout = 0 // so that it is known at once that all is well again
-	}
-	response, err := s.bot.client.FullSyncRequest(ctx, mautrix.ReqSync{Timeout: int(timeout.Milliseconds()), Since: since, FilterID: syncFilter})
+	a, err := s.next(ctx)
 	if err != nil {
-		return fmt.Errorf("asking the homeserver what is new: %w", err)
+		return err
 	}
 	// What was received is committed even while the bot shuts down.
 	commit, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	if err := s.bot.receive(commit, response, since, s.failures >= poisonAfter); err != nil {
+	done, err := s.bot.receive(commit, a, s.failures >= poisonAfter)
+	if err != nil {
 		s.failures++
 		return err
 	}
 	s.failures = 0
 	s.mutex.Lock()
-	s.token = response.NextBatch
+	s.token = a.response.NextBatch
 	s.mutex.Unlock()
+	s.bot.hearing.wake(done.hear...)
+	s.bot.speaking.wake(done.speak...)
+	s.bot.upkeep.add(done)
 	return nil
+}
+
+func (s *syncer) next(ctx context.Context) (*answer, error) {
+	if a := s.first; a != nil {
+		s.first = nil
+		return a, nil
+	}
+	since, timeout := s.position(), longPoll
+	if since == "" || s.state() != nil {
+		timeout = 0 // so that it is known at once that all is well again
+	}
+	return s.bot.ask(ctx, since, timeout)
+}
+
+// answer is what the homeserver had to say since a token, its gaps filled.
+type answer struct {
+	response *mautrix.RespSync
+	since    string
+	gaps     map[id.RoomID][]*event.Event
+}
+
+func (b *Bot) ask(ctx context.Context, since string, timeout time.Duration) (*answer, error) {
+	filter := syncFilter
+	if since == "" {
+		filter = firstSyncFilter
+	}
+	response, err := b.client.FullSyncRequest(ctx, mautrix.ReqSync{Timeout: int(timeout.Milliseconds()), Since: since, FilterID: filter})
+	if err != nil {
+		return nil, fmt.Errorf("asking the homeserver what is new: %w", err)
+	}
+	gaps, err := b.fetchGaps(ctx, response, since)
+	if err != nil {
+		return nil, err
+	}
+	return &answer{response: response, since: since, gaps: gaps}, nil
 }
 
 func (s *syncer) position() string {
@@ -139,18 +185,14 @@ type commitment struct {
 }
 
 // receive commits a sync response in one transaction: the Olm messages and the room keys they bring, the users whose
-// devices changed, room state, the journal and the token. What needs the network comes before (gaps) or after (requests).
+// devices changed, room state, the journal and the token. What needs the network comes before (gaps) or after (the commitment).
 // With careful set, a piece that cannot be stored is left out and logged, so that one event cannot stop the sync.
-func (b *Bot) receive(ctx context.Context, response *mautrix.RespSync, since string, careful bool) error {
-	gaps, err := b.fetchGaps(ctx, response, since)
-	if err != nil {
-		return err
-	}
-	done := commitment{oneTime: response.DeviceOTKCount.SignedCurve25519}
+func (b *Bot) receive(ctx context.Context, a *answer, careful bool) (commitment, error) {
+	done := commitment{oneTime: a.response.DeviceOTKCount.SignedCurve25519}
 	b.keys.Lock()
 	b.keys.received = func(room id.RoomID, _ id.SessionID) { done.hear = append(done.hear, room) }
-	err = transaction(ctx, b.database, func(ctx context.Context) error {
-		if err := b.store(ctx, response, since, gaps, careful, &done); err != nil {
+	err := transaction(ctx, b.database, func(ctx context.Context) error {
+		if err := b.store(ctx, a, careful, &done); err != nil {
 			return err
 		}
 		fault("sync.decrypted")
@@ -164,17 +206,14 @@ func (b *Bot) receive(ctx context.Context, response *mautrix.RespSync, since str
 	}
 	b.keys.Unlock()
 	if err != nil {
-		return fmt.Errorf("committing what was heard: %w", err)
+		return commitment{}, fmt.Errorf("committing what was heard: %w", err)
 	}
 	fault("sync.journalled")
-	b.hearing.wake(done.hear...)
-	b.speaking.wake(done.speak...)
-	b.upkeep.add(done)
-	return nil
+	return done, nil
 }
 
-func (b *Bot) store(ctx context.Context, response *mautrix.RespSync, since string, gaps map[id.RoomID][]*event.Event, careful bool, done *commitment) error {
-	guard := guarded(b, careful)
+func (b *Bot) store(ctx context.Context, a *answer, careful bool, done *commitment) error {
+	guard, response := guarded(b, careful), a.response
 	if err := b.keys.machine.CryptoStore.MarkTrackedUsersOutdated(ctx, response.DeviceLists.Changed); err != nil {
 		return fmt.Errorf("marking changed devices: %w", err)
 	}
@@ -189,8 +228,15 @@ func (b *Bot) store(ctx context.Context, response *mautrix.RespSync, since strin
 			return err
 		}
 	}
-	for room, joined := range response.Rooms.Join {
-		if err := b.receiveRoom(ctx, room, joined, since, gaps[room], guard, done); err != nil {
+	joined := response.Rooms.Join
+	if a.since == "" && !careful {
+		if err := b.storeFirst(ctx, joined); err != nil {
+			return err
+		}
+		joined = nil
+	}
+	for room, joined := range joined {
+		if err := b.receiveRoom(ctx, room, joined, a.since, a.gaps[room], guard, done); err != nil {
 			return err
 		}
 	}
@@ -206,6 +252,9 @@ func (b *Bot) store(ctx context.Context, response *mautrix.RespSync, since strin
 	}
 	if _, err := b.database.Exec(ctx, `UPDATE account SET sync_token = $1`, response.NextBatch); err != nil {
 		return fmt.Errorf("storing the sync token: %w", err)
+	}
+	if b.found != nil {
+		return b.markStale(ctx)
 	}
 	return nil
 }
@@ -281,7 +330,12 @@ type guard func(ctx context.Context, what string, piece func() error) error
 // what was said before the bot joined, is history: its state counts, its words do not.
 func (b *Bot) receiveRoom(ctx context.Context, room id.RoomID, joined *mautrix.SyncJoinedRoom, since string, gap []*event.Event, guard guard, done *commitment) error {
 	timeline := joined.Timeline.Events
-	if err := b.receiveState(ctx, room, append(joined.State.Events, timeline...), guard); err != nil {
+	if since != "" && joined.Timeline.Limited {
+		if err := b.keys.forgetMembers(ctx, room); err != nil {
+			return err
+		}
+	}
+	if err := b.receiveState(ctx, room, slices.Concat(gap, joined.State.Events, timeline), guard); err != nil {
 		return err
 	}
 	said := append(gap, timeline...)

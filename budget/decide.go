@@ -1,33 +1,9 @@
 package budget
 
-import "time"
-
-// DefaultEstimatePPM is held for a dispatch without an estimate: 1 % of the window's capacity on the requested tier.
-const DefaultEstimatePPM = 10_000
-
-// Subscription is one paid account of a provider with the windows that meter it; a dispatch needs room in all of them.
-type Subscription struct {
-	// ID is the caller's own; the rules only hand it back.
-	ID       int64
-	Provider string
-	Name     string
-	Windows  []Window
-}
-
-// Amount is a quantity in micro-units of a unit.
-type Amount struct {
-	Unit   string
-	Micros int64
-}
-
-// Request is what a dispatch asks of the ladder.
-type Request struct {
-	Place
-	Model    string    // the ceiling; empty means the highest tier
-	Exact    bool      // never lower than Model
-	Estimate []Amount  // on the requested tier, one a unit; an empty unit means the unit of whichever window it meets
-	Deadline time.Time // the latest start; zero waits as long as it takes
-}
+import (
+	"strings"
+	"time"
+)
 
 // Verdict is what came of one tier on one subscription.
 type Verdict string
@@ -35,40 +11,74 @@ type Verdict string
 // The verdicts, as the register shows them.
 const (
 	Admitted       Verdict = "admitted"
+	PassedOver     Verdict = "passed-over" // it fits, but another subscription of the tier was chosen
 	OverPace       Verdict = "over-pace"
+	OverBurst      Verdict = "over-burst"
 	OverCap        Verdict = "over-cap"
 	SavesNothing   Verdict = "saves-nothing"
 	NotAllowed     Verdict = "not-allowed"
 	NoSubscription Verdict = "no-subscription"
 	UnitMismatch   Verdict = "unit-mismatch"
+	UnknownMeter   Verdict = "unknown-meter"
 	Lapsed         Verdict = "lapsed"
 	LineAhead      Verdict = "line-ahead"
+	NoWorker       Verdict = "no-worker"
 )
 
-// Attempt is one tier on one subscription that was tried. Its numbers speak of the window that decided it.
+// Attempt is one tier on one subscription that was tried. Its numbers speak of the window that decided it, in its unit.
 type Attempt struct {
-	Tier         Tier
-	Subscription string // empty when the provider has none
-	Verdict      Verdict
-	Window       string
-	Need         Amount
-	Room         int64     // what pace (or for over-cap, the cap) still allowed, in micro-units
-	Ahead        int       // dispatches that wait ahead
-	AheadMicros  int64     // and what they need
-	Start        time.Time // the earliest start; zero means never
-	Reset        time.Time
+	Tier        *Tier
+	Verdict     Verdict
+	Need        int64   // the mean, or for over-cap the upper bound
+	Room        int64   // what pace (or the burst, or the cap) still allowed
+	AheadMicros int64   // what waits ahead needs, on means
+	Ahead       int     // and how many they are
+	Headroom    float64 // g of the subscription where it fits: 1 is on pace, above it is under-spent
 
-	never          bool // for over-cap: larger than the whole window
-	requested      Tier
-	estimated      string // the estimate's unit, for unit-mismatch
-	subscriptionID int64
-	holds          []Hold
+	never          bool    // for over-cap: larger than the whole window
+	canary         bool    // admitted to try an unknown meter
+	because        because // for passed-over
+	tier           int     // its place among the tiers the request may use
+	start          int64
+	evaporates     int64 // the reset of the subscription's longest window
+	request        *Request
+	requested      *Tier
+	on             *Subscription
+	in             *Window
+	chosen         *Subscription // for passed-over
+	chosenHeadroom float64
 }
 
-// Hold is what one window reserves for an admitted or waiting dispatch.
-type Hold struct {
-	Window int64 // the window's ID
-	Micros int64
+// Subscription is the name of the subscription; empty when the provider has none.
+func (a *Attempt) Subscription() string {
+	if a.on == nil {
+		return ""
+	}
+	return a.on.Name
+}
+
+// Window is the name of the window that decided; empty when there was none.
+func (a *Attempt) Window() string {
+	if a.in == nil {
+		return ""
+	}
+	return a.in.Name
+}
+
+// Unit is what the numbers count; empty when no window decided.
+func (a *Attempt) Unit() string {
+	if a.in == nil {
+		return ""
+	}
+	return a.in.Unit
+}
+
+// Start is the earliest start; zero means never.
+func (a *Attempt) Start() time.Time {
+	if a.start == never {
+		return time.Time{}
+	}
+	return time.UnixMicro(a.start).UTC()
 }
 
 // Outcome is what the ladder decided.
@@ -90,90 +100,183 @@ type Decision struct {
 	SubscriptionID int64
 	Holds          []Hold // what it reserves, or needs when it waits
 	Start          time.Time
-	Lowered        bool // admitted or waiting on a lower tier than requested
-	Metered        bool // false when it was admitted because no meter is known
+	Lowered        bool   // admitted or waiting on a lower tier than requested
+	Metered        bool   // false when it was admitted though no meter of its subscription is known
+	Missing        string // the worker it waits for, in one sentence; it then stands in no line
 	Attempts       []Attempt
 
 	request Request
 	chosen  int // the attempt that decided, -1 if none did
+	sheet   sheet
 }
 
 // Decide walks the ladder for one request: every allowed tier from the requested one down, on every subscription of its
-// provider, in the order given. The first that all its windows admit wins; else the request waits where it can start
-// first; else it is refused. It changes nothing: see Apply. The only error is an *UnknownModelError.
-func Decide(ladder Ladder, request Request, subscriptions []Subscription, now time.Time) (Decision, error) {
-	allowed, err := ladder.From(request.Model)
+// provider. Of those that all their windows admit the policy takes one; else the request waits where it can start first; else
+// it is refused. It changes nothing: see Apply. The only error is an *UnknownModelError.
+func (f *Fleet) Decide(request *Request, now time.Time) (Decision, error) {
+	var decision Decision
+	err := f.DecideInto(&decision, request, now)
+	return decision, err
+}
+
+// DecideInto is Decide into a decision that was used before: its slices are filled anew, so that nothing is allocated.
+func (f *Fleet) DecideInto(d *Decision, request *Request, now time.Time) error {
+	allowed, err := f.Ladder.From(request.Model)
 	if err != nil {
-		return Decision{}, err
+		return err
 	}
-	g := gate{request: request, requested: allowed[0], subscriptions: subscriptions, now: now}
-	if !request.Exact {
-		g.lower = allowed[1:]
-	}
-	decision := Decision{Requested: g.requested, request: request, chosen: -1}
+	d.begin(allowed[0], request)
 	if !request.Deadline.IsZero() && now.After(request.Deadline) {
-		decision.Outcome = Refuse
-		return decision, nil
+		d.Outcome = Refuse
+		return nil
 	}
-	for i, tier := range allowed {
-		if i > 0 && request.Exact {
-			decision.Attempts = append(decision.Attempts, Attempt{Tier: tier, Verdict: NotAllowed, requested: g.requested})
+	lowest := request.lowest(allowed)
+	d.sheet.open(f, &d.request, allowed[:lowest+1], now)
+	for i := range allowed {
+		if i > lowest {
+			d.attempt(&allowed[i]).Verdict = NotAllowed
 			continue
 		}
-		decision.Attempts = append(decision.Attempts, g.try(tier, i > 0)...)
-		if last := len(decision.Attempts) - 1; decision.Attempts[last].Verdict == Admitted {
-			decision.take(last, Admit)
-			return decision, nil
+		if d.climb(i) {
+			return nil
 		}
 	}
-	decision.wait(&g)
-	return decision, nil
+	d.wait()
+	if d.Outcome == Refuse && request.Crew != nil {
+		return d.awaitWorker(now)
+	}
+	return nil
+}
+
+func (d *Decision) begin(requested Tier, request *Request) {
+	d.Outcome, d.Requested, d.Tier, d.Subscription, d.SubscriptionID = Admit, requested, Tier{}, "", 0
+	d.Start, d.Lowered, d.Metered, d.Missing = time.Time{}, false, false, ""
+	d.Holds, d.Attempts = d.Holds[:0], d.Attempts[:0]
+	d.request, d.chosen = *request, -1
+}
+
+// lowest is the place of the lowest tier that the request may use, among those from its ceiling down.
+func (r *Request) lowest(allowed Ladder) int {
+	switch {
+	case r.Exact:
+		return 0
+	case r.Lowest == "":
+		return len(allowed) - 1
+	}
+	for i := range allowed {
+		if strings.EqualFold(allowed[i].Model, r.Lowest) {
+			return i
+		}
+	}
+	return 0
+}
+
+func (d *Decision) attempt(tier *Tier) *Attempt {
+	d.Attempts = append(d.Attempts, Attempt{})
+	attempt := &d.Attempts[len(d.Attempts)-1]
+	attempt.Tier, attempt.start, attempt.request, attempt.requested = tier, never, &d.request, &d.sheet.tiers[0]
+	return attempt
+}
+
+// climb tries one tier on every subscription of its provider and says whether the request is admitted there.
+func (d *Decision) climb(i int) bool {
+	tier, first := &d.sheet.tiers[i], len(d.Attempts)
+	for s := range d.sheet.fleet.Subscriptions {
+		if d.sheet.fleet.Subscriptions[s].Provider == tier.Provider {
+			d.judge(i, s)
+		}
+	}
+	if len(d.Attempts) == first {
+		attempt := d.attempt(tier)
+		attempt.Verdict, attempt.tier = NoSubscription, i
+		d.man(attempt)
+		return false
+	}
+	best := d.route(first)
+	if best < 0 {
+		return false
+	}
+	d.take(best, Admit)
+	return true
 }
 
 // take makes attempt i the one that decided.
 func (d *Decision) take(i int, outcome Outcome) {
 	attempt := &d.Attempts[i]
 	d.Outcome, d.chosen = outcome, i
-	d.Tier, d.Subscription, d.SubscriptionID = attempt.Tier, attempt.Subscription, attempt.subscriptionID
-	d.Holds, d.Start = attempt.holds, attempt.Start
-	d.Lowered = attempt.Tier != d.Requested
-	d.Metered = true
+	d.Tier, d.Start = *attempt.Tier, attempt.Start()
+	d.Lowered = attempt.tier > 0
+	d.Metered = !attempt.canary
+	if attempt.on != nil {
+		d.Subscription, d.SubscriptionID = attempt.on.Name, attempt.on.ID
+		d.Holds = d.sheet.holds(d.Holds, attempt.tier, d.sheet.fleet.index(attempt.on))
+	}
 }
 
-// wait queues where the request can start first and in time, or refuses.
-func (d *Decision) wait(g *gate) {
+// wait queues where the request can start first and in time, runs it unmetered if only an unknown meter can take it, or refuses.
+func (d *Decision) wait() {
 	earliest := -1
 	for i := range d.Attempts {
-		start := d.Attempts[i].Start
-		if !start.IsZero() && (earliest < 0 || start.Before(d.Attempts[earliest].Start)) {
+		start := d.Attempts[i].start
+		if start != never && (earliest < 0 || start < d.Attempts[earliest].start) {
 			earliest = i
 		}
 	}
-	switch {
-	case earliest < 0 && g.meterUnknown(d.Attempts):
-		d.Outcome, d.Tier, d.Start = Admit, g.requested, g.now
-		d.Subscription, d.SubscriptionID = g.unmetered()
-	case earliest >= 0 && (d.request.Deadline.IsZero() || !d.Attempts[earliest].Start.After(d.request.Deadline)):
+	if earliest >= 0 && (d.request.Deadline.IsZero() || d.Attempts[earliest].start <= d.request.Deadline.UnixMicro()) {
 		d.take(earliest, Queue)
-	default:
-		d.Outcome, d.chosen = Refuse, earliest
+		return
 	}
+	if unmetered := d.unmetered(); unmetered >= 0 {
+		d.Attempts[unmetered].start = d.sheet.now
+		d.take(unmetered, Admit)
+		d.Metered = false
+		return
+	}
+	d.Outcome, d.chosen = Refuse, earliest
 }
 
-// Apply makes the decision so in the subscriptions it was decided on: holds are reserved, waiting work joins its lines.
-func (d *Decision) Apply(subscriptions []Subscription) {
-	for s := range subscriptions {
-		windows := subscriptions[s].Windows
-		for w := range windows {
-			windows[w].Leave(d.request.ID)
-			for _, hold := range d.Holds {
-				switch {
-				case hold.Window != windows[w].ID || d.Outcome == Refuse:
-				case d.Outcome == Admit:
-					windows[w].Reserved = add(windows[w].Reserved, hold.Micros)
-				default:
-					windows[w].join(Waiting{Place: d.request.Place, Need: hold.Micros, Start: d.Start})
-				}
+// unmetered is the first attempt on an unknown meter. A provider without any subscription is one only for the requested tier.
+// An estimate in the wrong unit is told instead.
+func (d *Decision) unmetered() int {
+	for i := range d.Attempts {
+		attempt := &d.Attempts[i]
+		switch attempt.Verdict {
+		case UnitMismatch:
+			return -1
+		case Lapsed, UnknownMeter:
+			return i
+		case NoSubscription:
+			if attempt.on != nil || attempt.tier == 0 {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// Apply makes the decision so in the fleet it was decided on: holds are reserved, waiting work joins its lines.
+func (d *Decision) Apply(fleet *Fleet) {
+	for s := range fleet.Subscriptions {
+		subscription := &fleet.Subscriptions[s]
+		if d.Outcome == Admit && !d.Metered && subscription.ID == d.SubscriptionID {
+			subscription.Probe = false
+		}
+		d.apply(subscription.Windows)
+	}
+	d.apply(fleet.Shared)
+}
+
+func (d *Decision) apply(windows []Window) {
+	for w := range windows {
+		window := &windows[w]
+		window.Leave(d.request.ID)
+		for _, hold := range d.Holds {
+			switch {
+			case hold.Window != window.ID || d.Outcome == Refuse:
+			case d.Outcome == Admit:
+				window.reserve(hold, d.Start)
+			default:
+				window.join(Waiting{Place: d.request.Place, Need: hold.Micros, Margin: hold.Margin, Start: d.Start})
 			}
 		}
 	}

@@ -9,8 +9,22 @@ import (
 )
 
 // claude is one subscription with one window of 500 credits over 100 minutes: 5 credits a minute, b = 25 credits.
-func claude() []Subscription {
-	return []Subscription{{ID: 1, Provider: "claude", Name: "claude", Windows: []Window{credits(10)}}}
+func claude() *Fleet {
+	return fleetOf(Subscription{ID: 1, Provider: "claude", Name: "claude", Windows: []Window{credits(10)}})
+}
+
+// codex is a second subscription like it, of the other provider.
+func codex() Subscription {
+	return Subscription{ID: 2, Provider: "codex", Name: "codex", Windows: []Window{credits(20)}}
+}
+
+func fleetOf(subscriptions ...Subscription) *Fleet {
+	return &Fleet{Ladder: DefaultLadder(), Subscriptions: subscriptions}
+}
+
+func (f *Fleet) with(subscriptions ...Subscription) *Fleet {
+	f.Subscriptions = append(f.Subscriptions, subscriptions...)
+	return f
 }
 
 func credits(id int64) Window {
@@ -18,12 +32,12 @@ func credits(id int64) Window {
 }
 
 func ask(id int64, micros int64) Request {
-	return Request{Place: Place{ID: id, Priority: 5}, Model: "opus", Estimate: []Amount{{Unit: "credits", Micros: micros}}}
+	return Request{Place: Place{ID: id, Priority: 5}, Model: "opus", Estimates: []Estimate{{Unit: "credits", Mean: micros}}}
 }
 
-func decide(t *testing.T, request Request, subscriptions []Subscription, now time.Time) Decision {
+func decide(t *testing.T, request Request, fleet *Fleet, now time.Time) Decision {
 	t.Helper()
-	decision, err := Decide(DefaultLadder(), request, subscriptions, now)
+	decision, err := fleet.Decide(&request, now)
 	require.NoError(t, err)
 	return decision
 }
@@ -69,7 +83,7 @@ func TestTheLadderAdmitsThenLowersThenQueuesThenRefuses(t *testing.T) {
 	require.Equal(t, Refuse, fourth.Outcome)
 	require.Equal(t, LineAhead, fourth.Attempts[0].Verdict)
 	require.Equal(t, "Cannot start by 2026-11-23 09:02:00 UTC; the earliest start is 2026-11-23 09:02:12 UTC on haiku. Needs 10 credits; 1 dispatch waits ahead with 10 credits.", fourth.Reason())
-	require.Equal(t, 16*Micro, int(fleet[0].Windows[0].Reserved), "a refused dispatch reserves nothing")
+	require.Equal(t, 16*Micro, int(fleet.Subscriptions[0].Windows[0].Reserved), "a refused dispatch reserves nothing")
 }
 
 func TestARequestIsACeiling(t *testing.T) {
@@ -77,19 +91,19 @@ func TestARequestIsACeiling(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ladder := DefaultLadder()
 		top := rapid.IntRange(0, len(ladder)-1).Draw(t, "requested")
-		fleet := append(claude(), Subscription{ID: 2, Provider: "codex", Name: "codex", Windows: []Window{credits(20)}})
-		for w := range fleet {
-			fleet[w].Windows[0].Committed = rapid.Int64Range(0, 500*Micro).Draw(t, "committed")
+		fleet := claude().with(codex())
+		for w := range fleet.Subscriptions {
+			fleet.Subscriptions[w].Windows[0].Committed = rapid.Int64Range(0, 500*Micro).Draw(t, "committed")
 		}
 		request := ask(1, rapid.Int64Range(0, 600*Micro).Draw(t, "estimate"))
 		request.Model = ladder[top].Model
 		request.Exact = rapid.Bool().Draw(t, "exact")
 		request.Lifted = rapid.Bool().Draw(t, "lifted")
-		decision, err := Decide(ladder, request, fleet, start.Add(time.Duration(rapid.IntRange(0, 99).Draw(t, "minute"))*time.Minute))
+		decision, err := fleet.Decide(&request, start.Add(time.Duration(rapid.IntRange(0, 99).Draw(t, "minute"))*time.Minute))
 		require.NoError(t, err)
 		for _, attempt := range decision.Attempts {
-			require.Contains(t, ladder[top:], attempt.Tier)
-			if attempt.Tier != ladder[top] && request.Exact {
+			require.Contains(t, ladder[top:], *attempt.Tier)
+			if *attempt.Tier != ladder[top] && request.Exact {
 				require.Equal(t, NotAllowed, attempt.Verdict)
 			}
 			require.NotEmpty(t, attempt.Reason())
@@ -106,7 +120,7 @@ func TestAnUnknownModelNamesTheKnownOnes(t *testing.T) {
 	t.Parallel()
 	request := ask(1, Micro)
 	request.Model = "opsu"
-	_, err := Decide(DefaultLadder(), request, claude(), start)
+	_, err := claude().Decide(&request, start)
 	require.EqualError(t, err, `The model "opsu" is not in the ladder; known are opus, sonnet, haiku, gpt-5.5.`)
 
 	request.Model = "Sonnet"
@@ -119,7 +133,7 @@ func TestExactForbidsLowerTiersAndHasAllTheSlack(t *testing.T) {
 	request.Exact = true
 	require.Equal(t, Admit, decide(t, request, claude(), start).Outcome)
 
-	request.Estimate[0].Micros = 30 * Micro
+	request.Estimates[0].Mean = 30 * Micro
 	waiting := decide(t, request, claude(), start)
 	require.Equal(t, Queue, waiting.Outcome)
 	require.Equal(t, []Verdict{OverPace, NotAllowed, NotAllowed, NotAllowed}, verdicts(waiting))
@@ -129,7 +143,9 @@ func TestExactForbidsLowerTiersAndHasAllTheSlack(t *testing.T) {
 func TestATierThatSavesNothingIsSkipped(t *testing.T) {
 	t.Parallel()
 	flat := Ladder{{Provider: "claude", Model: "opus", Cost: 3}, {Provider: "claude", Model: "sonnet", Cost: 3}}
-	decision, err := Decide(flat, ask(1, 30*Micro), claude(), start)
+	request, fleet := ask(1, 30*Micro), claude()
+	fleet.Ladder = flat
+	decision, err := fleet.Decide(&request, start)
 	require.NoError(t, err)
 	require.Equal(t, []Verdict{OverPace, SavesNothing}, verdicts(decision))
 	require.Equal(t, "Costs as much as opus here.", decision.Attempts[1].Reason())
@@ -140,11 +156,13 @@ func TestAnotherProviderSavesOnlyWithALiveWindow(t *testing.T) {
 	t.Parallel()
 	request := ask(1, 20*Micro)
 	ladder := Ladder{{Provider: "claude", Model: "opus", Cost: 5}, {Provider: "codex", Model: "gpt-5.5", Cost: 5}}
-	alone, err := Decide(ladder, request, claude(), start)
+	fleet := claude()
+	fleet.Ladder = ladder
+	alone, err := fleet.Decide(&request, start)
 	require.NoError(t, err)
 	require.Equal(t, "opus", alone.Tier.Model)
 
-	both, err := Decide(ladder, request, append(claude(), Subscription{ID: 2, Provider: "codex", Name: "codex", Windows: []Window{credits(20)}}), start)
+	both, err := fleet.with(codex()).Decide(&request, start)
 	require.NoError(t, err)
 	require.Equal(t, "gpt-5.5", both.Tier.Model, "opus only has half the slack")
 	require.Equal(t, int64(2), both.SubscriptionID)
@@ -156,11 +174,11 @@ func TestAllWindowsOfASubscriptionMustAdmit(t *testing.T) {
 	weekly := credits(11)
 	weekly.Name, weekly.Limit, weekly.Reset = "weekly", 1000*Micro, start.Add(7*24*time.Hour)
 	weekly.Committed = 1000 * Micro
-	fleet[0].Windows = append(fleet[0].Windows, weekly)
+	fleet.Subscriptions[0].Windows = append(fleet.Subscriptions[0].Windows, weekly)
 	decision := decide(t, ask(1, 10*Micro), fleet, start)
 	require.Equal(t, Queue, decision.Outcome)
 	require.Equal(t, OverCap, decision.Attempts[0].Verdict)
-	require.Equal(t, "weekly", decision.Attempts[0].Window)
+	require.Equal(t, "weekly", decision.Attempts[0].Window())
 	require.Equal(t, weekly.Reset, decision.Start)
 	require.Len(t, decision.Holds, 2)
 }
@@ -177,14 +195,14 @@ func TestWhatNoWindowCanHoldIsRefusedAtOnce(t *testing.T) {
 func TestTheCapHoldsEvenForLiftedWork(t *testing.T) {
 	t.Parallel()
 	fleet := claude()
-	fleet[0].Windows[0].Committed = 450 * Micro
+	fleet.Subscriptions[0].Windows[0].Committed = 450 * Micro
 	request := ask(1, 60*Micro)
 	request.Lifted, request.Exact = true, true
 	decision := decide(t, request, fleet, start)
 	require.Equal(t, Queue, decision.Outcome)
-	require.Equal(t, fleet[0].Windows[0].Reset, decision.Start)
+	require.Equal(t, fleet.Subscriptions[0].Windows[0].Reset, decision.Start)
 
-	request.Estimate[0].Micros = 50 * Micro
+	request.Estimates[0].Mean = 50 * Micro
 	decision = decide(t, request, fleet, start)
 	require.Equal(t, Admit, decision.Outcome, "pace is lifted, the cap just holds")
 	require.Equal(t, "Admitted on opus; an override lifted the pace. Needs 50 credits.", decision.Reason())
@@ -193,22 +211,22 @@ func TestTheCapHoldsEvenForLiftedWork(t *testing.T) {
 func TestAnEstimateInAnotherUnitIsItsOwnVerdict(t *testing.T) {
 	t.Parallel()
 	request := ask(1, 10*Micro)
-	request.Estimate[0].Unit = "tokens"
+	request.Estimates[0].Unit = "tokens"
 	decision := decide(t, request, claude(), start)
 	require.Equal(t, Refuse, decision.Outcome)
 	require.Equal(t, UnitMismatch, decision.Mismatched().Verdict)
 	require.Equal(t, "The estimate is in tokens; the window main counts credits.", decision.Mismatched().Reason())
 
-	request.Estimate = []Amount{{Unit: "tokens", Micros: 1}, {Unit: "credits", Micros: 10 * Micro}}
+	request.Estimates = []Estimate{{Unit: "tokens", Mean: 1}, {Unit: "credits", Mean: 10 * Micro}}
 	require.Equal(t, Admit, decide(t, request, claude(), start).Outcome, "each window takes the amount in its unit")
-	request.Estimate = []Amount{{Micros: 10 * Micro}}
+	request.Estimates = []Estimate{{Mean: 10 * Micro}}
 	require.Equal(t, Admit, decide(t, request, claude(), start).Outcome, "no unit means the window's")
 }
 
 func TestWithoutAnEstimateOnePercentIsHeld(t *testing.T) {
 	t.Parallel()
 	request := ask(1, 0)
-	request.Estimate = nil
+	request.Estimates = nil
 	require.Equal(t, []Hold{{Window: 10, Micros: 5 * Micro}}, decide(t, request, claude(), start).Holds)
 	request.Model = "haiku"
 	require.Equal(t, []Hold{{Window: 10, Micros: 5 * Micro}}, decide(t, request, claude(), start).Holds)
@@ -217,7 +235,7 @@ func TestWithoutAnEstimateOnePercentIsHeld(t *testing.T) {
 func TestAnUnknownMeterIsNeverAHardStop(t *testing.T) {
 	t.Parallel()
 	request := ask(1, 10*Micro)
-	decision := decide(t, request, nil, start)
+	decision := decide(t, request, fleetOf(), start)
 	require.Equal(t, Admit, decision.Outcome)
 	require.False(t, decision.Metered)
 	require.Equal(t, "opus", decision.Tier.Model)
@@ -225,7 +243,7 @@ func TestAnUnknownMeterIsNeverAHardStop(t *testing.T) {
 	require.Contains(t, decision.Reason(), "meter unknown")
 
 	lapsed := claude()
-	decision = decide(t, request, lapsed, lapsed[0].Windows[0].Reset)
+	decision = decide(t, request, lapsed, lapsed.Subscriptions[0].Windows[0].Reset)
 	require.Equal(t, Admit, decision.Outcome)
 	require.False(t, decision.Metered)
 	require.Equal(t, int64(1), decision.SubscriptionID, "it runs on the subscription whose window lapsed")
@@ -234,8 +252,8 @@ func TestAnUnknownMeterIsNeverAHardStop(t *testing.T) {
 
 func TestAKnownMeterIsPreferredToALapsedOne(t *testing.T) {
 	t.Parallel()
-	fleet := append(claude(), Subscription{ID: 2, Provider: "codex", Name: "codex", Windows: []Window{credits(20)}})
-	fleet[0].Windows[0].Reset = start.Add(time.Second)
+	fleet := claude().with(codex())
+	fleet.Subscriptions[0].Windows[0].Reset = start.Add(time.Second)
 	decision := decide(t, ask(1, 5*Micro), fleet, start.Add(time.Second))
 	require.Equal(t, "gpt-5.5", decision.Tier.Model)
 	require.Equal(t, []Verdict{Lapsed, Lapsed, Lapsed, Admitted}, verdicts(decision))
@@ -274,19 +292,19 @@ func TestANewcomerNeverPassesWaitingWorkOfItsPriorityOrHigher(t *testing.T) {
 func TestTheCapHoldsOverAnySequence(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		fleet := append(claude(), Subscription{ID: 2, Provider: "codex", Name: "codex", Windows: []Window{credits(20), credits(21)}})
+		fleet := claude().with(Subscription{ID: 2, Provider: "codex", Name: "codex", Windows: []Window{credits(20), credits(21)}})
 		now := start
 		var id int64
 		waiting := map[int64]Request{}
 		held := map[int64][]Hold{}
 		judge := func(request Request) {
 			before := map[int64]int64{}
-			for s := range fleet {
-				for w := range fleet[s].Windows {
-					before[fleet[s].Windows[w].ID] = fleet[s].Windows[w].Used()
+			for s := range fleet.Subscriptions {
+				for w := range fleet.Subscriptions[s].Windows {
+					before[fleet.Subscriptions[s].Windows[w].ID] = fleet.Subscriptions[s].Windows[w].Used()
 				}
 			}
-			decision, err := Decide(DefaultLadder(), request, fleet, now)
+			decision, err := fleet.Decide(&request, now)
 			require.NoError(t, err)
 			decision.Apply(fleet)
 			delete(waiting, request.ID)
@@ -297,9 +315,9 @@ func TestTheCapHoldsOverAnySequence(t *testing.T) {
 				waiting[request.ID] = request
 				require.True(t, request.Deadline.IsZero() || !decision.Start.After(request.Deadline))
 			}
-			for s := range fleet {
-				for w := range fleet[s].Windows {
-					window := &fleet[s].Windows[w]
+			for s := range fleet.Subscriptions {
+				for w := range fleet.Subscriptions[s].Windows {
+					window := &fleet.Subscriptions[s].Windows[w]
 					used := window.Used()
 					require.LessOrEqual(t, used, window.Capacity(), "over the cap")
 					if used > before[window.ID] && !request.Lifted {
@@ -336,7 +354,7 @@ func TestTheCapHoldsOverAnySequence(t *testing.T) {
 			},
 			"pass time": func(t *rapid.T) {
 				next := now.Add(time.Duration(rapid.IntRange(1, 600).Draw(t, "seconds")) * time.Second)
-				if next.Before(fleet[0].Windows[0].Reset) {
+				if next.Before(fleet.Subscriptions[0].Windows[0].Reset) {
 					now = next
 				}
 			},
@@ -346,7 +364,7 @@ func TestTheCapHoldsOverAnySequence(t *testing.T) {
 
 func requireLine(t *rapid.T, window *Window) {
 	for i := 1; i < len(window.Line); i++ {
-		require.True(t, window.Line[i-1].Before(window.Line[i].Place), "the line is in order")
+		require.True(t, window.Line[i-1].Before(&window.Line[i].Place), "the line is in order")
 	}
 }
 
@@ -364,11 +382,11 @@ func inLineOrder(waiting map[int64]Request) []Request {
 }
 
 // settle commits each hold as it was reserved.
-func settle(fleet []Subscription, holds []Hold) {
-	for s := range fleet {
-		for w := range fleet[s].Windows {
+func settle(fleet *Fleet, holds []Hold) {
+	for s := range fleet.Subscriptions {
+		for w := range fleet.Subscriptions[s].Windows {
 			for _, hold := range holds {
-				if window := &fleet[s].Windows[w]; window.ID == hold.Window {
+				if window := &fleet.Subscriptions[s].Windows[w]; window.ID == hold.Window {
 					window.Reserved -= hold.Micros
 					window.Committed += hold.Micros
 				}
@@ -382,7 +400,7 @@ func TestAPromiseNeverPrecedesThoseAhead(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		fleet := claude()
-		fleet[0].Windows[0].Committed = rapid.Int64Range(0, 400*Micro).Draw(t, "committed")
+		fleet.Subscriptions[0].Windows[0].Committed = rapid.Int64Range(0, 400*Micro).Draw(t, "committed")
 		waiting := map[int64]Request{}
 		for id := range rapid.Int64Range(1, 20).Draw(t, "arrivals") {
 			request := ask(id+1, rapid.Int64Range(1, 200*Micro).Draw(t, "estimate"))
@@ -390,17 +408,17 @@ func TestAPromiseNeverPrecedesThoseAhead(t *testing.T) {
 			waiting[request.ID] = request
 		}
 		for _, request := range inLineOrder(waiting) {
-			decision, err := Decide(DefaultLadder(), request, fleet, start)
+			decision, err := fleet.Decide(&request, start)
 			require.NoError(t, err)
 			decision.Apply(fleet)
 		}
-		fleet[0].Windows[0].Committed /= 2 // what frees up now may not let a newcomer promise itself an earlier start
+		fleet.Subscriptions[0].Windows[0].Committed /= 2 // what frees up now may not let a newcomer promise itself an earlier start
 		last := ask(100, rapid.Int64Range(1, 200*Micro).Draw(t, "newcomer"))
 		last.Priority = 0
-		newcomer, err := Decide(DefaultLadder(), last, fleet, start)
+		newcomer, err := fleet.Decide(&last, start)
 		require.NoError(t, err)
 		newcomer.Apply(fleet)
-		line := fleet[0].Windows[0].Line
+		line := fleet.Subscriptions[0].Windows[0].Line
 		for i := 1; i < len(line); i++ {
 			require.False(t, line[i].Start.Before(line[i-1].Start), "%d is promised %s, before %s ahead of it", line[i].ID, line[i].Start, line[i-1].Start)
 		}
@@ -416,6 +434,6 @@ func TestPaceAdmitsToTheMicroUnitAndNotOneFurther(t *testing.T) {
 	alone := ask(1, 25*Micro)
 	alone.Exact = true
 	require.Equal(t, Admit, decide(t, alone, claude(), start).Outcome)
-	alone.Estimate[0].Micros++
+	alone.Estimates[0].Mean++
 	require.Equal(t, Queue, decide(t, alone, claude(), start).Outcome)
 }

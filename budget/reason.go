@@ -7,29 +7,55 @@ import (
 
 // Reason is the attempt in one sentence with its numbers.
 func (a *Attempt) Reason() string {
-	need := Format(a.Need.Micros, a.Need.Unit)
+	need := Format(a.Need, a.Unit())
 	switch a.Verdict {
 	case Admitted:
+		if a.canary {
+			return "Its meter is unknown; one dispatch at a time tries it."
+		}
 		return fmt.Sprintf("Needs %s; even spread allows %s now.", need, Short(max(0, a.Room), ""))
+	case PassedOver:
+		return a.passedOver()
 	case OverPace: // when it will fit is Start: whoever shows the attempt shows that too
 		return fmt.Sprintf("Needs %s; even spread allows %s now.", need, Short(max(0, a.Room), ""))
+	case OverBurst:
+		return fmt.Sprintf("Needs %s; twice the even rate allows %s now.", need, Short(max(0, a.Room), ""))
 	case OverCap:
 		if a.never {
-			return fmt.Sprintf("Needs %s; the whole window %s is smaller.", need, a.Window)
+			return fmt.Sprintf("Needs %s; the whole window %s is smaller.", need, a.Window())
 		}
-		return fmt.Sprintf("Needs %s; %s is left until the reset at %s.", need, Short(max(0, a.Room), a.Need.Unit), instant(a.Reset))
+		return fmt.Sprintf("Needs %s; %s is left until the reset at %s.", need, Short(max(0, a.Room), a.Unit()), instant(a.in.Reset))
 	case LineAhead:
-		return fmt.Sprintf("Needs %s; %s ahead with %s.", need, waits(a.Ahead), Format(a.AheadMicros, a.Need.Unit))
+		return fmt.Sprintf("Needs %s; %s ahead with %s.", need, waits(a.Ahead), Format(a.AheadMicros, a.Unit()))
 	case SavesNothing:
 		return fmt.Sprintf("Costs as much as %s here.", a.requested.Model)
+	case NoWorker:
+		return a.request.Crew.lacks(a.Tier.Model, a.Tier.Provider, a.Subscription())
 	case NotAllowed:
-		return fmt.Sprintf("The dispatch asks for %s exactly.", a.requested.Model)
+		if a.request.Exact {
+			return fmt.Sprintf("The dispatch asks for %s exactly.", a.requested.Model)
+		}
+		return fmt.Sprintf("Its role allows nothing below %s.", a.request.Lowest)
 	case UnitMismatch:
-		return fmt.Sprintf("The estimate is in %s; the window %s counts %s.", a.estimated, a.Window, a.Need.Unit)
+		return fmt.Sprintf("The estimate is in %s; the window %s counts %s.", a.request.Estimates[0].Unit, a.Window(), a.Unit())
+	case UnknownMeter:
+		return fmt.Sprintf("The window %s has had no reading since %s.", a.Window(), instant(a.in.Checked))
 	case Lapsed:
-		return fmt.Sprintf("The window %s lapsed at %s and was not set again.", a.Window, instant(a.Reset))
+		return fmt.Sprintf("The window %s lapsed at %s and was not set again.", a.Window(), instant(a.in.Reset))
 	}
 	return fmt.Sprintf("No budget window is set for %s.", a.Tier.Provider)
+}
+
+func (a *Attempt) passedOver() string {
+	switch a.because {
+	case toProbe:
+		return fmt.Sprintf("Fits too; %s is tried, since its meter is unknown.", a.chosen.Name)
+	case toDrain:
+		return fmt.Sprintf("Fits too; %s resets earlier.", a.chosen.Name)
+	case toStay:
+		return fmt.Sprintf("Fits too; the context is warm on %s.", a.chosen.Name)
+	}
+	return fmt.Sprintf("Fits too at %.2f of the even rate; %s has %.2f.", a.Headroom, a.chosen.Name, a.chosenHeadroom)
 }
 
 // Reason is the decision in one sentence with its numbers.
@@ -37,10 +63,12 @@ func (d *Decision) Reason() string {
 	switch {
 	case d.Outcome == Refuse:
 		return d.refusal()
+	case d.Missing != "":
+		return "Waits for a worker. " + d.Missing
 	case d.Outcome == Queue:
 		return fmt.Sprintf("Waits for %s. %s", d.Tier.Model, d.Attempts[d.chosen].Reason())
 	case !d.Metered:
-		return fmt.Sprintf("Admitted on %s without a hold: meter unknown, no live budget window for %s.", d.Tier.Model, d.Tier.Provider)
+		return d.unknown()
 	case d.Lowered:
 		return fmt.Sprintf("Lowered from %s to %s. On %s: %s", d.Requested.Model, d.Tier.Model, d.Requested.Model, d.Attempts[0].Reason())
 	case d.request.Lifted:
@@ -49,16 +77,23 @@ func (d *Decision) Reason() string {
 	return fmt.Sprintf("Admitted on %s. %s", d.Tier.Model, d.Attempts[d.chosen].Reason())
 }
 
+func (d *Decision) unknown() string {
+	if len(d.Holds) > 0 {
+		return fmt.Sprintf("Admitted on %s: meter unknown, no fresh reading of %s.", d.Tier.Model, d.Subscription)
+	}
+	return fmt.Sprintf("Admitted on %s without a hold: meter unknown, no live budget window for %s.", d.Tier.Model, d.Tier.Provider)
+}
+
 func (d *Decision) refusal() string {
 	if d.chosen >= 0 {
-		attempt := d.Attempts[d.chosen]
-		return fmt.Sprintf("Cannot start by %s; the earliest start is %s on %s. %s", instant(d.request.Deadline), instant(attempt.Start), attempt.Tier.Model, attempt.Reason())
+		attempt := &d.Attempts[d.chosen]
+		return fmt.Sprintf("Cannot start by %s; the earliest start is %s on %s. %s", instant(d.request.Deadline), instant(attempt.Start()), attempt.Tier.Model, attempt.Reason())
 	}
 	if len(d.Attempts) == 0 {
 		return fmt.Sprintf("Its deadline %s has passed.", instant(d.request.Deadline))
 	}
-	for _, attempt := range d.Attempts {
-		if attempt.Verdict == OverCap || attempt.Verdict == UnitMismatch {
+	for i := range d.Attempts {
+		if attempt := &d.Attempts[i]; attempt.Verdict == OverCap || attempt.Verdict == UnitMismatch {
 			return "Can never fit. " + attempt.Reason()
 		}
 	}
@@ -77,7 +112,7 @@ func (d *Decision) Mismatched() *Attempt {
 			if mismatched == nil {
 				mismatched = &d.Attempts[i]
 			}
-		case OverCap, OverPace, LineAhead:
+		case OverCap, OverPace, OverBurst, LineAhead:
 			return nil
 		}
 	}
@@ -85,8 +120,8 @@ func (d *Decision) Mismatched() *Attempt {
 }
 
 func (d *Decision) need() string {
-	need := d.Attempts[d.chosen].Need
-	return Format(need.Micros, need.Unit)
+	attempt := &d.Attempts[d.chosen]
+	return Format(attempt.Need, attempt.Unit())
 }
 
 func waits(count int) string {

@@ -35,7 +35,7 @@ func (w *Window) StandsOn(lowered bool, now time.Time) Step {
 		return StepRefuse
 	case len(w.Line) > 0:
 		return StepQueue
-	case lowered || w.Used()-w.Allowance(now) > w.Burst()/2:
+	case lowered || w.Expected()-w.Allowance(now) > w.Burst()/2:
 		return StepDowngrade
 	}
 	return StepNormal

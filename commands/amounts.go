@@ -83,8 +83,13 @@ func splitUnit(text string) (number string, unit register.Unit, ok bool) {
 // amount shows an amount exactly.
 func amount(micros int64, unit register.Unit) string { return budget.Format(micros, string(unit)) }
 
-// bare shows an amount without its unit, cut to two decimals: never more than there is.
-func bare(micros int64) string { return budget.Short(micros, "") }
+// bare shows an amount without its unit, cut to two decimals, or to none where the unit has no parts: never more than there is.
+func bare(micros int64, unit register.Unit) string {
+	if unit == register.UnitTokens || unit == register.UnitMessages {
+		micros -= micros % budget.Micro
+	}
+	return budget.Short(micros, "")
+}
 
 // amounts shows one amount a unit.
 func amounts(list []register.Amount) string {

@@ -34,10 +34,10 @@ func boardProposeCommand() *command {
 type proposeGrammar struct {
 	Title  string `arg:"" kind:"text" placeholder:"title" help:"The question, in one line."`
 	Body   string `placeholder:"TEXT" kind:"text" help:"What the board should know."`
-	For    string `placeholder:"D-12" help:"The refused dispatch whose pace the board is to lift."`
+	For    string `placeholder:"D-12" kind:"dispatch" field:"action.dispatch" help:"The refused dispatch whose pace the board is to lift."`
 	Quorum string `placeholder:"N" help:"Seats that must vote; without it more than half."`
 	Pass   string `placeholder:"RULE" help:"majority, two-thirds or unanimous; majority unless given."`
-	Closes string `placeholder:"T" kind:"time" help:"When voting ends, such as 24h, which it is unless given, or fri 17:00."`
+	Closes string `placeholder:"T" kind:"time" field:"closes_at" help:"When voting ends, such as 24h, which it is unless given, or fri 17:00."`
 }
 
 func (g *proposeGrammar) request(r *reader) request {
@@ -100,7 +100,7 @@ func boardListCommand() *command {
 			if err != nil {
 				return Reply{}, err
 			}
-			list, err := s.api.Proposals(ctx, s.by, state, 20)
+			list, err := s.api.Proposals(ctx, s.by, state, "", 20)
 			if err != nil {
 				return Reply{}, err
 			}
@@ -155,7 +155,7 @@ func boardShowCommand() *command {
 }
 
 type proposalArgument struct {
-	Proposal string `arg:"" placeholder:"P-7" help:"The proposal."`
+	Proposal string `arg:"" placeholder:"P-7" kind:"proposal" help:"The proposal."`
 }
 
 func (g *proposalArgument) request(r *reader) request {
@@ -179,7 +179,10 @@ func boardSeatsCommand() *command {
 			}
 			items := make([]string, len(list.Seats))
 			for i, seat := range list.Seats {
-				items[i] = fmt.Sprintf("**%s** %s · looks at %s", escape(seat.Seat), escape(seat.Identity), escape(seat.Lens))
+				items[i] = fmt.Sprintf("**%s** %s", escape(seat.Seat), escape(seat.Identity))
+				if seat.Lens != "" {
+					items[i] += " · looks at " + escape(seat.Lens)
+				}
 			}
 			return Reply{Data: list, Mood: MoodDone, Markdown: bullets("**"+count(len(items), "seat", "seats")+"**", items...)}, nil
 		},

@@ -57,7 +57,7 @@ func attemptLine(attempt register.RoutingAttempt, now time.Time, zone *time.Loca
 		text += ". " + explained(attempt.Reason, now, zone)
 	}
 	switch attempt.Verdict {
-	case register.RoutingAttemptVerdictAdmitted, register.RoutingAttemptVerdictOverPace:
+	case register.RoutingAttemptVerdictAdmitted, register.RoutingAttemptVerdictPassedOver, register.RoutingAttemptVerdictOverPace:
 		return text // the reason of over-pace tells its start
 	}
 	if !attempt.EarliestStart.IsZero() {
@@ -84,8 +84,16 @@ func verdictWords(verdict register.RoutingAttemptVerdict) string {
 		return "another unit"
 	case register.RoutingAttemptVerdictLapsed:
 		return "lapsed"
+	case register.RoutingAttemptVerdictNoWorker:
+		return "no worker"
 	case register.RoutingAttemptVerdictLineAhead:
 		return "behind the line"
+	case register.RoutingAttemptVerdictPassedOver:
+		return "passed over"
+	case register.RoutingAttemptVerdictOverBurst:
+		return "too much at once"
+	case register.RoutingAttemptVerdictUnknownMeter:
+		return "meter unknown"
 	}
 	return escape(string(verdict))
 }

@@ -26,21 +26,21 @@ func budgetSetCommand() *command {
 			if err != nil {
 				return Reply{}, err
 			}
-			return Reply{Data: change, Mood: MoodDone, Markdown: changeText(change, s.zone)}, nil
+			return Reply{Data: change, Mood: MoodDone, Markdown: changeText(change, ", since no --since was given", s.zone)}, nil
 		},
 	}
 }
 
 type budgetSetGrammar struct {
 	Provider     string `required:"" placeholder:"P" help:"Who sells the quota, such as claude."`
-	Limit        string `required:"" placeholder:"N" help:"The whole quota, such as 500, 40k, 2M or 12.50."`
+	Limit        string `required:"" placeholder:"N" field:"limit_micros" help:"The whole quota, such as 500, 40k, 2M or 12.50."`
 	Unit         string `required:"" placeholder:"U" help:"What it counts: messages, tokens, dollars, credits, compute-minutes or percent."`
 	ResetAt      string `required:"" placeholder:"T" kind:"time" help:"When it resets, such as +5h or fri 17:00."`
 	Subscription string `placeholder:"S" help:"Which subscription; without it the provider's own name."`
 	Window       string `placeholder:"NAME" help:"Which window of it; without it main."`
 	Since        string `placeholder:"T0" kind:"time" help:"When the window began."`
-	Used         string `placeholder:"N" help:"What is already spent."`
-	Floor        string `placeholder:"N" help:"What is kept back; nothing is admitted into it."`
+	Used         string `placeholder:"N" field:"used_micros" help:"What is already spent."`
+	Floor        string `placeholder:"N" field:"floor_micros" help:"What is kept back; nothing is admitted into it."`
 }
 
 func (g *budgetSetGrammar) request(r *reader) request {
@@ -71,13 +71,13 @@ func budgetResetCommand() *command {
 			if err != nil {
 				return Reply{}, err
 			}
-			return Reply{Data: change, Mood: MoodDone, Markdown: changeText(change, s.zone)}, nil
+			return Reply{Data: change, Mood: MoodDone, Markdown: changeText(change, "", s.zone)}, nil
 		},
 	}
 }
 
 type budgetResetGrammar struct {
-	Provider     string `required:"" placeholder:"P" help:"Who sells the quota, such as claude."`
+	Provider     string `required:"" placeholder:"P" kind:"provider" help:"Who sells the quota, such as claude."`
 	ResetAt      string `required:"" placeholder:"T" kind:"time" help:"When it resets, such as +5h or fri 17:00."`
 	Zero         bool   `help:"Start anew now with nothing spent."`
 	Subscription string `placeholder:"S" help:"Which subscription; without it the provider's own name."`
@@ -94,12 +94,12 @@ func (g *budgetResetGrammar) request(r *reader) request {
 	}))}
 }
 
-// changeText echoes a window as it is now and as it was.
-func changeText(change register.BudgetChange, zone *time.Location) string {
+// changeText echoes a window as it is now and as it was; why says why it begins now, where it does and was not told to.
+func changeText(change register.BudgetChange, why string, zone *time.Location) string {
 	w := change.After
 	lines := []string{
 		fmt.Sprintf("**%s: %s until %s**", windowOf(w), amount(w.LimitMicros, w.Unit), ahead(w.ResetAt, change.Now, zone)),
-		began(change, zone),
+		began(change, why, zone),
 		fmt.Sprintf("Allowance now: %s of %s · step %s", allowance(w), amount(w.LimitMicros-w.FloorMicros, w.Unit), w.Step),
 	}
 	if w.FloorMicros > 0 {
@@ -114,11 +114,14 @@ func changeText(change register.BudgetChange, zone *time.Location) string {
 	return paragraph(lines...)
 }
 
-func began(change register.BudgetChange, zone *time.Location) string {
+func began(change register.BudgetChange, why string, zone *time.Location) string {
 	w := change.After
 	used := amount(w.UsedMicros, w.Unit) + " used"
+	if w.ReservedMicros > 0 {
+		used = amount(w.UsedMicros-w.ReservedMicros, w.Unit) + " used and " + amount(w.ReservedMicros, w.Unit) + " reserved"
+	}
 	if change.BeganNow {
-		return fmt.Sprintf("It starts now with %s, since no --since was given; spending is spread evenly from here to the reset.", used)
+		return fmt.Sprintf("It starts now with %s%s; spending is spread evenly from here to the reset.", used, why)
 	}
 	return fmt.Sprintf("Since %s, %s; spending is spread evenly up to the reset.", instant(w.Since, change.Now, zone), used)
 }

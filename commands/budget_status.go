@@ -14,7 +14,7 @@ func budgetStatusCommand() *command {
 	return &command{
 		name:     "budget status",
 		summary:  "Every window: used, allowed by now, pace, step and time to reset.",
-		about:    "Pace is what was used against what an even spread allows by now: under 100 % there is room, over 100 % it is ahead.",
+		about:    "Pace is what was used against what an even spread allows by now: under 100 % there is room, over 100 % it is spent too fast.",
 		examples: []string{"budget status", "budget status claude"},
 		grammar:  func() grammar { return new(budgetStatusGrammar) },
 		run: func(ctx context.Context, s *session, call Call) (Reply, error) {
@@ -63,11 +63,11 @@ func headline(windows []register.Window) string {
 			worst = w
 		}
 	}
-	text := "Budget: " + windowOf(worst) + " stands on " + string(worst.Step)
+	text := "Budget: " + windowOf(worst) + " is at step " + string(worst.Step)
 	if worst.Step == register.StepNormal {
-		text = "Budget: every window is on normal"
+		text = "Budget: every window is at step normal"
 		if len(windows) == 1 {
-			text = "Budget: " + windowOf(worst) + " is on normal"
+			text = "Budget: " + windowOf(worst) + " is at step normal"
 		}
 	}
 	return text
@@ -80,7 +80,7 @@ func windowLine(w register.Window, now time.Time, zone *time.Location) string {
 			say(fmt.Sprintf("budget set --provider %s --limit %s --unit %s --reset-at +5h", w.Provider, budget.Format(w.LimitMicros, ""), w.Unit)))
 	}
 	parts := []string{
-		fmt.Sprintf("**%s** %s %s of %s", windowOf(w), bar(w.UsedMicros, w.LimitMicros), bare(w.UsedMicros), amount(w.LimitMicros, w.Unit)),
+		fmt.Sprintf("**%s** %s %s of %s", windowOf(w), bar(w.UsedMicros, w.LimitMicros), bare(w.UsedMicros, w.Unit), amount(w.LimitMicros, w.Unit)),
 		"allowance now " + allowance(w),
 		"pace " + pace(w),
 		string(w.Step),
@@ -96,9 +96,9 @@ func windowLine(w register.Window, now time.Time, zone *time.Location) string {
 // allowance is what an even spread allows by now, and the slack above it that admission may use.
 func allowance(w register.Window) string {
 	if w.BurstMicros == 0 {
-		return bare(w.AllowanceMicros)
+		return bare(w.AllowanceMicros, w.Unit)
 	}
-	return bare(w.AllowanceMicros) + " (+" + bare(w.BurstMicros) + " slack)"
+	return bare(w.AllowanceMicros, w.Unit) + " (+" + bare(w.BurstMicros, w.Unit) + " slack)"
 }
 
 // bar shows a share in ten cells; whatever is more than nothing shows.
@@ -117,10 +117,10 @@ func pace(w register.Window) string {
 	case w.UsedMicros == 0:
 		return "0 %"
 	case w.AllowanceMicros == 0:
-		return "far ahead"
+		return "far too fast"
 	}
 	if percent := float64(w.UsedMicros) / float64(w.AllowanceMicros) * 100; percent < 1000 {
 		return fmt.Sprintf("%.0f %%", percent)
 	}
-	return "far ahead"
+	return "far too fast"
 }

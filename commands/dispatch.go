@@ -45,13 +45,13 @@ type dispatchGrammar struct {
 	Deadline string   `placeholder:"T" kind:"time" help:"The latest start, such as +2h or fri 17:00; without it the dispatch waits as long as it takes."`
 	FinishBy string   `placeholder:"T" kind:"time" help:"When it has to be over, instead of a latest start, which is worked out of how long the run takes."`
 	Takes    string   `placeholder:"D" kind:"duration" help:"How long the run takes, such as 30m or 1h30m, for --finish-by; without it earlier runs say."`
-	Context  string   `placeholder:"N" kind:"estimate" help:"The largest context one session of the run will need, in tokens, such as 150k."`
-	Attempts string   `placeholder:"1-10" help:"How often it is tried before a lost worker fails it; 3 unless given."`
-	After    string   `placeholder:"D-3,D-4" help:"What has to be done first; it waits, and holds nothing, until all of them are."`
+	Context  string   `placeholder:"N" kind:"estimate" field:"context_tokens" help:"The largest context one session of the run will need, in tokens, such as 150k."`
+	Attempts string   `placeholder:"1-10" field:"max_attempts" help:"How often it is tried before a lost worker fails it; 3 unless given."`
+	After    string   `placeholder:"D-3,D-4" kind:"dispatch" field:"depends_on" help:"What has to be done first; it waits, and holds nothing, until all of them are."`
 	Priority string   `placeholder:"0-9" help:"Higher goes first; 5 unless given."`
 	Project  string   `placeholder:"NAME" help:"The project it belongs to."`
 	Mission  string   `placeholder:"NAME" help:"The mission it belongs to."`
-	Class    string   `placeholder:"CLASS" help:"strategic, technical or hotfix; technical unless given."`
+	Class    string   `placeholder:"CLASS" field:"brief_class" help:"strategic, technical or hotfix; technical unless given."`
 	DryRun   bool     `help:"Say what would be decided, and reserve nothing."`
 }
 
@@ -142,8 +142,11 @@ func reserved(d register.Dispatch) string {
 	return "Reserved: " + listing(held, "and")
 }
 
-// wayOut says what can be done about a refusal. The board may lift pace, never the cap.
+// wayOut says what can be done about a refusal, or a worker that is missing. The board may lift pace, never the cap.
 func wayOut(d register.Dispatch) string {
+	if lacksWorker(d) {
+		return "Start one on its host: " + strings.Replace(startWorker, "coder", escape(d.Role), 1) + "; who is there: " + say("agents")
+	}
 	if d.State != register.DispatchStateRefused {
 		return ""
 	}

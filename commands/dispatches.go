@@ -105,7 +105,7 @@ func showCommand() *command {
 
 // dispatchArgument is the grammar of a command that reads one dispatch.
 type dispatchArgument struct {
-	Dispatch string `arg:"" placeholder:"D-12" help:"The dispatch."`
+	Dispatch string `arg:"" placeholder:"D-12" kind:"dispatch" help:"The dispatch."`
 }
 
 func (g *dispatchArgument) request(r *reader) request {
@@ -183,9 +183,18 @@ func resultLine(d register.Dispatch) string {
 		lines = append(lines, "Result: "+escape(cut(oneLine(d.Result.Summary), 600)))
 	}
 	if d.Result.Reference != "" {
-		lines = append(lines, "Whole result: "+escape(cut(d.Result.Reference, 300)))
+		lines = append(lines, wholeResult(d))
 	}
 	return paragraph(lines...)
+}
+
+// wholeResult says where the result lies; a path is one of the worker's machine.
+func wholeResult(d register.Dispatch) string {
+	where := "Whole result: "
+	if strings.HasPrefix(d.Result.Reference, "/") && d.Worker != "" {
+		where = "Whole result, on the machine of " + escape(d.Worker) + ": "
+	}
+	return where + escape(cut(d.Result.Reference, 300))
 }
 
 func cancelCommand() *command {
@@ -206,7 +215,7 @@ func cancelCommand() *command {
 }
 
 type cancelGrammar struct {
-	Dispatch string `arg:"" placeholder:"D-12" help:"The dispatch."`
+	Dispatch string `arg:"" placeholder:"D-12" kind:"dispatch" help:"The dispatch."`
 	Reason   string `arg:"" optional:"" kind:"text" placeholder:"reason" help:"Why, for whoever reads it later."`
 }
 

@@ -84,7 +84,7 @@ func TestHostileTextInEveryReplyAndNoticeStaysText(t *testing.T) {
 		w := window(func(w *register.Window) { w.Provider, w.Subscription, w.Window = "x"+text, text, text })
 		step := register.StepChange{From: register.StepNormal, To: register.StepQueue, Window: w, Dispatch: "D-5", ModelFrom: text, ModelTo: "x" + text, Text: text}
 		harmless(t, budgetText(register.BudgetStatus{Windows: []register.Window{w}}, text, berlin(t)))
-		harmless(t, changeText(register.BudgetChange{After: w, Before: w}, berlin(t)))
+		harmless(t, changeText(register.BudgetChange{After: w, Before: w}, "", berlin(t)))
 		harmless(t, whoText(register.Identity{Name: text, Kind: text, MatrixID: text, Roles: nil}, register.SeatList{Seats: []register.Seat{{Seat: text, Identity: text}}}))
 		harmless(t, proposalsText(register.ProposalList{Proposals: []register.Proposal{p}}, "", monday, berlin(t)))
 		harmless(t, proposedText(p, berlin(t))+votedText(p, text, berlin(t)))
@@ -105,7 +105,7 @@ func TestHostileTextInEveryReplyAndNoticeStaysText(t *testing.T) {
 		notice, _ := NoticeFor(register.Event{Type: register.EventTypeBudgetStep, Step: step, At: monday}, berlin(t))
 		harmless(t, notice.Markdown)
 		s := &session{zone: berlin(t), now: func() time.Time { return monday }}
-		harmless(t, s.refusal(commandNamed("status"), &register.Error{Detail: text, Example: text, NextStep: text}).Markdown)
+		harmless(t, s.refusal(commandNamed("status"), Call{}, &register.Error{Detail: text, Example: text, NextStep: text}).Markdown)
 	}
 }
 

@@ -17,6 +17,9 @@ const (
 	kindEstimate = "estimate" // may be two words: 10 credits
 	kindDuration = "duration" // may be two words: 30 min
 	kindText     = "text"     // free text; as an argument it takes the rest of the line
+	kindDispatch = "dispatch" // names a dispatch
+	kindProposal = "proposal" // names a proposal
+	kindProvider = "provider" // names a provider whose windows there are
 )
 
 // grammar is the flags and arguments of one command: a struct with kong's tags.

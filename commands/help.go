@@ -55,7 +55,7 @@ func (g *helpGrammar) request(r *reader) request {
 func Help(words []string, roles []register.FleetRole) string {
 	if len(words) > 0 {
 		if members := group(words[0]); len(members) > 0 {
-			if found, used := find(words); used < 2 || found == nil {
+			if found, used := find(words); found == nil || used < 2 && found.name != words[0] {
 				return overview(words[0], members, roles)
 			}
 		}
@@ -79,7 +79,7 @@ func overview(of string, members []*command, roles []register.FleetRole) string 
 	if of != "" {
 		head = "**" + of + "**"
 	}
-	return bullets(head, items...) + "\n\n" + "How one is written: " + say("help "+name)
+	return bullets(head, items...) + "\n\n" + "How one of them is written: " + say("help "+name)
 }
 
 // help is how one command is written.

@@ -25,8 +25,15 @@ func NoticeFor(event register.Event, zone *time.Location) (Notice, bool) {
 		return Notice{Markdown: ended(event.Dispatch), Rings: true}, true
 	case register.EventTypeDispatchRefused:
 		return Notice{Markdown: turnedDown(event, zone), Rings: true}, true
+	case register.EventTypeAgentRetired:
+		return Notice{Markdown: retiredText(event.Agent)}, true
+	case register.EventTypeAgentGone:
+		return goneNotice(event)
 	case register.EventTypeFleetPaused, register.EventTypeFleetResumed:
 		return Notice{Markdown: pauseText(event.Pause, event.At, zone)}, true
+	case register.EventTypeAuditHead:
+		return Notice{Markdown: paragraph("**Audit head**: `"+event.Audit.Head+"`",
+			"Every entry up to it is sealed. Whether the audit still goes through it: "+"`mosaic-matrix audit verify --head "+event.Audit.Head+"`")}, true
 	case register.EventTypeBudgetStep:
 		return Notice{Markdown: stepped(event, zone), Rings: event.Step.To == register.StepRefuse}, true
 	case register.EventTypeProposalOpened:
@@ -36,6 +43,16 @@ func NoticeFor(event register.Event, zone *time.Location) (Notice, bool) {
 		return Notice{Markdown: paragraph(fmt.Sprintf("**%s %s: %s**", p.ID, p.State, escape(p.Title)), result(p, zone))}, true
 	}
 	return Notice{}, false
+}
+
+// goneNotice tells of an agent that is gone while it runs something; an idle one that ends is no news.
+func goneNotice(event register.Event) (Notice, bool) {
+	agent := event.Agent
+	if len(agent.Running) == 0 {
+		return Notice{}, false
+	}
+	return Notice{Markdown: paragraph("**"+escape(agent.Name)+" is gone** while it runs "+listing(agent.Running, "and"),
+		"What it runs goes on elsewhere once its claim ends, unless it comes back.", "Who is left: "+say("agents"))}, true
 }
 
 func underWay(event register.Event, zone *time.Location) string {
@@ -70,9 +87,9 @@ func ended(d register.Dispatch) string {
 	}
 	reference := ""
 	if d.Result.Reference != "" {
-		reference = "Whole result: " + escape(cut(d.Result.Reference, 300))
+		reference = wholeResult(d)
 	}
-	text := paragraph(head, spent(d), cause, reference)
+	text := paragraph(head, cause, spent(d), reference)
 	if d.Result.Summary != "" {
 		text += "\n\n" + quote(d.Result.Summary, 8)
 	}
@@ -89,13 +106,13 @@ func stepped(event register.Event, zone *time.Location) string {
 	step, w := event.Step, event.Step.Window
 	lines := []string{
 		fmt.Sprintf("**%s: %s → %s**", windowOf(w), step.From, step.To),
-		fmt.Sprintf("%s %s of %s used · allowance now %s", bar(w.UsedMicros, w.LimitMicros), bare(w.UsedMicros), amount(w.LimitMicros, w.Unit), allowance(w)),
+		fmt.Sprintf("%s %s of %s used · allowance now %s", bar(w.UsedMicros, w.LimitMicros), bare(w.UsedMicros, w.Unit), amount(w.LimitMicros, w.Unit), allowance(w)),
 		explained(step.Text, event.At, zone),
 		meaning(step),
 	}
 	told := strings.Contains(step.Text, step.ModelFrom) && strings.Contains(step.Text, step.ModelTo)
 	if step.ModelFrom != "" && step.ModelTo != "" && step.ModelFrom != step.ModelTo && !told {
-		lines = append(lines, fmt.Sprintf("%s: %s → %s", orWork(step.Dispatch), escape(step.ModelFrom), escape(step.ModelTo)))
+		lines = append(lines, fmt.Sprintf("%s is lowered from %s to %s.", orWork(step.Dispatch), escape(step.ModelFrom), escape(step.ModelTo)))
 	}
 	if w.Waiting > 0 {
 		lines = append(lines, count(w.Waiting, "dispatch waits", "dispatches wait")+": "+say("list queued"))
@@ -135,4 +152,13 @@ func remedy(step register.StepChange, now time.Time, zone *time.Location) string
 		return "Now: it resets " + ahead(step.Window.ResetAt, now, zone) + "; if the subscription allows more, raise the limit with " + say("budget set") + "."
 	}
 	return ""
+}
+
+// ResyncNotice says what a room may have missed while events could not be heard, and that are no longer told.
+func ResyncNotice(lost register.Resync) string {
+	return paragraph(
+		fmt.Sprintf("**I was away for too long**: events %d to %d are no longer told.", lost.Lost.First, lost.Lost.Last),
+		"Open proposals, and work you saw running, are shown as they stand now.",
+		"Missing may be: work that came and ended meanwhile, steps of the ladder, and pauses. See "+say("status")+" and "+say("list")+".",
+	)
 }

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -46,7 +47,7 @@ func TestADispatchIsToldFromStartToEnd(t *testing.T) {
 		d.State, d.Model, d.Reason, d.Unmetered = register.DispatchStateFailed, "opus", "The command failed.", "the command ended without a meter"
 		d.Result = register.Result{ExitCode: new(2), Summary: "1\n2\n3\n4\n5\n6\n7\n8\n9\nno such file"}
 	})}, true,
-		"D-5 failed on opus, exit code 2", "Unmetered: the command ended without a meter", "The command failed.", "",
+		"D-5 failed on opus, exit code 2", "The command failed.", "Unmetered: the command ended without a meter", "",
 		"> …", "> 3", "> 4", "> 5", "> 6", "> 7", "> 8", "> 9", "> no such file")
 	noticed(t, register.Event{Type: register.EventTypeDispatchCancelled, Dispatch: asked(func(d *register.Dispatch) {
 		d.State, d.Reason = register.DispatchStateCancelled, "Cancelled by olga: no longer needed"
@@ -146,4 +147,21 @@ func TestEventsNobodyNeedsToBeToldOfMakeNoNotice(t *testing.T) {
 		_, ok := NoticeFor(register.Event{Type: kind}, time.UTC)
 		require.False(t, ok, kind)
 	}
+}
+
+func TestTheAuditsHeadIsToldWithWhatChecksIt(t *testing.T) {
+	t.Parallel()
+	head := "41:" + strings.Repeat("5f", 32)
+	noticed(t, register.Event{Type: register.EventTypeAuditHead, Audit: register.AuditHead{Head: head}}, false,
+		"Audit head: "+head,
+		"Every entry up to it is sealed. Whether the audit still goes through it: mosaic-matrix audit verify --head "+head)
+}
+
+func TestWhatMayHaveBeenMissedIsSaid(t *testing.T) {
+	t.Parallel()
+	var lost register.Resync
+	lost.Lost.First, lost.Lost.Last = 18, 4000
+	reads(t, ResyncNotice(lost), "I was away for too long: events 18 to 4000 are no longer told.",
+		"Open proposals, and work you saw running, are shown as they stand now.",
+		"Missing may be: work that came and ended meanwhile, steps of the ladder, and pauses. See !mosaic status and !mosaic list.")
 }

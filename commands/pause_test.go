@@ -34,7 +34,8 @@ func TestAPauseSaysWhoWhenAndWhyWhereverItIsShown(t *testing.T) {
 	noticed(t, register.Event{Type: register.EventTypeFleetResumed, Pause: register.Pause{By: "olga", At: monday}}, false,
 		"The fleet runs, resumed by olga Mon 23 Nov 10:00 CET", "What waited is judged in its order: !mosaic status")
 	reads(t, statusText(Status{Pause: pause, Now: monday, Windows: []register.Window{}}, berlin(t)),
-		"Fleet: idle", line+" · !mosaic resume", "",
+		line+" · !mosaic resume", "Fleet: idle", "",
+		"- No worker is live. Start one on its host: mosaic-matrix work --role coder -- ./agent.sh",
 		"- No budget window is set: !mosaic budget set --provider claude --limit 500 --unit credits --reset-at +5h")
 	reads(t, pauseText(register.Pause{}, monday, time.UTC), "The fleet is not paused.")
 }

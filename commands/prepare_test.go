@@ -77,7 +77,7 @@ func TestBadInputIsAnsweredWithWhatWasReadWhatIsAcceptedAndAnExample(t *testing.
 		"show":                 {`The dispatch is missing.`, "", "show D-12", "show D-12"},
 		"show P-7":             {`"P-7" is not the ID of a dispatch, such as D-12.`, "", "show D-12", "show D-12"},
 		"vote P-7 aprove":      {`The verdict: "aprove" is not one of approve, reject, conditional and abstain. Did you mean approve?`, "", "", ""},
-		"vote P-7 conditional": {`A conditional vote needs its condition as a reason.`, "", "", ""},
+		"vote P-7 conditional": {`A conditional vote needs its condition as a reason, such as conditional "after the freeze".`, "", "", ""},
 		"help budgt":           {`"budgt" is not a command. Did you mean budget status?`, "", "help [COMMAND]", "help"},
 	} {
 		failure := misunderstood(t, asked)
@@ -211,4 +211,13 @@ func TestAGroupAloneShowsItsState(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "budget status", understood(t, "Budget").Command)
 	require.Equal(t, "board list", understood(t, "board").Command)
+}
+
+func TestAUsageLineThatFillsAPhoneGivesWayToWhereItIsShown(t *testing.T) {
+	t.Parallel()
+	long := misunderstood(t, "dispatch")
+	require.Contains(t, long.Error(), "Usage: dispatch ROLE", "a terminal has the room")
+	require.Equal(t, "The role and the brief are missing.\nHow it is written: !mosaic help dispatch\nExample: !mosaic "+long.Example, Plain(long.Markdown()))
+	short := misunderstood(t, "show")
+	require.Contains(t, Plain(short.Markdown()), "Usage: !mosaic show D-12")
 }

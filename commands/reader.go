@@ -164,3 +164,17 @@ func (r *reader) id(where, typed string, pattern *regexp.Regexp, letter, what, e
 	}
 	return letter + parts[1]
 }
+
+// local reads the number of something the transport keeps.
+func (r *reader) local(typed string, pattern *regexp.Regexp, what, example string) int64 {
+	parts := pattern.FindStringSubmatch(strings.TrimRight(straightDashes(typed), ":.,"))
+	if parts == nil {
+		r.refuse(problemf("%s is not the number of %s, such as %s.", read(typed), what, example))
+		return 0
+	}
+	number, err := strconv.ParseInt(parts[1], 10, 64)
+	if err != nil {
+		r.refuse(problemf("%s is too large a number.", read(typed)))
+	}
+	return number
+}

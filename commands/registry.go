@@ -18,6 +18,7 @@ type command struct {
 	examples []string // whole commands that work; the first stands in usage errors
 	grammar  func() grammar
 	run      func(ctx context.Context, s *session, call Call) (Reply, error)
+	local    bool // the transport carries it out itself
 }
 
 // registry holds every command, in the order help shows them. A new command is one more entry.
@@ -27,9 +28,10 @@ func init() {
 	registry = []*command{
 		helpCommand(), whoAmICommand(), statusCommand(),
 		dispatchCommand(), listCommand(), showCommand(), cancelCommand(), retryCommand(),
-		pauseCommand(), resumeCommand(),
+		agentsCommand(), agentsRetireCommand(), pauseCommand(), resumeCommand(),
 		budgetSetCommand(), budgetStatusCommand(), budgetResetCommand(), budgetExplainCommand(),
 		boardProposeCommand(), boardListCommand(), boardShowCommand(), boardSeatsCommand(), voteCommand(),
+		runCommand(), replayCommand(),
 	}
 }
 

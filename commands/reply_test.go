@@ -150,14 +150,14 @@ func TestBudgetStatusIsOneLineAWindow(t *testing.T) {
 		}),
 	}}
 	reads(t, budgetText(status, "", berlin(t)),
-		"Budget: claude/team-a weekly stands on queue",
+		"Budget: claude/team-a weekly is at step queue",
 		"",
 		"- claude ▰▰▰▰▱▱▱▱▱▱ 210 of 500 credits · allowance now 250 · pace 84 % · normal · resets in 6 d 3 h · user-entered",
 		"- claude/team-a weekly ▰▰▰▰▰▰▱▱▱▱ 1.3M of 2M tokens · allowance now 1M · pace 130 % · queue · resets in 6 d 3 h · user-entered · 2 waiting",
 		"- codex ▱▱▱▱▱▱▱▱▱▱ 0 of 500 credits · allowance now 0 · pace 0 % · normal · resets in 6 d 3 h · user-entered",
-		"- gemini ▰▰▰▰▱▱▱▱▱▱ 210 of 500 credits · allowance now 0 · pace far ahead · normal · resets in 6 d 3 h · user-entered",
+		"- gemini ▰▰▰▰▱▱▱▱▱▱ 210 of 500 credits · allowance now 0 · pace far too fast · normal · resets in 6 d 3 h · user-entered",
 		"- pi lapsed Mon 23 Nov 09:00 CET, its use is unknown; set it again: !mosaic budget set --provider pi --limit 500 --unit credits --reset-at +5h")
-	require.Contains(t, budgetText(register.BudgetStatus{Windows: status.Windows[:1]}, "", berlin(t)), "**Budget: claude is on normal**")
+	require.Contains(t, budgetText(register.BudgetStatus{Windows: status.Windows[:1]}, "", berlin(t)), "**Budget: claude is at step normal**")
 	require.Contains(t, budgetText(register.BudgetStatus{}, "codex", berlin(t)), "**No budget window is set for codex.**")
 }
 
@@ -171,20 +171,39 @@ func TestABarNeverHidesSpendAndNeverRunsOver(t *testing.T) {
 
 func TestAChangedBudgetIsEchoedWithWhatItWas(t *testing.T) {
 	t.Parallel()
-	reads(t, changeText(register.BudgetChange{Now: monday, BeganNow: true, After: window(func(w *register.Window) { w.UsedMicros, w.AllowanceMicros, w.Since = 0, 0, monday })}, berlin(t)),
+	reads(t, changeText(register.BudgetChange{Now: monday, BeganNow: true, After: window(func(w *register.Window) { w.UsedMicros, w.ReservedMicros, w.AllowanceMicros, w.Since = 0, 0, 0, monday })}, ", since no --since was given", berlin(t)),
 		"claude: 500 credits until Sun 29 Nov 13:00 CET, in 6 d 3 h",
 		"It starts now with 0 credits used, since no --since was given; spending is spread evenly from here to the reset.",
 		"Allowance now: 0 of 500 credits · step normal")
 	reads(t, changeText(register.BudgetChange{
 		Now: monday, Before: window(func(w *register.Window) { w.LimitMicros = 400 * credit }), Replanned: []string{"D-5", "D-6"},
 		After: window(func(w *register.Window) { w.FloorMicros, w.AllowanceMicros = 50*credit, 225*credit }),
-	}, berlin(t)),
+	}, "", berlin(t)),
 		"claude: 500 credits until Sun 29 Nov 13:00 CET, in 6 d 3 h",
-		"Since Tue 17 Nov 10:00 CET, 210 credits used; spending is spread evenly up to the reset.",
+		"Since Tue 17 Nov 10:00 CET, 200 credits used and 10 credits reserved; spending is spread evenly up to the reset.",
 		"Allowance now: 225 of 450 credits · step normal",
 		"Kept back: 50 credits",
 		"Before: 400 credits until Sun 29 Nov 13:00 CET, 210 credits used",
 		"Planned anew: D-5, D-6")
+	began := register.BudgetChange{Now: monday, BeganNow: true, After: window(func(w *register.Window) { w.UsedMicros = w.ReservedMicros })}
+	require.Contains(t, Plain(changeText(began, "", berlin(t))), "It starts now with 0 credits used and 10 credits reserved; spending", "a reset with --zero has no --since")
+}
+
+func TestTokensAndMessagesAreShownWhole(t *testing.T) {
+	t.Parallel()
+	tokens := window(func(w *register.Window) {
+		w.Unit, w.AllowanceMicros, w.BurstMicros = register.UnitTokens, 57_360_000, 95_000*credit
+	})
+	require.Contains(t, windowLine(tokens, monday, berlin(t)), "allowance now 57 (+95k slack)")
+	require.Contains(t, windowLine(window(func(w *register.Window) { w.AllowanceMicros = 57_360_000 }), monday, berlin(t)), "allowance now 57.36")
+}
+
+func TestAPathIsToldAsOneOfTheWorkersMachine(t *testing.T) {
+	t.Parallel()
+	d := asked(func(d *register.Dispatch) { d.Worker, d.Result.Reference = "coder-1", "/srv/runs/D-5-1" })
+	require.Equal(t, "Whole result, on the machine of coder-1: /srv/runs/D-5-1", wholeResult(d))
+	d.Result.Reference = "https://git.example.org/pulls/7"
+	require.Equal(t, "Whole result: https://git.example.org/pulls/7", wholeResult(d))
 }
 
 func TestExplainIsATableAPhoneCanShow(t *testing.T) {
@@ -221,7 +240,8 @@ func TestTheFleetIsSeenAtAGlance(t *testing.T) {
 	}
 	line := "- D-5 queued, starts Mon 23 Nov 11:00 CET, in 1 h · coder: Add a health check"
 	reads(t, statusText(status, berlin(t)),
-		"Fleet: 1 running, 0 ready and 7 queued", "", "- D-1 running on opus · coder: Add a health check", line, line, line, line, line,
+		"Fleet: 1 running and 7 queued", "", "- D-1 running on opus · coder: Add a health check", line, line, line, line, line,
 		"- 2 more queued: !mosaic list queued",
+		"- No worker is live. Start one on its host: mosaic-matrix work --role coder -- ./agent.sh",
 		"- claude ▰▰▰▰▱▱▱▱▱▱ 210 of 500 credits · allowance now 250 · pace 84 % · normal · resets in 6 d 3 h · user-entered")
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
@@ -41,32 +40,20 @@ func run(ctx context.Context, s *session, call Call) (Reply, error) {
 	if !errors.As(err, &failure) || failure.Retry() || failure.Status < 400 {
 		return reply, err
 	}
-	return s.refusal(chosen, failure), nil
+	return s.refusal(chosen, call, failure), nil
 }
 
-// refusal makes a refusal by the gateway a reply.
-func (s *session) refusal(chosen *command, failure *register.Error) Reply {
+// refusal makes a refusal by the gateway a reply that ends with a command that works.
+func (s *session) refusal(chosen *command, call Call, failure *register.Error) Reply {
+	way := s.way(chosen, call, failure)
 	return Reply{
-		Markdown: paragraph("**Not done.** "+explained(failure.Detail, s.now(), s.zone), chosen.example(failure), escape(failure.NextStep)),
+		Markdown: paragraph("**Not done.** "+explained(failure.Detail, s.now(), s.zone), escape(failure.NextStep), "Example: "+say(way)),
 		Mood:     MoodRefused,
 		Data: Refusal{
 			Code: failure.Code, Detail: failure.Detail, Field: failure.Field, Example: failure.Example,
-			NextStep: failure.NextStep, RequestID: failure.RequestID,
+			NextStep: failure.NextStep, Command: way, RequestID: failure.RequestID,
 		},
 	}
-}
-
-// example shows the gateway's example as a person would type it. The API's micro-units are nothing to type.
-func (c *command) example(failure *register.Error) string {
-	switch {
-	case failure.Example == "":
-		return ""
-	case strings.HasSuffix(failure.Field, "_micros"):
-		return "Example: " + say(c.examples[0])
-	case strings.HasPrefix(failure.Example, c.name+" "):
-		return "Example: " + say(failure.Example)
-	}
-	return "Example: " + escape(failure.Example)
 }
 
 // Refusal is the typed result of a command the gateway refused.
@@ -76,6 +63,7 @@ type Refusal struct {
 	Field     string               `json:"field,omitempty"`
 	Example   string               `json:"example,omitempty"`
 	NextStep  string               `json:"next_step,omitempty"`
+	Command   string               `json:"command"` // one that works, without prefix
 	RequestID string               `json:"request_id,omitempty"`
 }
 

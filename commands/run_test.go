@@ -44,6 +44,9 @@ func setup(t *testing.T) *bundle {
 	}
 	b := &bundle{admin: api("root", "human", []string{"admin"}, "admin"), bot: api("mosaic-bot", "service", nil, "bot")}
 	b.seat(t)
+	b.send(t, register.DeclareAgent("coder-1", register.AgentDeclaration{
+		Host: "forge-a", Runtime: "claude-code", ModelCeiling: "opus", Subscriptions: []string{"claude", "claude/team-a"}, LivenessSeconds: 86400,
+	}), nil)
 	return b
 }
 
@@ -121,13 +124,13 @@ func TestEveryCommandIsCarriedOutAndAnswered(t *testing.T) {
 	b.answered(t, operator, `dispatch coder "Add a fourth one" --estimate 100 --deadline +2m`, MoodRefused, "D-4 refused", "Cannot start by",
 		`!mosaic board propose "Run D-4 now" --for D-4`)
 
-	b.answered(t, operator, "status", MoodDone, "Fleet: 0 running, 2 ready and 1 queued", "D-3 queued, starts", "claude ▰")
+	b.answered(t, operator, "status", MoodDone, "1 agent live, 1 idle: !mosaic agents", "Fleet: 2 ready and 1 queued", "D-3 queued, starts", "claude ▰")
 	b.answered(t, operator, "list", MoodDone, "4 dispatches", "D-1 ready on opus · coder: Add a health check")
 	b.answered(t, operator, "list queued", MoodDone, "1 dispatch queued")
 	b.answered(t, operator, "list running", MoodDone, "No dispatch is running.")
 	b.answered(t, operator, "show D-2", MoodDone, "D-2 ready on sonnet, downgraded from opus", "For coder (technical), asked by olga", "Estimate: 10 credits", "> Add a second one")
-	b.answered(t, operator, "budget explain D-3", MoodDone, "D-3 queued", "✗ opus on claude: over pace", "✗ gpt-5.5 on codex: no subscription")
-	b.answered(t, operator, "budget status", MoodDone, "Budget: claude stands on queue", "16 of 500 credits", "1 waiting", "user-entered")
+	b.answered(t, operator, "budget explain D-3", MoodDone, "D-3 queued", "✗ opus on claude: over pace", "✗ gpt-5.5 on codex: no worker")
+	b.answered(t, operator, "budget status", MoodDone, "Budget: claude is at step queue", "16 of 500 credits", "1 waiting", "user-entered")
 	b.answered(t, operator, "budget reset --provider claude --reset-at +3h", MoodDone, "claude: 500 credits until", "Before: 500 credits until", "Planned anew: D-3")
 
 	b.answered(t, operator, `board propose "Run D-4 now" --for D-4`, MoodDone, "P-1 is open: Run D-4 now", "If it passes: Lift the pace for D-4", "2 of 3 seats must approve (majority), 2 must vote")
@@ -137,6 +140,12 @@ func TestEveryCommandIsCarriedOutAndAnswered(t *testing.T) {
 	b.answered(t, "ben", `vote P-1 approve "it cannot wait"`, MoodDone, "P-1 passed, your vote as cto: approve", "Carried out:")
 	b.answered(t, operator, "board show P-1", MoodDone, "P-1 passed: Run D-4 now", "cto (ben): approve, “it cannot wait”")
 	b.answered(t, operator, "show D-4", MoodDone, "D-4 ready on opus")
+	b.answered(t, operator, "agents", MoodDone, "1 agent", "coder-1 live, idle · heard ", " · forge-a · claude-code · claude and claude/team-a up to opus")
+	b.answered(t, operator, "agents gone", MoodDone, "No agent is there.", "mosaic-matrix work --role coder -- ./agent.sh")
+	b.answered(t, operator, "agents retire coder-1", MoodRefused, "Not done.", "admin")
+	b.answered(t, operator, `dispatch tester "Test it"`, MoodWaiting, "D-5 queued", "Waits for a worker. No live worker for tester is logged in to claude.",
+		"Start one on its host: mosaic-matrix work --role tester -- ./agent.sh; who is there: !mosaic agents")
+	b.answered(t, operator, "budget explain D-5", MoodDone, "✗ opus on claude: no worker", "No live worker for tester is logged in to claude.")
 	b.answered(t, operator, "cancel D-3 no longer needed", MoodDone, "D-3 cancelled", "no longer needed")
 }
 
@@ -203,6 +212,11 @@ func TestACallTheGatewayDidNotTakeIsLeftForAnotherAttempt(t *testing.T) {
 			if c.name == "help" {
 				require.NoError(t, err, "help needs no gateway")
 				require.Contains(t, reply.Markdown, "What you may say")
+				continue
+			}
+			if c.local {
+				require.NoError(t, err)
+				require.Contains(t, reply.Markdown, "said to the bot, in a room")
 				continue
 			}
 			require.True(t, register.Retryable(err), "%s on %d: %v", c.name, status, err)

@@ -104,7 +104,7 @@ func TestARunStoppedAtItsReservationReadsFailedBudget(t *testing.T) {
 	notice, told := NoticeFor(register.Event{Type: register.EventTypeDispatchFailed, At: monday, Dispatch: d}, berlin(t))
 	require.True(t, told)
 	require.True(t, notice.Rings)
-	reads(t, notice.Markdown, "D-5 failed: budget on opus after 5 min", "Spent: 10 credits", "coder-1 stopped it: what was reserved is used up, and more was refused.")
+	reads(t, notice.Markdown, "D-5 failed: budget on opus after 5 min", "coder-1 stopped it: what was reserved is used up, and more was refused.", "Spent: 10 credits")
 	require.Contains(t, dispatchLine(d, monday, berlin(t)), "**D-5** failed: budget on opus")
 	_, told = NoticeFor(register.Event{Type: register.EventTypeDispatchExtended, At: monday, Dispatch: d}, berlin(t))
 	require.False(t, told)

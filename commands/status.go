@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
@@ -10,7 +11,7 @@ import (
 func statusCommand() *command {
 	return &command{
 		name:     "status",
-		summary:  "The fleet at a glance: running, ready, queued with promised start, each window's step.",
+		summary:  "The fleet at a glance: running, ready, queued with promised start, agents, each window's step.",
 		examples: []string{"status"},
 		grammar:  func() grammar { return new(nothing) },
 		run: func(ctx context.Context, s *session, _ Call) (Reply, error) {
@@ -23,12 +24,13 @@ func statusCommand() *command {
 	}
 }
 
-// Status is the typed result of the status command: the newest open dispatches and every window.
+// Status is the typed result of the status command: the newest open dispatches, the agents that are not retired and every window.
 type Status struct {
 	Running []register.Dispatch `json:"running"`
 	Ready   []register.Dispatch `json:"ready"`
 	Queued  []register.Dispatch `json:"queued"`
 	Windows []register.Window   `json:"windows"`
+	Agents  []register.Agent    `json:"agents"`
 	Pause   register.Pause      `json:"pause"`
 	// More says that there are more open dispatches than these.
 	More bool      `json:"more"`
@@ -48,9 +50,13 @@ func (s *session) status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	agents, err := s.api.Agents(ctx, s.by, "", 200, register.AgentStateLive, register.AgentStateGone)
+	if err != nil {
+		return Status{}, err
+	}
 	status := Status{
 		Running: []register.Dispatch{}, Ready: []register.Dispatch{}, Queued: []register.Dispatch{},
-		Windows: budgets.Windows, Pause: pause, More: open.Next != "", Now: open.Now,
+		Windows: budgets.Windows, Agents: agents.Agents, Pause: pause, More: open.Next != "", Now: open.Now,
 	}
 	for _, d := range open.Dispatches {
 		switch d.State {
@@ -72,9 +78,13 @@ func statusText(status Status, zone *time.Location) string {
 	open := len(status.Running) + len(status.Ready) + len(status.Queued)
 	headline := "**Fleet: idle**"
 	if open > 0 {
-		headline = "**Fleet: " + listing([]string{
-			count(len(status.Running), "running", "running"), count(len(status.Ready), "ready", "ready"), count(len(status.Queued), "queued", "queued"),
-		}, "and") + "**"
+		var counts []string
+		for _, state := range [][]register.Dispatch{status.Running, status.Ready, status.Queued} {
+			if len(state) > 0 {
+				counts = append(counts, fmt.Sprintf("%d %s", len(state), state[0].State))
+			}
+		}
+		headline = "**Fleet: " + listing(counts, "and") + "**"
 	}
 	var items []string
 	for _, state := range [][]register.Dispatch{status.Running, status.Ready, status.Queued} {
@@ -86,6 +96,7 @@ func statusText(status Status, zone *time.Location) string {
 			items = append(items, dispatchLine(d, status.Now, zone))
 		}
 	}
+	items = append(items, agentsLine(status.Agents))
 	for _, w := range status.Windows {
 		items = append(items, windowLine(w, status.Now, zone))
 	}
@@ -93,7 +104,7 @@ func statusText(status Status, zone *time.Location) string {
 		items = append(items, "No budget window is set: "+say("budget set --provider claude --limit 500 --unit credits --reset-at +5h"))
 	}
 	if status.Pause.Paused {
-		headline = paragraph(headline, pausedLine(status.Pause, status.Now, zone)+" · "+say("resume"))
+		headline = paragraph(pausedLine(status.Pause, status.Now, zone)+" · "+say("resume"), headline)
 	}
 	return bullets(headline, items...)
 }

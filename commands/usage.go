@@ -32,14 +32,26 @@ func (e *UsageError) Error() string {
 
 // Markdown is the same for a room; nothing a person typed becomes markup.
 func (e *UsageError) Markdown() string {
-	lines := []string{escape(e.sentence())}
-	if e.Usage != "" {
-		lines = append(lines, "Usage: "+say(e.Usage))
-	}
+	example := ""
 	if e.Example != "" {
-		lines = append(lines, "Example: "+say(e.Example))
+		example = "Example: " + say(e.Example)
 	}
-	return paragraph(lines...)
+	return paragraph(escape(e.sentence()), e.shortUsage(), example)
+}
+
+// phone is about how many characters of code two lines of a phone hold.
+const phone = 80
+
+// shortUsage is the usage line; one that would fill a phone's screen says where it is shown.
+func (e *UsageError) shortUsage() string {
+	found, _ := find(strings.Fields(e.Usage))
+	switch {
+	case e.Usage == "":
+		return ""
+	case len(prefix+e.Usage) > phone && found != nil:
+		return "How it is written: " + say("help "+found.name)
+	}
+	return "Usage: " + say(e.Usage)
 }
 
 func (e *UsageError) sentence() string {
@@ -51,6 +63,15 @@ func (e *UsageError) sentence() string {
 
 // prefix is what replies put before a command they propose; Addressed takes it off wherever it is typed.
 const prefix = "!mosaic "
+
+// WithPrefix is a reply's Markdown where every command it proposes begins as it does there: the room's own prefix, or the
+// program's name in a shell.
+func WithPrefix(markdown, own string) string {
+	if own = strings.TrimSpace(own); own != "" {
+		own += " "
+	}
+	return strings.ReplaceAll(markdown, "`"+prefix, "`"+own)
+}
 
 // say shows a command as it is typed in a room. Nothing in it can end the code it stands in.
 func say(command string) string {

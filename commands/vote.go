@@ -27,7 +27,7 @@ func voteCommand() *command {
 }
 
 type voteGrammar struct {
-	Proposal string `arg:"" placeholder:"P-7" help:"The proposal."`
+	Proposal string `arg:"" placeholder:"P-7" kind:"proposal" help:"The proposal."`
 	Verdict  string `arg:"" placeholder:"approve|reject|conditional|abstain" help:"approve, reject, conditional or abstain."`
 	Reason   string `arg:"" optional:"" kind:"text" placeholder:"why" help:"Why."`
 	Seat     string `placeholder:"SEAT" help:"Which of your seats votes, if you hold more than one."`
@@ -50,7 +50,7 @@ func (g *voteGrammar) request(r *reader) request {
 	verdict := r.choice("The verdict", typed, "approve", "reject", "conditional", "abstain")
 	reason := r.text("The reason", g.Reason, 2000)
 	if verdict == "conditional" && strings.TrimSpace(reason) == "" {
-		r.refuse(problemf("A conditional vote needs its condition as a reason."))
+		r.refuse(problemf("A conditional vote needs its condition as a reason, such as conditional \"after the freeze\"."))
 	}
 	seat := anySeat
 	if g.Seat != "" {

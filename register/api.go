@@ -3,6 +3,7 @@ package register
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ func NewAPI(base, token string) *API {
 
 func (a *API) authenticate(_ context.Context, request *http.Request) error {
 	request.Header.Set("Authorization", "Bearer "+a.token)
+	request.Header.Set("X-Request-ID", rand.Text()) // one per attempt; the gateway's log and its errors name it
 	return nil
 }
 
@@ -43,6 +45,8 @@ type By struct {
 	Actor string
 	// Key is the Idempotency-Key: one per intent, the same on every retry.
 	Key string
+	// IfMatch is the ETag of the setting that is to be changed, such as "3" in its quotes; empty changes whatever stands there.
+	IfMatch string
 }
 
 // Base is the URL the gateway is reached at.
@@ -61,6 +65,9 @@ func (a *API) Send(ctx context.Context, by By, mutation Mutation, answer any) er
 	request.Header.Set("Idempotency-Key", by.Key)
 	if by.Actor != "" {
 		request.Header.Set("Mosaic-Actor", by.Actor)
+	}
+	if by.IfMatch != "" {
+		request.Header.Set("If-Match", by.IfMatch)
 	}
 	_ = a.authenticate(ctx, request)
 	response, err := a.wire.Do(request)
@@ -81,9 +88,10 @@ func withheld(header http.Header) string {
 	return reason
 }
 
-// Dispatches lists dispatches, newest first: at most limit (0 is 20), older than before ("D-12") if it is set, only in states if any.
-func (a *API) Dispatches(ctx context.Context, by By, before string, limit int, states ...DispatchState) (DispatchList, error) {
-	params := ListDispatchesParams{Before: optional(before), Limit: optional(limit), MosaicActor: optional(by.Actor)}
+// Dispatches lists dispatches, newest first: at most limit (0 is 20), from cursor (the Next of the page before) if it is set, only in
+// states if any.
+func (a *API) Dispatches(ctx context.Context, by By, cursor string, limit int, states ...DispatchState) (DispatchList, error) {
+	params := ListDispatchesParams{Cursor: optional(cursor), Limit: optional(limit), MosaicActor: optional(by.Actor)}
 	if len(states) > 0 {
 		params.State = &states
 	}
@@ -103,15 +111,21 @@ func (a *API) Budgets(ctx context.Context, by By, provider string) (BudgetStatus
 	return answer[BudgetStatus](response, err)
 }
 
-// Seats lists the board's seats.
+// Seats lists all of the board's seats.
 func (a *API) Seats(ctx context.Context, by By) (SeatList, error) {
-	response, err := a.calls.ListSeats(ctx, &ListSeatsParams{MosaicActor: optional(by.Actor)})
-	return answer[SeatList](response, err)
+	all := SeatList{Seats: []Seat{}}
+	err := everyPage(func(cursor string) (string, error) {
+		response, err := a.calls.ListSeats(ctx, &ListSeatsParams{Cursor: optional(cursor), Limit: new(largestPage), MosaicActor: optional(by.Actor)})
+		page, err := answer[SeatList](response, err)
+		all.Seats = append(all.Seats, page.Seats...)
+		return page.Next, err
+	})
+	return all, err
 }
 
-// Proposals lists proposals, newest first; state may be empty.
-func (a *API) Proposals(ctx context.Context, by By, state ProposalState, limit int) (ProposalList, error) {
-	response, err := a.calls.ListProposals(ctx, &ListProposalsParams{State: optional(state), Limit: optional(limit), MosaicActor: optional(by.Actor)})
+// Proposals lists proposals, newest first: at most limit (0 is 20), from cursor if it is set; state may be empty.
+func (a *API) Proposals(ctx context.Context, by By, state ProposalState, cursor string, limit int) (ProposalList, error) {
+	response, err := a.calls.ListProposals(ctx, &ListProposalsParams{State: optional(state), Cursor: optional(cursor), Limit: optional(limit), MosaicActor: optional(by.Actor)})
 	return answer[ProposalList](response, err)
 }
 
@@ -121,28 +135,62 @@ func (a *API) Proposal(ctx context.Context, by By, id string) (Proposal, error) 
 	return answer[Proposal](response, err)
 }
 
-// Rooms lists the room bindings.
+// Rooms lists all room bindings.
 func (a *API) Rooms(ctx context.Context, by By) (RoomList, error) {
-	response, err := a.calls.ListRooms(ctx, &ListRoomsParams{MosaicActor: optional(by.Actor)})
-	return answer[RoomList](response, err)
+	all := RoomList{Rooms: []RoomBinding{}}
+	err := everyPage(func(cursor string) (string, error) {
+		response, err := a.calls.ListRooms(ctx, &ListRoomsParams{Cursor: optional(cursor), Limit: new(largestPage), MosaicActor: optional(by.Actor)})
+		page, err := answer[RoomList](response, err)
+		all.Rooms = append(all.Rooms, page.Rooms...)
+		return page.Next, err
+	})
+	return all, err
 }
 
 // Identities lists everyone the register knows.
 func (a *API) Identities(ctx context.Context, by By) (IdentityList, error) {
-	response, err := a.calls.ListIdentities(ctx, &ListIdentitiesParams{MosaicActor: optional(by.Actor)})
-	return answer[IdentityList](response, err)
+	all := IdentityList{Identities: []Identity{}}
+	err := everyPage(func(cursor string) (string, error) {
+		response, err := a.calls.ListIdentities(ctx, &ListIdentitiesParams{Cursor: optional(cursor), Limit: new(largestPage), MosaicActor: optional(by.Actor)})
+		page, err := answer[IdentityList](response, err)
+		all.Identities = append(all.Identities, page.Identities...)
+		return page.Next, err
+	})
+	return all, err
 }
 
-// Tokens lists bearer tokens, newest first: at most limit (0 is 20), older than before ("T-12") if it is set. It takes an admin.
-func (a *API) Tokens(ctx context.Context, by By, before string, limit int) (TokenList, error) {
-	response, err := a.calls.ListTokens(ctx, &ListTokensParams{Before: optional(before), Limit: optional(limit), MosaicActor: optional(by.Actor)})
+// Tokens lists bearer tokens, newest first: at most limit (0 is 20), from cursor if it is set. It takes an admin.
+func (a *API) Tokens(ctx context.Context, by By, cursor string, limit int) (TokenList, error) {
+	response, err := a.calls.ListTokens(ctx, &ListTokensParams{Cursor: optional(cursor), Limit: optional(limit), MosaicActor: optional(by.Actor)})
 	return answer[TokenList](response, err)
+}
+
+// Agents lists agents by name: at most limit (0 is 20), from cursor if it is set, only in states if any.
+func (a *API) Agents(ctx context.Context, by By, cursor string, limit int, states ...AgentState) (AgentList, error) {
+	params := ListAgentsParams{Cursor: optional(cursor), Limit: optional(limit), MosaicActor: optional(by.Actor)}
+	if len(states) > 0 {
+		params.State = &states
+	}
+	response, err := a.calls.ListAgents(ctx, &params)
+	return answer[AgentList](response, err)
+}
+
+// Agent reads one agent.
+func (a *API) Agent(ctx context.Context, by By, name string) (Agent, error) {
+	response, err := a.calls.GetAgent(ctx, name, &GetAgentParams{MosaicActor: optional(by.Actor)})
+	return answer[Agent](response, err)
 }
 
 // Pause reads the fleet's switch.
 func (a *API) Pause(ctx context.Context, by By) (Pause, error) {
 	response, err := a.calls.GetPause(ctx, &GetPauseParams{MosaicActor: optional(by.Actor)})
 	return answer[Pause](response, err)
+}
+
+// Ladder reads the tiers work may be lowered through.
+func (a *API) Ladder(ctx context.Context, by By) (Ladder, error) {
+	response, err := a.calls.GetLadder(ctx, &GetLadderParams{MosaicActor: optional(by.Actor)})
+	return answer[Ladder](response, err)
 }
 
 // WhoAmI reads the identity a call acts for; a stranger gets code actor_unknown.
@@ -162,6 +210,18 @@ func (a *API) Ready(ctx context.Context) (Health, error) {
 		}
 	}
 	return answer[Health](response, err)
+}
+
+const largestPage = 200
+
+// everyPage reads a list from its beginning to its end.
+func everyPage(read func(cursor string) (next string, err error)) error {
+	cursor, err := read("")
+	for before := ""; err == nil && cursor != before; { // a gateway that repeats a cursor would be read for ever
+		before = cursor
+		cursor, err = read(cursor)
+	}
+	return err
 }
 
 // optional is a pointer to value, or nil where value says nothing.

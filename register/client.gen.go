@@ -32,6 +32,27 @@ func (e ActionKind) Valid() bool {
 	}
 }
 
+// Defines values for AgentState.
+const (
+	AgentStateGone    AgentState = "gone"
+	AgentStateLive    AgentState = "live"
+	AgentStateRetired AgentState = "retired"
+)
+
+// Valid indicates whether the value is a known member of the AgentState enum.
+func (e AgentState) Valid() bool {
+	switch e {
+	case AgentStateGone:
+		return true
+	case AgentStateLive:
+		return true
+	case AgentStateRetired:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CompleteRequestFailure.
 const (
 	CompleteRequestFailureBudget CompleteRequestFailure = "budget"
@@ -136,6 +157,11 @@ func (e DispatchState) Valid() bool {
 
 // Defines values for EventType.
 const (
+	EventTypeAgentChanged      EventType = "agent.changed"
+	EventTypeAgentGone         EventType = "agent.gone"
+	EventTypeAgentJoined       EventType = "agent.joined"
+	EventTypeAgentRetired      EventType = "agent.retired"
+	EventTypeAuditHead         EventType = "audit.head"
 	EventTypeBudgetReset       EventType = "budget.reset"
 	EventTypeBudgetSet         EventType = "budget.set"
 	EventTypeBudgetStep        EventType = "budget.step"
@@ -151,6 +177,7 @@ const (
 	EventTypeFleetPaused       EventType = "fleet.paused"
 	EventTypeFleetResumed      EventType = "fleet.resumed"
 	EventTypeIdentitySet       EventType = "identity.set"
+	EventTypeLadderSet         EventType = "ladder.set"
 	EventTypeProposalClosed    EventType = "proposal.closed"
 	EventTypeProposalOpened    EventType = "proposal.opened"
 	EventTypeProposalVoted     EventType = "proposal.voted"
@@ -164,6 +191,16 @@ const (
 // Valid indicates whether the value is a known member of the EventType enum.
 func (e EventType) Valid() bool {
 	switch e {
+	case EventTypeAgentChanged:
+		return true
+	case EventTypeAgentGone:
+		return true
+	case EventTypeAgentJoined:
+		return true
+	case EventTypeAgentRetired:
+		return true
+	case EventTypeAuditHead:
+		return true
 	case EventTypeBudgetReset:
 		return true
 	case EventTypeBudgetSet:
@@ -193,6 +230,8 @@ func (e EventType) Valid() bool {
 	case EventTypeFleetResumed:
 		return true
 	case EventTypeIdentitySet:
+		return true
+	case EventTypeLadderSet:
 		return true
 	case EventTypeProposalClosed:
 		return true
@@ -366,11 +405,13 @@ func (e PassRule) Valid() bool {
 const (
 	ProblemCodeActorUnknown        ProblemCode = "actor_unknown"
 	ProblemCodeActualMissing       ProblemCode = "actual_missing"
+	ProblemCodeAgentRetired        ProblemCode = "agent_retired"
 	ProblemCodeAlreadyRetried      ProblemCode = "already_retried"
 	ProblemCodeCapReached          ProblemCode = "cap_reached"
 	ProblemCodeClaimLost           ProblemCode = "claim_lost"
 	ProblemCodeContextCap          ProblemCode = "context_cap"
 	ProblemCodeForbidden           ProblemCode = "forbidden"
+	ProblemCodeGone                ProblemCode = "gone"
 	ProblemCodeIdempotencyMismatch ProblemCode = "idempotency_mismatch"
 	ProblemCodeInternal            ProblemCode = "internal"
 	ProblemCodeInvalid             ProblemCode = "invalid"
@@ -380,6 +421,7 @@ const (
 	ProblemCodeNotRefused          ProblemCode = "not_refused"
 	ProblemCodeNotRetryable        ProblemCode = "not_retryable"
 	ProblemCodeNotSeated           ProblemCode = "not_seated"
+	ProblemCodePreconditionFailed  ProblemCode = "precondition_failed"
 	ProblemCodeRateLimited         ProblemCode = "rate_limited"
 	ProblemCodeResetInPast         ProblemCode = "reset_in_past"
 	ProblemCodeTokenEnded          ProblemCode = "token_ended"
@@ -396,6 +438,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeActualMissing:
 		return true
+	case ProblemCodeAgentRetired:
+		return true
 	case ProblemCodeAlreadyRetried:
 		return true
 	case ProblemCodeCapReached:
@@ -405,6 +449,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeContextCap:
 		return true
 	case ProblemCodeForbidden:
+		return true
+	case ProblemCodeGone:
 		return true
 	case ProblemCodeIdempotencyMismatch:
 		return true
@@ -423,6 +469,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeNotRetryable:
 		return true
 	case ProblemCodeNotSeated:
+		return true
+	case ProblemCodePreconditionFailed:
 		return true
 	case ProblemCodeRateLimited:
 		return true
@@ -494,11 +542,15 @@ const (
 	RoutingAttemptVerdictLapsed         RoutingAttemptVerdict = "lapsed"
 	RoutingAttemptVerdictLineAhead      RoutingAttemptVerdict = "line-ahead"
 	RoutingAttemptVerdictNoSubscription RoutingAttemptVerdict = "no-subscription"
+	RoutingAttemptVerdictNoWorker       RoutingAttemptVerdict = "no-worker"
 	RoutingAttemptVerdictNotAllowed     RoutingAttemptVerdict = "not-allowed"
+	RoutingAttemptVerdictOverBurst      RoutingAttemptVerdict = "over-burst"
 	RoutingAttemptVerdictOverCap        RoutingAttemptVerdict = "over-cap"
 	RoutingAttemptVerdictOverPace       RoutingAttemptVerdict = "over-pace"
+	RoutingAttemptVerdictPassedOver     RoutingAttemptVerdict = "passed-over"
 	RoutingAttemptVerdictSavesNothing   RoutingAttemptVerdict = "saves-nothing"
 	RoutingAttemptVerdictUnitMismatch   RoutingAttemptVerdict = "unit-mismatch"
+	RoutingAttemptVerdictUnknownMeter   RoutingAttemptVerdict = "unknown-meter"
 )
 
 // Valid indicates whether the value is a known member of the RoutingAttemptVerdict enum.
@@ -512,15 +564,23 @@ func (e RoutingAttemptVerdict) Valid() bool {
 		return true
 	case RoutingAttemptVerdictNoSubscription:
 		return true
+	case RoutingAttemptVerdictNoWorker:
+		return true
 	case RoutingAttemptVerdictNotAllowed:
+		return true
+	case RoutingAttemptVerdictOverBurst:
 		return true
 	case RoutingAttemptVerdictOverCap:
 		return true
 	case RoutingAttemptVerdictOverPace:
 		return true
+	case RoutingAttemptVerdictPassedOver:
+		return true
 	case RoutingAttemptVerdictSavesNothing:
 		return true
 	case RoutingAttemptVerdictUnitMismatch:
+		return true
+	case RoutingAttemptVerdictUnknownMeter:
 		return true
 	default:
 		return false
@@ -667,11 +727,128 @@ type Action struct {
 // ActionKind `override` lifts pace for one refused dispatch, which then goes through the same gate; the cap still holds.
 type ActionKind string
 
+// Agent defines model for Agent.
+type Agent struct {
+	DeclaredAt time.Time `json:"declared_at"`
+
+	// EndedAt Since when it is gone or retired.
+	EndedAt time.Time `json:"ended_at,omitempty,omitzero"`
+
+	// HeardAt Its last heartbeat: a declaration, a claim, or a run's heartbeat.
+	HeardAt time.Time `json:"heard_at"`
+
+	// Host The machine it runs on.
+	Host string `json:"host"`
+
+	// Identity The identity that declared it.
+	Identity string `json:"identity"`
+
+	// LiveUntil When it is gone unless it is heard again.
+	LiveUntil    time.Time `json:"live_until"`
+	ModelCeiling string    `json:"model_ceiling,omitempty,omitzero"`
+
+	// Name Examples: coder-1
+	Name string `json:"name"`
+	Role string `json:"role"`
+
+	// Running What it runs now.
+	Running []string `json:"running"`
+	Runtime string   `json:"runtime,omitempty,omitzero"`
+
+	// State `gone` was not heard for its liveness and may come back; `retired` gets no more work.
+	State AgentState `json:"state"`
+
+	// Subscriptions Empty for every one.
+	Subscriptions []string `json:"subscriptions"`
+	TenantID      string   `json:"tenant_id"`
+}
+
+// AgentDeclaration defines model for AgentDeclaration.
+type AgentDeclaration struct {
+	// Host The machine it runs on.
+	Host string `json:"host,omitempty,omitzero"`
+
+	// LivenessSeconds How long it counts as live after it was last heard.
+	LivenessSeconds int `json:"liveness_seconds,omitempty,omitzero"`
+
+	// ModelCeiling The highest model it may run; without it the highest there is.
+	ModelCeiling string `json:"model_ceiling,omitempty,omitzero"`
+
+	// Runtime What runs the briefs, such as claude-code.
+	Runtime string `json:"runtime,omitempty,omitzero"`
+
+	// Subscriptions What its host is logged in to: a provider's own subscription by the provider's name (`claude`), any other as `claude/team-a`. Without any it is logged in to every one.
+	Subscriptions []string `json:"subscriptions,omitempty,omitzero"`
+}
+
+// AgentList defines model for AgentList.
+type AgentList struct {
+	Agents []Agent `json:"agents"`
+
+	// Next Pass as `cursor` to read on; absent at the end.
+	Next Next      `json:"next,omitempty,omitzero"`
+	Now  time.Time `json:"now"`
+}
+
+// AgentState `gone` was not heard for its liveness and may come back; `retired` gets no more work.
+type AgentState string
+
 // Amount defines model for Amount.
 type Amount struct {
 	// Micros Micro-units: 1 credit is 1000000.
 	Micros int64 `json:"micros"`
 	Unit   Unit  `json:"unit"`
+}
+
+// AuditEntry defines model for AuditEntry.
+type AuditEntry struct {
+	Seq int64 `json:"seq"`
+
+	// Text The event as JSON, byte for byte as it was written.
+	Text string `json:"text"`
+}
+
+// AuditEntryList defines model for AuditEntryList.
+type AuditEntryList struct {
+	Entries []AuditEntry `json:"entries"`
+
+	// Next Pass as `after` to read on; absent at the end.
+	Next int64 `json:"next,omitempty,omitzero"`
+}
+
+// AuditHead Where the chain of seals ends.
+type AuditHead struct {
+	// Head `<last>:<hash>` of the last seal; absent before the first.
+	Head     string    `json:"head,omitempty,omitzero"`
+	SealedAt time.Time `json:"sealed_at,omitempty,omitzero"`
+	TenantID string    `json:"tenant_id"`
+
+	// Unsealed Entries that wait for their seal.
+	Unsealed int64 `json:"unsealed"`
+}
+
+// AuditSeal defines model for AuditSeal.
+type AuditSeal struct {
+	At time.Time `json:"at"`
+
+	// First The first position it covers.
+	First int64  `json:"first"`
+	Hash  string `json:"hash"`
+	Host  string `json:"host"`
+
+	// Last The last one.
+	Last int64 `json:"last"`
+
+	// Previous The hash of the seal before it.
+	Previous string `json:"previous"`
+	TenantID string `json:"tenant_id"`
+}
+
+// AuditSealList defines model for AuditSealList.
+type AuditSealList struct {
+	// Next Pass as `after` to read on; absent at the end.
+	Next  int64       `json:"next,omitempty,omitzero"`
+	Seals []AuditSeal `json:"seals"`
 }
 
 // BudgetChange defines model for BudgetChange.
@@ -859,8 +1036,8 @@ type DispatchFailure string
 type DispatchList struct {
 	Dispatches []Dispatch `json:"dispatches"`
 
-	// Next Pass as `before` to read on; absent at the end.
-	Next string    `json:"next,omitempty,omitzero"`
+	// Next Pass as `cursor` to read on; absent at the end.
+	Next Next      `json:"next,omitempty,omitzero"`
 	Now  time.Time `json:"now"`
 }
 
@@ -927,13 +1104,18 @@ type EstimateAmount struct {
 type Event struct {
 	// Actor The identity that caused it; `gateway` when time did.
 	Actor string    `json:"actor"`
+	Agent Agent     `json:"agent,omitempty,omitzero"`
 	At    time.Time `json:"at"`
+
+	// Audit Where the chain of seals ends.
+	Audit AuditHead `json:"audit,omitempty,omitzero"`
 
 	// Cause Why it happened, one sentence.
 	Cause    string   `json:"cause,omitempty,omitzero"`
 	Dispatch Dispatch `json:"dispatch,omitempty,omitzero"`
 	Host     string   `json:"host"`
 	Identity Identity `json:"identity,omitempty,omitzero"`
+	Ladder   Ladder   `json:"ladder,omitempty,omitzero"`
 
 	// Pause The fleet's one switch. Without `by` it was never used.
 	Pause    Pause       `json:"pause,omitempty,omitzero"`
@@ -1031,11 +1213,17 @@ type Identity struct {
 	Name     string      `json:"name"`
 	Roles    []FleetRole `json:"roles"`
 	TenantID string      `json:"tenant_id"`
+
+	// Version How often this setting was changed; its `ETag` is this number in quotes.
+	Version Version `json:"version,omitempty,omitzero"`
 }
 
 // IdentityList defines model for IdentityList.
 type IdentityList struct {
 	Identities []Identity `json:"identities"`
+
+	// Next Pass as `cursor` to read on; absent at the end.
+	Next Next `json:"next,omitempty,omitzero"`
 }
 
 // IdentityRequest defines model for IdentityRequest.
@@ -1066,6 +1254,27 @@ type IssuedToken struct {
 // IssuedTokenCode `secret_withheld` in the answer to a repeat: the secret was in the first answer and is not kept.
 type IssuedTokenCode string
 
+// Ladder defines model for Ladder.
+type Ladder struct {
+	SetAt time.Time `json:"set_at,omitempty,omitzero"`
+
+	// SetBy Who set it last; absent while it is the one a gateway brought along.
+	SetBy string `json:"set_by,omitempty,omitzero"`
+	Tiers []Tier `json:"tiers"`
+
+	// Version How often this setting was changed; its `ETag` is this number in quotes.
+	Version Version `json:"version"`
+}
+
+// LadderRequest defines model for LadderRequest.
+type LadderRequest struct {
+	// Tiers From the highest to the lowest, each model once.
+	Tiers []Tier `json:"tiers"`
+}
+
+// Next Pass as `cursor` to read on; absent at the end.
+type Next = string
+
 // Origin Where the ask came from, kept so that whoever reports on it knows where to speak. Opaque to the register.
 type Origin struct {
 	Event     string          `json:"event,omitempty,omitzero"`
@@ -1094,6 +1303,9 @@ type Pause struct {
 	By     string `json:"by,omitempty,omitzero"`
 	Paused bool   `json:"paused"`
 	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Version How often this setting was changed; its `ETag` is this number in quotes.
+	Version Version `json:"version,omitempty,omitzero"`
 }
 
 // PauseRequest defines model for PauseRequest.
@@ -1106,7 +1318,41 @@ type PauseRequest struct {
 
 // Problem defines model for Problem.
 type Problem struct {
+	// Code Stable: a client may decide by it. A 4xx but 401, 408, 425 and 429 ends a command; any other failure leaves it unconsumed, to
+	// be sent again with the same key and bytes.
+	//
+	// | code | status | what it means |
+	// |---|---|---|
+	// | `invalid` | 400 | The request itself is wrong; `field` says where. 405, 413 and 415 have it too. |
+	// | `unauthorized` | 401 | No bearer token, or one that is not known, has expired or was revoked. |
+	// | `forbidden` | 403 | The token lacks the scope, or the actor the role. |
+	// | `actor_unknown` | 403 | `Mosaic-Actor` names nobody the register knows. |
+	// | `not_seated` | 403 | The actor did not hold that seat when the proposal was opened. |
+	// | `not_found` | 404 | What the address or a field names does not exist. |
+	// | `idempotency_mismatch` | 409 | The key was used for another request. |
+	// | `window_lapsed` | 409 | The window is past its reset; what was used since is unknown. |
+	// | `not_open` | 409 | The dispatch or proposal has ended. |
+	// | `not_refused` | 409 | Only a refused dispatch can be overridden. |
+	// | `claim_lost` | 409 | The claim has expired or the dispatch moved on; stop the run. |
+	// | `token_ended` | 409 | The token has expired or was revoked, so it cannot be rotated. |
+	// | `cap_reached` | 409 | The cap leaves no room for the extension. |
+	// | `not_retryable` | 409 | Only what failed, was cancelled or refused can be retried. |
+	// | `already_retried` | 409 | The dispatch was retried already; the answer says as which. |
+	// | `agent_retired` | 409 | The name of the agent is out of use. |
+	// | `gone` | 410 | The position is older than the log is retained; `resync` says how to go on. |
+	// | `precondition_failed` | 412 | The setting is not at the `ETag` that `If-Match` names; `current` shows it. |
+	// | `unit_mismatch` | 422 | Another unit than the window counts. |
+	// | `reset_in_past` | 422 | A reset has to lie in the future. |
+	// | `limit_not_positive` | 422 | A limit has to be above zero. |
+	// | `actual_missing` | 422 | A run ends with what it spent, or with why that is not known. |
+	// | `context_cap` | 422 | A session of the run would not fit its context; split the work. |
+	// | `rate_limited` | 429 | The token asks too often; `Retry-After` says when to come back. |
+	// | `internal` | 500 | The gateway failed; its log says more under the `request_id`. |
+	// | `unavailable` | 503 | The gateway cannot reach its database. |
 	Code ProblemCode `json:"code"`
+
+	// Current With `precondition_failed`: what stands there now.
+	Current json.RawMessage `json:"current,omitempty,omitzero"`
 
 	// Detail One sentence a person can act on.
 	Detail string `json:"detail"`
@@ -1118,16 +1364,51 @@ type Problem struct {
 	Field string `json:"field,omitempty,omitzero"`
 
 	// NextStep What to do now.
-	NextStep  string `json:"next_step,omitempty,omitzero"`
+	NextStep string `json:"next_step,omitempty,omitzero"`
+
+	// RequestID The `X-Request-ID` of the request; the gateway's log says more under it.
 	RequestID string `json:"request_id,omitempty,omitzero"`
-	Status    int    `json:"status"`
-	Title     string `json:"title"`
+
+	// Resync How a reader that was away for too long goes on. Read again first, then follow; an event told twice does no harm.
+	Resync Resync `json:"resync,omitempty,omitzero"`
+	Status int    `json:"status"`
+	Title  string `json:"title"`
 
 	// Type A URI reference that names the kind of problem, `/problems/{code}`.
 	Type string `json:"type"`
 }
 
-// ProblemCode defines model for ProblemCode.
+// ProblemCode Stable: a client may decide by it. A 4xx but 401, 408, 425 and 429 ends a command; any other failure leaves it unconsumed, to
+// be sent again with the same key and bytes.
+//
+// | code | status | what it means |
+// |---|---|---|
+// | `invalid` | 400 | The request itself is wrong; `field` says where. 405, 413 and 415 have it too. |
+// | `unauthorized` | 401 | No bearer token, or one that is not known, has expired or was revoked. |
+// | `forbidden` | 403 | The token lacks the scope, or the actor the role. |
+// | `actor_unknown` | 403 | `Mosaic-Actor` names nobody the register knows. |
+// | `not_seated` | 403 | The actor did not hold that seat when the proposal was opened. |
+// | `not_found` | 404 | What the address or a field names does not exist. |
+// | `idempotency_mismatch` | 409 | The key was used for another request. |
+// | `window_lapsed` | 409 | The window is past its reset; what was used since is unknown. |
+// | `not_open` | 409 | The dispatch or proposal has ended. |
+// | `not_refused` | 409 | Only a refused dispatch can be overridden. |
+// | `claim_lost` | 409 | The claim has expired or the dispatch moved on; stop the run. |
+// | `token_ended` | 409 | The token has expired or was revoked, so it cannot be rotated. |
+// | `cap_reached` | 409 | The cap leaves no room for the extension. |
+// | `not_retryable` | 409 | Only what failed, was cancelled or refused can be retried. |
+// | `already_retried` | 409 | The dispatch was retried already; the answer says as which. |
+// | `agent_retired` | 409 | The name of the agent is out of use. |
+// | `gone` | 410 | The position is older than the log is retained; `resync` says how to go on. |
+// | `precondition_failed` | 412 | The setting is not at the `ETag` that `If-Match` names; `current` shows it. |
+// | `unit_mismatch` | 422 | Another unit than the window counts. |
+// | `reset_in_past` | 422 | A reset has to lie in the future. |
+// | `limit_not_positive` | 422 | A limit has to be above zero. |
+// | `actual_missing` | 422 | A run ends with what it spent, or with why that is not known. |
+// | `context_cap` | 422 | A session of the run would not fit its context; split the work. |
+// | `rate_limited` | 429 | The token asks too often; `Retry-After` says when to come back. |
+// | `internal` | 500 | The gateway failed; its log says more under the `request_id`. |
+// | `unavailable` | 503 | The gateway cannot reach its database. |
 type ProblemCode string
 
 // Proposal defines model for Proposal.
@@ -1164,6 +1445,8 @@ type Proposal struct {
 
 // ProposalList defines model for ProposalList.
 type ProposalList struct {
+	// Next Pass as `cursor` to read on; absent at the end.
+	Next      Next       `json:"next,omitempty,omitzero"`
 	Proposals []Proposal `json:"proposals"`
 }
 
@@ -1197,6 +1480,21 @@ type Result struct {
 	Summary   string `json:"summary,omitempty,omitzero"`
 }
 
+// Resync How a reader that was away for too long goes on. Read again first, then follow; an event told twice does no harm.
+type Resync struct {
+	// After The position to follow the log from; everything after it is still told.
+	After int64 `json:"after"`
+
+	// Lost The positions that are no longer told. They stand in the audit.
+	Lost struct {
+		First int64 `json:"first"`
+		Last  int64 `json:"last"`
+	} `json:"lost"`
+
+	// ReadAgain What shows the state as it is now.
+	ReadAgain []string `json:"read_again"`
+}
+
 // RetryRequest defines model for RetryRequest.
 type RetryRequest struct {
 	// Deadline The latest start, instead of the one that was asked for.
@@ -1222,10 +1520,15 @@ type RoomBinding struct {
 
 	// Room The Matrix room ID.
 	Room string `json:"room"`
+
+	// Version How often this setting was changed; its `ETag` is this number in quotes.
+	Version Version `json:"version,omitempty,omitzero"`
 }
 
 // RoomList defines model for RoomList.
 type RoomList struct {
+	// Next Pass as `cursor` to read on; absent at the end.
+	Next  Next          `json:"next,omitempty,omitzero"`
 	Rooms []RoomBinding `json:"rooms"`
 }
 
@@ -1258,10 +1561,15 @@ type Seat struct {
 	Lens     string `json:"lens"`
 	MatrixID string `json:"matrix_id,omitempty,omitzero"`
 	Seat     string `json:"seat"`
+
+	// Version How often this setting was changed; its `ETag` is this number in quotes.
+	Version Version `json:"version,omitempty,omitzero"`
 }
 
 // SeatList defines model for SeatList.
 type SeatList struct {
+	// Next Pass as `cursor` to read on; absent at the end.
+	Next  Next   `json:"next,omitempty,omitzero"`
 	Seats []Seat `json:"seats"`
 }
 
@@ -1310,6 +1618,14 @@ type Tally struct {
 	Seats  int `json:"seats"`
 }
 
+// Tier defines model for Tier.
+type Tier struct {
+	// Cost What a run costs on it relative to the other tiers, such as 5 : 3 : 1.
+	Cost     int64  `json:"cost"`
+	Model    string `json:"model"`
+	Provider string `json:"provider"`
+}
+
 // Token What the register knows of a bearer token.
 type Token struct {
 	CreatedAt time.Time `json:"created_at"`
@@ -1336,8 +1652,8 @@ type Token struct {
 
 // TokenList defines model for TokenList.
 type TokenList struct {
-	// Next Pass as `before` to read on; absent at the end.
-	Next   string  `json:"next,omitempty,omitzero"`
+	// Next Pass as `cursor` to read on; absent at the end.
+	Next   Next    `json:"next,omitempty,omitzero"`
 	Tokens []Token `json:"tokens"`
 }
 
@@ -1366,6 +1682,9 @@ type Unit string
 
 // Verdict defines model for Verdict.
 type Verdict string
+
+// Version How often this setting was changed; its `ETag` is this number in quotes.
+type Version = int64
 
 // Vote defines model for Vote.
 type Vote struct {
@@ -1419,6 +1738,9 @@ type Window struct {
 	// UsedMicros Committed and reserved.
 	UsedMicros int64 `json:"used_micros"`
 
+	// Version How often this setting was changed; its `ETag` is this number in quotes.
+	Version Version `json:"version,omitempty,omitzero"`
+
 	// Waiting Dispatches that wait on it.
 	Waiting int    `json:"waiting"`
 	Window  string `json:"window"`
@@ -1430,11 +1752,29 @@ type WindowSource string
 // Actor defines model for Actor.
 type Actor = string
 
+// AgentName defines model for AgentName.
+type AgentName = string
+
+// AuditAfter defines model for AuditAfter.
+type AuditAfter = int64
+
+// AuditLimit defines model for AuditLimit.
+type AuditLimit = int
+
+// Cursor defines model for Cursor.
+type Cursor = string
+
 // DispatchID defines model for DispatchID.
 type DispatchID = string
 
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
+
+// IfMatch defines model for IfMatch.
+type IfMatch = string
+
+// Limit defines model for Limit.
+type Limit = int
 
 // ProposalID defines model for ProposalID.
 type ProposalID = string
@@ -1445,8 +1785,78 @@ type SeatName = string
 // TokenID defines model for TokenID.
 type TokenID = string
 
+// ListAgentsParams defines parameters for ListAgents.
+type ListAgentsParams struct {
+	// State Only these states; several are separated by commas. Without it, all.
+	State *[]AgentState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Cursor Where to read on, the `next` of the page before. It is opaque, and good for the list that gave it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most entries of one page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// RetireAgentParams defines parameters for RetireAgent.
+type RetireAgentParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// GetAgentParams defines parameters for GetAgent.
+type GetAgentParams struct {
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// DeclareAgentParams defines parameters for DeclareAgent.
+type DeclareAgentParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// ListAuditEntriesParams defines parameters for ListAuditEntries.
+type ListAuditEntriesParams struct {
+	// After Only what comes after this position, to read on; without it from the start.
+	After *AuditAfter `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit The most entries of one page.
+	Limit *AuditLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// GetAuditHeadParams defines parameters for GetAuditHead.
+type GetAuditHeadParams struct {
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// ListAuditSealsParams defines parameters for ListAuditSeals.
+type ListAuditSealsParams struct {
+	// After Only what comes after this position, to read on; without it from the start.
+	After *AuditAfter `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit The most entries of one page.
+	Limit *AuditLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
 // ListBudgetsParams defines parameters for ListBudgets.
 type ListBudgetsParams struct {
+	// Provider Only the windows of this provider.
 	Provider *string `form:"provider,omitempty" json:"provider,omitempty"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
@@ -1460,6 +1870,9 @@ type SetBudgetParams struct {
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ResetBudgetParams defines parameters for ResetBudget.
@@ -1467,6 +1880,15 @@ type ResetBudgetParams struct {
 	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetBudgetParams defines parameters for GetBudget.
+type GetBudgetParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
@@ -1485,9 +1907,11 @@ type ListDispatchesParams struct {
 	// State Only these states; several are separated by commas. Without it, all.
 	State *[]DispatchState `form:"state,omitempty" json:"state,omitempty"`
 
-	// Before Only dispatches older than this one (`D-12`), to read on.
-	Before *string `form:"before,omitempty" json:"before,omitempty"`
-	Limit  *int    `form:"limit,omitempty" json:"limit,omitempty"`
+	// Cursor Where to read on, the `next` of the page before. It is opaque, and good for the list that gave it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most entries of one page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
@@ -1561,12 +1985,26 @@ type RetryDispatchParams struct {
 // StreamEventsParams defines parameters for StreamEvents.
 type StreamEventsParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
-	MosaicActor *Actor  `json:"Mosaic-Actor,omitempty"`
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// LastEventID The `id` of the last event that was read.
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
 // ListIdentitiesParams defines parameters for ListIdentities.
 type ListIdentitiesParams struct {
+	// Cursor Where to read on, the `next` of the page before. It is opaque, and good for the list that gave it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most entries of one page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// GetIdentityParams defines parameters for GetIdentity.
+type GetIdentityParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
@@ -1578,6 +2016,27 @@ type PutIdentityParams struct {
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetLadderParams defines parameters for GetLadder.
+type GetLadderParams struct {
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// PutLadderParams defines parameters for PutLadder.
+type PutLadderParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // GetPauseParams defines parameters for GetPause.
@@ -1593,12 +2052,21 @@ type SetPauseParams struct {
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListProposalsParams defines parameters for ListProposals.
 type ListProposalsParams struct {
+	// State Only proposals in this state.
 	State *ProposalState `form:"state,omitempty" json:"state,omitempty"`
-	Limit *int           `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where to read on, the `next` of the page before. It is opaque, and good for the list that gave it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most entries of one page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
@@ -1621,6 +2089,7 @@ type GetProposalParams struct {
 
 // WithdrawVoteParams defines parameters for WithdrawVote.
 type WithdrawVoteParams struct {
+	// EventID The event that carried the vote which is taken back.
 	EventID *string `form:"event_id,omitempty" json:"event_id,omitempty"`
 
 	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
@@ -1641,6 +2110,12 @@ type CastVoteParams struct {
 
 // ListRoomsParams defines parameters for ListRooms.
 type ListRoomsParams struct {
+	// Cursor Where to read on, the `next` of the page before. It is opaque, and good for the list that gave it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most entries of one page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
@@ -1652,10 +2127,31 @@ type BindRoomParams struct {
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetRoomParams defines parameters for GetRoom.
+type GetRoomParams struct {
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // ListSeatsParams defines parameters for ListSeats.
 type ListSeatsParams struct {
+	// Cursor Where to read on, the `next` of the page before. It is opaque, and good for the list that gave it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most entries of one page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// GetSeatParams defines parameters for GetSeat.
+type GetSeatParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
@@ -1667,13 +2163,18 @@ type PutSeatParams struct {
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListTokensParams defines parameters for ListTokens.
 type ListTokensParams struct {
-	// Before Only tokens older than this one (`T-12`), to read on.
-	Before *string `form:"before,omitempty" json:"before,omitempty"`
-	Limit  *int    `form:"limit,omitempty" json:"limit,omitempty"`
+	// Cursor Where to read on, the `next` of the page before. It is opaque, and good for the list that gave it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most entries of one page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
@@ -1712,6 +2213,9 @@ type WhoAmIParams struct {
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
+// DeclareAgentJSONRequestBody defines body for DeclareAgent for application/json ContentType.
+type DeclareAgentJSONRequestBody = AgentDeclaration
+
 // SetBudgetJSONRequestBody defines body for SetBudget for application/json ContentType.
 type SetBudgetJSONRequestBody = BudgetSetRequest
 
@@ -1741,6 +2245,9 @@ type RetryDispatchJSONRequestBody = RetryRequest
 
 // PutIdentityJSONRequestBody defines body for PutIdentity for application/json ContentType.
 type PutIdentityJSONRequestBody = IdentityRequest
+
+// PutLadderJSONRequestBody defines body for PutLadder for application/json ContentType.
+type PutLadderJSONRequestBody = LadderRequest
 
 // SetPauseJSONRequestBody defines body for SetPause for application/json ContentType.
 type SetPauseJSONRequestBody = PauseRequest
@@ -1837,6 +2344,72 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// ListAgents Agents by name, with what each runs now.
+	//
+	// Corresponds with GET /api/fleet/agents (the `ListAgents` operationId).
+	ListAgents(ctx context.Context, params *ListAgentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetireAgent Retire an agent for good. It gets no more work, and what it runs goes on. For admins.
+	//
+	// Corresponds with DELETE /api/fleet/agents/{agent} (the `RetireAgent` operationId).
+	RetireAgent(ctx context.Context, agent AgentName, params *RetireAgentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAgent One agent.
+	//
+	// Corresponds with GET /api/fleet/agents/{agent} (the `GetAgent` operationId).
+	GetAgent(ctx context.Context, agent AgentName, params *GetAgentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeclareAgentWithBody Declare a worker, or say that it is still alive.
+	//
+	// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+	// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+	// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+	DeclareAgentWithBody(ctx context.Context, agent AgentName, params *DeclareAgentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeclareAgent Declare a worker, or say that it is still alive.
+	//
+	// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+	// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+	// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+	DeclareAgent(ctx context.Context, agent AgentName, params *DeclareAgentParams, body DeclareAgentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListAuditEntries Every event there ever was, as it was written, in order and however old.
+	//
+	// An entry is an event. Its `text` is the JSON that was written when it happened (its `seq` there is 0: the position was
+	// given later and stands beside it) and is handed out byte for byte as it is kept, since its hash is taken over it.
+	//
+	// Corresponds with GET /api/fleet/audit/entries (the `ListAuditEntries` operationId).
+	ListAuditEntries(ctx context.Context, params *ListAuditEntriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAuditHead Where the chain of seals ends, and how many entries wait for their seal.
+	//
+	// Once a day an event `audit.head` tells it, so that it is kept where the gateway cannot reach.
+	//
+	// Corresponds with GET /api/fleet/audit/head (the `GetAuditHead` operationId).
+	GetAuditHead(ctx context.Context, params *GetAuditHeadParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListAuditSeals The seals of the audit, in order. Each covers a run of entries and the seal before it.
+	//
+	// Entries are sealed within about a second after they were written. With SHA-256 and hashes in lowercase hex,
+	//
+	// * the hash over a run is that of, for each entry in order, `<seq> <length of text in bytes>\n<text>\n`;
+	// * the hash of a seal is that of `mosaic-audit-1\n<tenant_id>\n<first>-<last>\n<previous>\n<hash over the run>\n`.
+	//
+	// `previous` is the hash of the seal before, and 64 zeros for the first. Runs follow on each other from 1 without a gap.
+	// Whoever keeps a head (`<last>:<hash>`) elsewhere can tell later whether the chain still goes through it; the chain alone
+	// cannot show that its end was cut off.
+	//
+	// Corresponds with GET /api/fleet/audit/seals (the `ListAuditSeals` operationId).
+	ListAuditSeals(ctx context.Context, params *ListAuditSealsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListBudgets Every window with its use, allowance now, step and reset.
 	//
 	// Corresponds with GET /api/fleet/budgets (the `ListBudgets` operationId).
@@ -1870,14 +2443,25 @@ type ClientInterface interface {
 	// Corresponds with POST /api/fleet/budgets/reset (the `ResetBudget` operationId).
 	ResetBudget(ctx context.Context, params *ResetBudgetParams, body ResetBudgetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ClaimDispatchWithBody Claim the oldest ready dispatch of the highest priority for a role.
+	// GetBudget One window with its use, allowance now, step and reset.
+	//
+	// Corresponds with GET /api/fleet/budgets/{provider}/{subscription}/{window} (the `GetBudget` operationId).
+	GetBudget(ctx context.Context, provider string, subscription string, window string, params *GetBudgetParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ClaimDispatchWithBody Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+	//
+	// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+	// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/fleet/claims (the `ClaimDispatch` operationId).
 	ClaimDispatchWithBody(ctx context.Context, params *ClaimDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ClaimDispatch Claim the oldest ready dispatch of the highest priority for a role.
+	// ClaimDispatch Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+	//
+	// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+	// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2004,6 +2588,10 @@ type ClientInterface interface {
 	// is sent every 15 s of silence. Without `Last-Event-ID` the stream starts with the next event; `0` starts with
 	// the first retained one.
 	//
+	// Events are retained for a time, 30 days unless the gateway is set otherwise. A reader that was away for longer is
+	// answered `410 gone` with a `resync`: it reads again what the hint lists, and then follows from `resync.after`. What
+	// happened at the positions `resync.lost` it can only read in the audit.
+	//
 	// Corresponds with GET /api/fleet/events (the `StreamEvents` operationId).
 	StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -2011,6 +2599,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/fleet/identities (the `ListIdentities` operationId).
 	ListIdentities(ctx context.Context, params *ListIdentitiesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetIdentity One identity.
+	//
+	// Corresponds with GET /api/fleet/identities/{name} (the `GetIdentity` operationId).
+	GetIdentity(ctx context.Context, name string, params *GetIdentityParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutIdentityWithBody Create an identity, or replace its Matrix ID, kind and roles.
 	//
@@ -2025,6 +2618,31 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /api/fleet/identities/{name} (the `PutIdentity` operationId).
 	PutIdentity(ctx context.Context, name string, params *PutIdentityParams, body PutIdentityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetLadder The tiers that work may be lowered through, from the highest to the lowest.
+	//
+	// Corresponds with GET /api/fleet/ladder (the `GetLadder` operationId).
+	GetLadder(ctx context.Context, params *GetLadderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutLadderWithBody Replace the ladder. Waiting work is judged anew by it before the answer. For admins.
+	//
+	// Admitted and running work keeps the model it was given. Waiting work whose requested model left the ladder is refused.
+	// A register that is new takes the ladder of its first gateway; from then on this one counts, for every gateway.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/fleet/ladder (the `PutLadder` operationId).
+	PutLadderWithBody(ctx context.Context, params *PutLadderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutLadder Replace the ladder. Waiting work is judged anew by it before the answer. For admins.
+	//
+	// Admitted and running work keeps the model it was given. Waiting work whose requested model left the ladder is refused.
+	// A register that is new takes the ladder of its first gateway; from then on this one counts, for every gateway.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/fleet/ladder (the `PutLadder` operationId).
+	PutLadder(ctx context.Context, params *PutLadderParams, body PutLadderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetPause Whether the fleet is paused, and who paused or resumed it last.
 	//
@@ -2117,10 +2735,20 @@ type ClientInterface interface {
 	// Corresponds with PUT /api/fleet/rooms (the `BindRoom` operationId).
 	BindRoom(ctx context.Context, params *BindRoomParams, body BindRoomJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetRoom One room binding.
+	//
+	// Corresponds with GET /api/fleet/rooms/{room} (the `GetRoom` operationId).
+	GetRoom(ctx context.Context, room string, params *GetRoomParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListSeats The board's seats and who holds them.
 	//
 	// Corresponds with GET /api/fleet/seats (the `ListSeats` operationId).
 	ListSeats(ctx context.Context, params *ListSeatsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetSeat One seat of the board and who holds it.
+	//
+	// Corresponds with GET /api/fleet/seats/{seat} (the `GetSeat` operationId).
+	GetSeat(ctx context.Context, seat SeatName, params *GetSeatParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutSeatWithBody Seat an identity on the board. Open proposals keep the roster they were opened with.
 	//
@@ -2198,6 +2826,152 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /readyz (the `Ready` operationId).
 	Ready(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// ListAgents Agents by name, with what each runs now.
+//
+// Corresponds with GET /api/fleet/agents (the `ListAgents` operationId).
+func (c *Client) ListAgents(ctx context.Context, params *ListAgentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAgentsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetireAgent Retire an agent for good. It gets no more work, and what it runs goes on. For admins.
+//
+// Corresponds with DELETE /api/fleet/agents/{agent} (the `RetireAgent` operationId).
+func (c *Client) RetireAgent(ctx context.Context, agent AgentName, params *RetireAgentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetireAgentRequest(c.Server, agent, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAgent One agent.
+//
+// Corresponds with GET /api/fleet/agents/{agent} (the `GetAgent` operationId).
+func (c *Client) GetAgent(ctx context.Context, agent AgentName, params *GetAgentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAgentRequest(c.Server, agent, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeclareAgentWithBody Declare a worker, or say that it is still alive.
+//
+// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+func (c *Client) DeclareAgentWithBody(ctx context.Context, agent AgentName, params *DeclareAgentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeclareAgentRequestWithBody(c.Server, agent, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeclareAgent Declare a worker, or say that it is still alive.
+//
+// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+func (c *Client) DeclareAgent(ctx context.Context, agent AgentName, params *DeclareAgentParams, body DeclareAgentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeclareAgentRequest(c.Server, agent, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAuditEntries Every event there ever was, as it was written, in order and however old.
+//
+// An entry is an event. Its `text` is the JSON that was written when it happened (its `seq` there is 0: the position was
+// given later and stands beside it) and is handed out byte for byte as it is kept, since its hash is taken over it.
+//
+// Corresponds with GET /api/fleet/audit/entries (the `ListAuditEntries` operationId).
+func (c *Client) ListAuditEntries(ctx context.Context, params *ListAuditEntriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAuditEntriesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAuditHead Where the chain of seals ends, and how many entries wait for their seal.
+//
+// Once a day an event `audit.head` tells it, so that it is kept where the gateway cannot reach.
+//
+// Corresponds with GET /api/fleet/audit/head (the `GetAuditHead` operationId).
+func (c *Client) GetAuditHead(ctx context.Context, params *GetAuditHeadParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAuditHeadRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAuditSeals The seals of the audit, in order. Each covers a run of entries and the seal before it.
+//
+// Entries are sealed within about a second after they were written. With SHA-256 and hashes in lowercase hex,
+//
+// * the hash over a run is that of, for each entry in order, `<seq> <length of text in bytes>\n<text>\n`;
+// * the hash of a seal is that of `mosaic-audit-1\n<tenant_id>\n<first>-<last>\n<previous>\n<hash over the run>\n`.
+//
+// `previous` is the hash of the seal before, and 64 zeros for the first. Runs follow on each other from 1 without a gap.
+// Whoever keeps a head (`<last>:<hash>`) elsewhere can tell later whether the chain still goes through it; the chain alone
+// cannot show that its end was cut off.
+//
+// Corresponds with GET /api/fleet/audit/seals (the `ListAuditSeals` operationId).
+func (c *Client) ListAuditSeals(ctx context.Context, params *ListAuditSealsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAuditSealsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // ListBudgets Every window with its use, allowance now, step and reset.
@@ -2283,7 +3057,25 @@ func (c *Client) ResetBudget(ctx context.Context, params *ResetBudgetParams, bod
 	return c.Client.Do(req)
 }
 
-// ClaimDispatchWithBody Claim the oldest ready dispatch of the highest priority for a role.
+// GetBudget One window with its use, allowance now, step and reset.
+//
+// Corresponds with GET /api/fleet/budgets/{provider}/{subscription}/{window} (the `GetBudget` operationId).
+func (c *Client) GetBudget(ctx context.Context, provider string, subscription string, window string, params *GetBudgetParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetBudgetRequest(c.Server, provider, subscription, window, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ClaimDispatchWithBody Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+//
+// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2300,7 +3092,10 @@ func (c *Client) ClaimDispatchWithBody(ctx context.Context, params *ClaimDispatc
 	return c.Client.Do(req)
 }
 
-// ClaimDispatch Claim the oldest ready dispatch of the highest priority for a role.
+// ClaimDispatch Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+//
+// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2577,6 +3372,10 @@ func (c *Client) RetryDispatch(ctx context.Context, dispatch DispatchID, params 
 // is sent every 15 s of silence. Without `Last-Event-ID` the stream starts with the next event; `0` starts with
 // the first retained one.
 //
+// Events are retained for a time, 30 days unless the gateway is set otherwise. A reader that was away for longer is
+// answered `410 gone` with a `resync`: it reads again what the hint lists, and then follows from `resync.after`. What
+// happened at the positions `resync.lost` it can only read in the audit.
+//
 // Corresponds with GET /api/fleet/events (the `StreamEvents` operationId).
 func (c *Client) StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStreamEventsRequest(c.Server, params)
@@ -2595,6 +3394,21 @@ func (c *Client) StreamEvents(ctx context.Context, params *StreamEventsParams, r
 // Corresponds with GET /api/fleet/identities (the `ListIdentities` operationId).
 func (c *Client) ListIdentities(ctx context.Context, params *ListIdentitiesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListIdentitiesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetIdentity One identity.
+//
+// Corresponds with GET /api/fleet/identities/{name} (the `GetIdentity` operationId).
+func (c *Client) GetIdentity(ctx context.Context, name string, params *GetIdentityParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetIdentityRequest(c.Server, name, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2629,6 +3443,61 @@ func (c *Client) PutIdentityWithBody(ctx context.Context, name string, params *P
 // Corresponds with PUT /api/fleet/identities/{name} (the `PutIdentity` operationId).
 func (c *Client) PutIdentity(ctx context.Context, name string, params *PutIdentityParams, body PutIdentityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutIdentityRequest(c.Server, name, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetLadder The tiers that work may be lowered through, from the highest to the lowest.
+//
+// Corresponds with GET /api/fleet/ladder (the `GetLadder` operationId).
+func (c *Client) GetLadder(ctx context.Context, params *GetLadderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLadderRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutLadderWithBody Replace the ladder. Waiting work is judged anew by it before the answer. For admins.
+//
+// Admitted and running work keeps the model it was given. Waiting work whose requested model left the ladder is refused.
+// A register that is new takes the ladder of its first gateway; from then on this one counts, for every gateway.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/fleet/ladder (the `PutLadder` operationId).
+func (c *Client) PutLadderWithBody(ctx context.Context, params *PutLadderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutLadderRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutLadder Replace the ladder. Waiting work is judged anew by it before the answer. For admins.
+//
+// Admitted and running work keeps the model it was given. Waiting work whose requested model left the ladder is refused.
+// A register that is new takes the ladder of its first gateway; from then on this one counts, for every gateway.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/fleet/ladder (the `PutLadder` operationId).
+func (c *Client) PutLadder(ctx context.Context, params *PutLadderParams, body PutLadderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutLadderRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2860,11 +3729,41 @@ func (c *Client) BindRoom(ctx context.Context, params *BindRoomParams, body Bind
 	return c.Client.Do(req)
 }
 
+// GetRoom One room binding.
+//
+// Corresponds with GET /api/fleet/rooms/{room} (the `GetRoom` operationId).
+func (c *Client) GetRoom(ctx context.Context, room string, params *GetRoomParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRoomRequest(c.Server, room, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListSeats The board's seats and who holds them.
 //
 // Corresponds with GET /api/fleet/seats (the `ListSeats` operationId).
 func (c *Client) ListSeats(ctx context.Context, params *ListSeatsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListSeatsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetSeat One seat of the board and who holds it.
+//
+// Corresponds with GET /api/fleet/seats/{seat} (the `GetSeat` operationId).
+func (c *Client) GetSeat(ctx context.Context, seat SeatName, params *GetSeatParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetSeatRequest(c.Server, seat, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3062,6 +3961,481 @@ func (c *Client) Ready(ctx context.Context, reqEditors ...RequestEditorFn) (*htt
 	return c.Client.Do(req)
 }
 
+// NewListAgentsRequest constructs an http.Request for the ListAgents method
+func NewListAgentsRequest(server string, params *ListAgentsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/agents")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetireAgentRequest constructs an http.Request for the RetireAgent method
+func NewRetireAgentRequest(server string, agent AgentName, params *RetireAgentParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "agent", agent, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/agents/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetAgentRequest constructs an http.Request for the GetAgent method
+func NewGetAgentRequest(server string, agent AgentName, params *GetAgentParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "agent", agent, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/agents/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeclareAgentRequest calls the generic DeclareAgent builder with application/json body
+func NewDeclareAgentRequest(server string, agent AgentName, params *DeclareAgentParams, body DeclareAgentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDeclareAgentRequestWithBody(server, agent, params, "application/json", bodyReader)
+}
+
+// NewDeclareAgentRequestWithBody constructs an http.Request for the DeclareAgent method, with any body, and a specified content type
+func NewDeclareAgentRequestWithBody(server string, agent AgentName, params *DeclareAgentParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "agent", agent, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/agents/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListAuditEntriesRequest constructs an http.Request for the ListAuditEntries method
+func NewListAuditEntriesRequest(server string, params *ListAuditEntriesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/audit/entries")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetAuditHeadRequest constructs an http.Request for the GetAuditHead method
+func NewGetAuditHeadRequest(server string, params *GetAuditHeadParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/audit/head")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListAuditSealsRequest constructs an http.Request for the ListAuditSeals method
+func NewListAuditSealsRequest(server string, params *ListAuditSealsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/audit/seals")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListBudgetsRequest constructs an http.Request for the ListBudgets method
 func NewListBudgetsRequest(server string, params *ListBudgetsParams) (*http.Request, error) {
 	var err error
@@ -3190,6 +4564,17 @@ func NewSetBudgetRequestWithBody(server string, params *SetBudgetParams, content
 			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
 
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
+		}
+
 	}
 
 	return req, nil
@@ -3252,6 +4637,80 @@ func NewResetBudgetRequestWithBody(server string, params *ResetBudgetParams, con
 			}
 
 			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetBudgetRequest constructs an http.Request for the GetBudget method
+func NewGetBudgetRequest(server string, provider string, subscription string, window string, params *GetBudgetParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "provider", provider, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "subscription", subscription, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "window", window, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/budgets/%s/%s/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
 		}
 
 	}
@@ -3363,9 +4822,9 @@ func NewListDispatchesRequest(server string, params *ListDispatchesParams) (*htt
 
 		}
 
-		if params.Before != nil {
+		if params.Cursor != nil {
 
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "before", *params.Before, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -3956,6 +5415,94 @@ func NewListIdentitiesRequest(server string, params *ListIdentitiesParams) (*htt
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetIdentityRequest constructs an http.Request for the GetIdentity method
+func NewGetIdentityRequest(server string, name string, params *GetIdentityParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/identities/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
@@ -4043,6 +5590,134 @@ func NewPutIdentityRequestWithBody(server string, name string, params *PutIdenti
 			}
 
 			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetLadderRequest constructs an http.Request for the GetLadder method
+func NewGetLadderRequest(server string, params *GetLadderParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/ladder")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPutLadderRequest calls the generic PutLadder builder with application/json body
+func NewPutLadderRequest(server string, params *PutLadderParams, body PutLadderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutLadderRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewPutLadderRequestWithBody constructs an http.Request for the PutLadder method, with any body, and a specified content type
+func NewPutLadderRequestWithBody(server string, params *PutLadderParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/ladder")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
 		}
 
 	}
@@ -4151,6 +5826,17 @@ func NewSetPauseRequestWithBody(server string, params *SetPauseParams, contentTy
 			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
 
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
+		}
+
 	}
 
 	return req, nil
@@ -4187,6 +5873,18 @@ func NewListProposalsRequest(server string, params *ListProposalsParams) (*http.
 		if params.State != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -4539,6 +6237,45 @@ func NewListRoomsRequest(server string, params *ListRoomsParams) (*http.Request,
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
@@ -4621,6 +6358,66 @@ func NewBindRoomRequestWithBody(server string, params *BindRoomParams, contentTy
 			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
 
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetRoomRequest constructs an http.Request for the GetRoom method
+func NewGetRoomRequest(server string, room string, params *GetRoomParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "room", room, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/rooms/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -4636,6 +6433,94 @@ func NewListSeatsRequest(server string, params *ListSeatsParams) (*http.Request,
 	}
 
 	operationPath := fmt.Sprintf("/api/fleet/seats")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetSeatRequest constructs an http.Request for the GetSeat method
+func NewGetSeatRequest(server string, seat SeatName, params *GetSeatParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "seat", seat, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/seats/%s", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -4734,6 +6619,17 @@ func NewPutSeatRequestWithBody(server string, seat SeatName, params *PutSeatPara
 			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
 
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
+		}
+
 	}
 
 	return req, nil
@@ -4767,9 +6663,9 @@ func NewListTokensRequest(server string, params *ListTokensParams) (*http.Reques
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
-		if params.Before != nil {
+		if params.Cursor != nil {
 
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "before", *params.Before, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -5153,6 +7049,84 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// ListAgentsWithResponse Agents by name, with what each runs now.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/agents (the `ListAgents` operationId).
+	ListAgentsWithResponse(ctx context.Context, params *ListAgentsParams, reqEditors ...RequestEditorFn) (*ListAgentsResponse, error)
+
+	// RetireAgentWithResponse Retire an agent for good. It gets no more work, and what it runs goes on. For admins.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/fleet/agents/{agent} (the `RetireAgent` operationId).
+	RetireAgentWithResponse(ctx context.Context, agent AgentName, params *RetireAgentParams, reqEditors ...RequestEditorFn) (*RetireAgentResponse, error)
+
+	// GetAgentWithResponse One agent.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/agents/{agent} (the `GetAgent` operationId).
+	GetAgentWithResponse(ctx context.Context, agent AgentName, params *GetAgentParams, reqEditors ...RequestEditorFn) (*GetAgentResponse, error)
+
+	// DeclareAgentWithBodyWithResponse Declare a worker, or say that it is still alive.
+	//
+	// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+	// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+	// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+	DeclareAgentWithBodyWithResponse(ctx context.Context, agent AgentName, params *DeclareAgentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DeclareAgentResponse, error)
+
+	// DeclareAgentWithResponse Declare a worker, or say that it is still alive.
+	//
+	// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+	// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+	// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+	DeclareAgentWithResponse(ctx context.Context, agent AgentName, params *DeclareAgentParams, body DeclareAgentJSONRequestBody, reqEditors ...RequestEditorFn) (*DeclareAgentResponse, error)
+
+	// ListAuditEntriesWithResponse Every event there ever was, as it was written, in order and however old.
+	//
+	// An entry is an event. Its `text` is the JSON that was written when it happened (its `seq` there is 0: the position was
+	// given later and stands beside it) and is handed out byte for byte as it is kept, since its hash is taken over it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/audit/entries (the `ListAuditEntries` operationId).
+	ListAuditEntriesWithResponse(ctx context.Context, params *ListAuditEntriesParams, reqEditors ...RequestEditorFn) (*ListAuditEntriesResponse, error)
+
+	// GetAuditHeadWithResponse Where the chain of seals ends, and how many entries wait for their seal.
+	//
+	// Once a day an event `audit.head` tells it, so that it is kept where the gateway cannot reach.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/audit/head (the `GetAuditHead` operationId).
+	GetAuditHeadWithResponse(ctx context.Context, params *GetAuditHeadParams, reqEditors ...RequestEditorFn) (*GetAuditHeadResponse, error)
+
+	// ListAuditSealsWithResponse The seals of the audit, in order. Each covers a run of entries and the seal before it.
+	//
+	// Entries are sealed within about a second after they were written. With SHA-256 and hashes in lowercase hex,
+	//
+	// * the hash over a run is that of, for each entry in order, `<seq> <length of text in bytes>\n<text>\n`;
+	// * the hash of a seal is that of `mosaic-audit-1\n<tenant_id>\n<first>-<last>\n<previous>\n<hash over the run>\n`.
+	//
+	// `previous` is the hash of the seal before, and 64 zeros for the first. Runs follow on each other from 1 without a gap.
+	// Whoever keeps a head (`<last>:<hash>`) elsewhere can tell later whether the chain still goes through it; the chain alone
+	// cannot show that its end was cut off.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/audit/seals (the `ListAuditSeals` operationId).
+	ListAuditSealsWithResponse(ctx context.Context, params *ListAuditSealsParams, reqEditors ...RequestEditorFn) (*ListAuditSealsResponse, error)
+
 	// ListBudgetsWithResponse Every window with its use, allowance now, step and reset.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5188,14 +7162,27 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/fleet/budgets/reset (the `ResetBudget` operationId).
 	ResetBudgetWithResponse(ctx context.Context, params *ResetBudgetParams, body ResetBudgetJSONRequestBody, reqEditors ...RequestEditorFn) (*ResetBudgetResponse, error)
 
-	// ClaimDispatchWithBodyWithResponse Claim the oldest ready dispatch of the highest priority for a role.
+	// GetBudgetWithResponse One window with its use, allowance now, step and reset.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/budgets/{provider}/{subscription}/{window} (the `GetBudget` operationId).
+	GetBudgetWithResponse(ctx context.Context, provider string, subscription string, window string, params *GetBudgetParams, reqEditors ...RequestEditorFn) (*GetBudgetResponse, error)
+
+	// ClaimDispatchWithBodyWithResponse Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+	//
+	// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+	// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/fleet/claims (the `ClaimDispatch` operationId).
 	ClaimDispatchWithBodyWithResponse(ctx context.Context, params *ClaimDispatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ClaimDispatchResponse, error)
 
-	// ClaimDispatchWithResponse Claim the oldest ready dispatch of the highest priority for a role.
+	// ClaimDispatchWithResponse Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+	//
+	// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+	// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5326,6 +7313,10 @@ type ClientWithResponsesInterface interface {
 	// is sent every 15 s of silence. Without `Last-Event-ID` the stream starts with the next event; `0` starts with
 	// the first retained one.
 	//
+	// Events are retained for a time, 30 days unless the gateway is set otherwise. A reader that was away for longer is
+	// answered `410 gone` with a `resync`: it reads again what the hint lists, and then follows from `resync.after`. What
+	// happened at the positions `resync.lost` it can only read in the audit.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/fleet/events (the `StreamEvents` operationId).
@@ -5337,6 +7328,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/fleet/identities (the `ListIdentities` operationId).
 	ListIdentitiesWithResponse(ctx context.Context, params *ListIdentitiesParams, reqEditors ...RequestEditorFn) (*ListIdentitiesResponse, error)
+
+	// GetIdentityWithResponse One identity.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/identities/{name} (the `GetIdentity` operationId).
+	GetIdentityWithResponse(ctx context.Context, name string, params *GetIdentityParams, reqEditors ...RequestEditorFn) (*GetIdentityResponse, error)
 
 	// PutIdentityWithBodyWithResponse Create an identity, or replace its Matrix ID, kind and roles.
 	//
@@ -5351,6 +7349,33 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /api/fleet/identities/{name} (the `PutIdentity` operationId).
 	PutIdentityWithResponse(ctx context.Context, name string, params *PutIdentityParams, body PutIdentityJSONRequestBody, reqEditors ...RequestEditorFn) (*PutIdentityResponse, error)
+
+	// GetLadderWithResponse The tiers that work may be lowered through, from the highest to the lowest.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/ladder (the `GetLadder` operationId).
+	GetLadderWithResponse(ctx context.Context, params *GetLadderParams, reqEditors ...RequestEditorFn) (*GetLadderResponse, error)
+
+	// PutLadderWithBodyWithResponse Replace the ladder. Waiting work is judged anew by it before the answer. For admins.
+	//
+	// Admitted and running work keeps the model it was given. Waiting work whose requested model left the ladder is refused.
+	// A register that is new takes the ladder of its first gateway; from then on this one counts, for every gateway.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/fleet/ladder (the `PutLadder` operationId).
+	PutLadderWithBodyWithResponse(ctx context.Context, params *PutLadderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutLadderResponse, error)
+
+	// PutLadderWithResponse Replace the ladder. Waiting work is judged anew by it before the answer. For admins.
+	//
+	// Admitted and running work keeps the model it was given. Waiting work whose requested model left the ladder is refused.
+	// A register that is new takes the ladder of its first gateway; from then on this one counts, for every gateway.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/fleet/ladder (the `PutLadder` operationId).
+	PutLadderWithResponse(ctx context.Context, params *PutLadderParams, body PutLadderJSONRequestBody, reqEditors ...RequestEditorFn) (*PutLadderResponse, error)
 
 	// GetPauseWithResponse Whether the fleet is paused, and who paused or resumed it last.
 	//
@@ -5453,12 +7478,26 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /api/fleet/rooms (the `BindRoom` operationId).
 	BindRoomWithResponse(ctx context.Context, params *BindRoomParams, body BindRoomJSONRequestBody, reqEditors ...RequestEditorFn) (*BindRoomResponse, error)
 
+	// GetRoomWithResponse One room binding.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/rooms/{room} (the `GetRoom` operationId).
+	GetRoomWithResponse(ctx context.Context, room string, params *GetRoomParams, reqEditors ...RequestEditorFn) (*GetRoomResponse, error)
+
 	// ListSeatsWithResponse The board's seats and who holds them.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/fleet/seats (the `ListSeats` operationId).
 	ListSeatsWithResponse(ctx context.Context, params *ListSeatsParams, reqEditors ...RequestEditorFn) (*ListSeatsResponse, error)
+
+	// GetSeatWithResponse One seat of the board and who holds it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/seats/{seat} (the `GetSeat` operationId).
+	GetSeatWithResponse(ctx context.Context, seat SeatName, params *GetSeatParams, reqEditors ...RequestEditorFn) (*GetSeatResponse, error)
 
 	// PutSeatWithBodyWithResponse Seat an identity on the board. Open proposals keep the roster they were opened with.
 	//
@@ -5548,6 +7587,342 @@ type ClientWithResponsesInterface interface {
 	ReadyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ReadyResponse, error)
 }
 
+type ListAgentsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AgentList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAgentsResponse) GetJSON200() *AgentList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListAgentsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAgentsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAgentsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAgentsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAgentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RetireAgentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Agent
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RetireAgentResponse) GetJSON200() *Agent {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RetireAgentResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RetireAgentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetireAgentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetireAgentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetireAgentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetAgentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Agent
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAgentResponse) GetJSON200() *Agent {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAgentResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAgentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAgentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAgentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAgentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeclareAgentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Agent
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeclareAgentResponse) GetJSON200() *Agent {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeclareAgentResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeclareAgentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeclareAgentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeclareAgentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeclareAgentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListAuditEntriesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditEntryList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAuditEntriesResponse) GetJSON200() *AuditEntryList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListAuditEntriesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAuditEntriesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAuditEntriesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAuditEntriesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAuditEntriesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetAuditHeadResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditHead
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAuditHeadResponse) GetJSON200() *AuditHead {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAuditHeadResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAuditHeadResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAuditHeadResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAuditHeadResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAuditHeadResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListAuditSealsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditSealList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAuditSealsResponse) GetJSON200() *AuditSealList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListAuditSealsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAuditSealsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAuditSealsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAuditSealsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAuditSealsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListBudgetsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5596,6 +7971,11 @@ func (r ListBudgetsResponse) ContentType() string {
 	return ""
 }
 
+// SetBudgetResponse200Headers the declared response headers of an HTTP 200 response for SetBudget
+type SetBudgetResponse200Headers struct {
+	ETag string
+}
+
 type SetBudgetResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5603,6 +7983,8 @@ type SetBudgetResponse struct {
 	JSON200 *BudgetChange
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SetBudgetResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -5644,6 +8026,11 @@ func (r SetBudgetResponse) ContentType() string {
 	return ""
 }
 
+// ResetBudgetResponse200Headers the declared response headers of an HTTP 200 response for ResetBudget
+type ResetBudgetResponse200Headers struct {
+	ETag string
+}
+
 type ResetBudgetResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -5651,6 +8038,8 @@ type ResetBudgetResponse struct {
 	JSON200 *BudgetChange
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ResetBudgetResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -5686,6 +8075,61 @@ func (r ResetBudgetResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ResetBudgetResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetBudgetResponse200Headers the declared response headers of an HTTP 200 response for GetBudget
+type GetBudgetResponse200Headers struct {
+	ETag string
+}
+
+type GetBudgetResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Window
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetBudgetResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetBudgetResponse) GetJSON200() *Window {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetBudgetResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetBudgetResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetBudgetResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetBudgetResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetBudgetResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6134,8 +8578,15 @@ func (r RetryDispatchResponse) ContentType() string {
 type StreamEventsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
+	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
+	ApplicationProblemJSON410 *Problem
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
+func (r StreamEventsResponse) GetApplicationProblemJSON410() *Problem {
+	return r.ApplicationProblemJSON410
 }
 
 // GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -6220,6 +8671,66 @@ func (r ListIdentitiesResponse) ContentType() string {
 	return ""
 }
 
+// GetIdentityResponse200Headers the declared response headers of an HTTP 200 response for GetIdentity
+type GetIdentityResponse200Headers struct {
+	ETag string
+}
+
+type GetIdentityResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Identity
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetIdentityResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetIdentityResponse) GetJSON200() *Identity {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetIdentityResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetIdentityResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetIdentityResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetIdentityResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetIdentityResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutIdentityResponse200Headers the declared response headers of an HTTP 200 response for PutIdentity
+type PutIdentityResponse200Headers struct {
+	ETag string
+}
+
 type PutIdentityResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6227,6 +8738,8 @@ type PutIdentityResponse struct {
 	JSON200 *Identity
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutIdentityResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -6268,6 +8781,121 @@ func (r PutIdentityResponse) ContentType() string {
 	return ""
 }
 
+// GetLadderResponse200Headers the declared response headers of an HTTP 200 response for GetLadder
+type GetLadderResponse200Headers struct {
+	ETag string
+}
+
+type GetLadderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Ladder
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetLadderResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetLadderResponse) GetJSON200() *Ladder {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetLadderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetLadderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetLadderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetLadderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetLadderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutLadderResponse200Headers the declared response headers of an HTTP 200 response for PutLadder
+type PutLadderResponse200Headers struct {
+	ETag string
+}
+
+type PutLadderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Ladder
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutLadderResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutLadderResponse) GetJSON200() *Ladder {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutLadderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutLadderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutLadderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutLadderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutLadderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetPauseResponse200Headers the declared response headers of an HTTP 200 response for GetPause
+type GetPauseResponse200Headers struct {
+	ETag string
+}
+
 type GetPauseResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6275,6 +8903,8 @@ type GetPauseResponse struct {
 	JSON200 *Pause
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetPauseResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -6316,6 +8946,11 @@ func (r GetPauseResponse) ContentType() string {
 	return ""
 }
 
+// SetPauseResponse200Headers the declared response headers of an HTTP 200 response for SetPause
+type SetPauseResponse200Headers struct {
+	ETag string
+}
+
 type SetPauseResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6323,6 +8958,8 @@ type SetPauseResponse struct {
 	JSON200 *Pause
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SetPauseResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -6652,6 +9289,11 @@ func (r ListRoomsResponse) ContentType() string {
 	return ""
 }
 
+// BindRoomResponse200Headers the declared response headers of an HTTP 200 response for BindRoom
+type BindRoomResponse200Headers struct {
+	ETag string
+}
+
 type BindRoomResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6659,6 +9301,8 @@ type BindRoomResponse struct {
 	JSON200 *RoomBinding
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *BindRoomResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -6694,6 +9338,61 @@ func (r BindRoomResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r BindRoomResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetRoomResponse200Headers the declared response headers of an HTTP 200 response for GetRoom
+type GetRoomResponse200Headers struct {
+	ETag string
+}
+
+type GetRoomResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RoomBinding
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetRoomResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRoomResponse) GetJSON200() *RoomBinding {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetRoomResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRoomResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRoomResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRoomResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRoomResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6748,6 +9447,66 @@ func (r ListSeatsResponse) ContentType() string {
 	return ""
 }
 
+// GetSeatResponse200Headers the declared response headers of an HTTP 200 response for GetSeat
+type GetSeatResponse200Headers struct {
+	ETag string
+}
+
+type GetSeatResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Seat
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetSeatResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetSeatResponse) GetJSON200() *Seat {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetSeatResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetSeatResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetSeatResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetSeatResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetSeatResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutSeatResponse200Headers the declared response headers of an HTTP 200 response for PutSeat
+type PutSeatResponse200Headers struct {
+	ETag string
+}
+
 type PutSeatResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6755,6 +9514,8 @@ type PutSeatResponse struct {
 	JSON200 *Seat
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutSeatResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -7125,6 +9886,132 @@ func (r ReadyResponse) ContentType() string {
 	return ""
 }
 
+// ListAgentsWithResponse Agents by name, with what each runs now.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/agents (the `ListAgents` operationId).
+func (c *ClientWithResponses) ListAgentsWithResponse(ctx context.Context, params *ListAgentsParams, reqEditors ...RequestEditorFn) (*ListAgentsResponse, error) {
+	rsp, err := c.ListAgents(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAgentsResponse(rsp)
+}
+
+// RetireAgentWithResponse Retire an agent for good. It gets no more work, and what it runs goes on. For admins.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/fleet/agents/{agent} (the `RetireAgent` operationId).
+func (c *ClientWithResponses) RetireAgentWithResponse(ctx context.Context, agent AgentName, params *RetireAgentParams, reqEditors ...RequestEditorFn) (*RetireAgentResponse, error) {
+	rsp, err := c.RetireAgent(ctx, agent, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetireAgentResponse(rsp)
+}
+
+// GetAgentWithResponse One agent.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/agents/{agent} (the `GetAgent` operationId).
+func (c *ClientWithResponses) GetAgentWithResponse(ctx context.Context, agent AgentName, params *GetAgentParams, reqEditors ...RequestEditorFn) (*GetAgentResponse, error) {
+	rsp, err := c.GetAgent(ctx, agent, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAgentResponse(rsp)
+}
+
+// DeclareAgentWithBodyWithResponse Declare a worker, or say that it is still alive.
+//
+// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+func (c *ClientWithResponses) DeclareAgentWithBodyWithResponse(ctx context.Context, agent AgentName, params *DeclareAgentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DeclareAgentResponse, error) {
+	rsp, err := c.DeclareAgentWithBody(ctx, agent, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeclareAgentResponse(rsp)
+}
+
+// DeclareAgentWithResponse Declare a worker, or say that it is still alive.
+//
+// Work is only routed to subscriptions that a live worker of its role is logged in to and to models it may run; an agent that
+// joins, or declares otherwise than before, has what waits judged again before it is answered. Declared again unchanged it
+// only stays alive, which uses up no key. A name that is live belongs to the identity that declared it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/fleet/agents/{agent} (the `DeclareAgent` operationId).
+func (c *ClientWithResponses) DeclareAgentWithResponse(ctx context.Context, agent AgentName, params *DeclareAgentParams, body DeclareAgentJSONRequestBody, reqEditors ...RequestEditorFn) (*DeclareAgentResponse, error) {
+	rsp, err := c.DeclareAgent(ctx, agent, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeclareAgentResponse(rsp)
+}
+
+// ListAuditEntriesWithResponse Every event there ever was, as it was written, in order and however old.
+//
+// An entry is an event. Its `text` is the JSON that was written when it happened (its `seq` there is 0: the position was
+// given later and stands beside it) and is handed out byte for byte as it is kept, since its hash is taken over it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/audit/entries (the `ListAuditEntries` operationId).
+func (c *ClientWithResponses) ListAuditEntriesWithResponse(ctx context.Context, params *ListAuditEntriesParams, reqEditors ...RequestEditorFn) (*ListAuditEntriesResponse, error) {
+	rsp, err := c.ListAuditEntries(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAuditEntriesResponse(rsp)
+}
+
+// GetAuditHeadWithResponse Where the chain of seals ends, and how many entries wait for their seal.
+//
+// Once a day an event `audit.head` tells it, so that it is kept where the gateway cannot reach.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/audit/head (the `GetAuditHead` operationId).
+func (c *ClientWithResponses) GetAuditHeadWithResponse(ctx context.Context, params *GetAuditHeadParams, reqEditors ...RequestEditorFn) (*GetAuditHeadResponse, error) {
+	rsp, err := c.GetAuditHead(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAuditHeadResponse(rsp)
+}
+
+// ListAuditSealsWithResponse The seals of the audit, in order. Each covers a run of entries and the seal before it.
+//
+// Entries are sealed within about a second after they were written. With SHA-256 and hashes in lowercase hex,
+//
+// * the hash over a run is that of, for each entry in order, `<seq> <length of text in bytes>\n<text>\n`;
+// * the hash of a seal is that of `mosaic-audit-1\n<tenant_id>\n<first>-<last>\n<previous>\n<hash over the run>\n`.
+//
+// `previous` is the hash of the seal before, and 64 zeros for the first. Runs follow on each other from 1 without a gap.
+// Whoever keeps a head (`<last>:<hash>`) elsewhere can tell later whether the chain still goes through it; the chain alone
+// cannot show that its end was cut off.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/audit/seals (the `ListAuditSeals` operationId).
+func (c *ClientWithResponses) ListAuditSealsWithResponse(ctx context.Context, params *ListAuditSealsParams, reqEditors ...RequestEditorFn) (*ListAuditSealsResponse, error) {
+	rsp, err := c.ListAuditSeals(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAuditSealsResponse(rsp)
+}
+
 // ListBudgetsWithResponse Every window with its use, allowance now, step and reset.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -7190,7 +10077,23 @@ func (c *ClientWithResponses) ResetBudgetWithResponse(ctx context.Context, param
 	return ParseResetBudgetResponse(rsp)
 }
 
-// ClaimDispatchWithBodyWithResponse Claim the oldest ready dispatch of the highest priority for a role.
+// GetBudgetWithResponse One window with its use, allowance now, step and reset.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/budgets/{provider}/{subscription}/{window} (the `GetBudget` operationId).
+func (c *ClientWithResponses) GetBudgetWithResponse(ctx context.Context, provider string, subscription string, window string, params *GetBudgetParams, reqEditors ...RequestEditorFn) (*GetBudgetResponse, error) {
+	rsp, err := c.GetBudget(ctx, provider, subscription, window, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetBudgetResponse(rsp)
+}
+
+// ClaimDispatchWithBodyWithResponse Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+//
+// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7203,7 +10106,10 @@ func (c *ClientWithResponses) ClaimDispatchWithBodyWithResponse(ctx context.Cont
 	return ParseClaimDispatchResponse(rsp)
 }
 
-// ClaimDispatchWithResponse Claim the oldest ready dispatch of the highest priority for a role.
+// ClaimDispatchWithResponse Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
+//
+// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
+// that declared nothing is taken to be logged in to every subscription. Whoever claims is heard of as live.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7424,6 +10330,10 @@ func (c *ClientWithResponses) RetryDispatchWithResponse(ctx context.Context, dis
 // is sent every 15 s of silence. Without `Last-Event-ID` the stream starts with the next event; `0` starts with
 // the first retained one.
 //
+// Events are retained for a time, 30 days unless the gateway is set otherwise. A reader that was away for longer is
+// answered `410 gone` with a `resync`: it reads again what the hint lists, and then follows from `resync.after`. What
+// happened at the positions `resync.lost` it can only read in the audit.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /api/fleet/events (the `StreamEvents` operationId).
@@ -7446,6 +10356,19 @@ func (c *ClientWithResponses) ListIdentitiesWithResponse(ctx context.Context, pa
 		return nil, err
 	}
 	return ParseListIdentitiesResponse(rsp)
+}
+
+// GetIdentityWithResponse One identity.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/identities/{name} (the `GetIdentity` operationId).
+func (c *ClientWithResponses) GetIdentityWithResponse(ctx context.Context, name string, params *GetIdentityParams, reqEditors ...RequestEditorFn) (*GetIdentityResponse, error) {
+	rsp, err := c.GetIdentity(ctx, name, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetIdentityResponse(rsp)
 }
 
 // PutIdentityWithBodyWithResponse Create an identity, or replace its Matrix ID, kind and roles.
@@ -7472,6 +10395,51 @@ func (c *ClientWithResponses) PutIdentityWithResponse(ctx context.Context, name 
 		return nil, err
 	}
 	return ParsePutIdentityResponse(rsp)
+}
+
+// GetLadderWithResponse The tiers that work may be lowered through, from the highest to the lowest.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/ladder (the `GetLadder` operationId).
+func (c *ClientWithResponses) GetLadderWithResponse(ctx context.Context, params *GetLadderParams, reqEditors ...RequestEditorFn) (*GetLadderResponse, error) {
+	rsp, err := c.GetLadder(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetLadderResponse(rsp)
+}
+
+// PutLadderWithBodyWithResponse Replace the ladder. Waiting work is judged anew by it before the answer. For admins.
+//
+// Admitted and running work keeps the model it was given. Waiting work whose requested model left the ladder is refused.
+// A register that is new takes the ladder of its first gateway; from then on this one counts, for every gateway.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/fleet/ladder (the `PutLadder` operationId).
+func (c *ClientWithResponses) PutLadderWithBodyWithResponse(ctx context.Context, params *PutLadderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutLadderResponse, error) {
+	rsp, err := c.PutLadderWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutLadderResponse(rsp)
+}
+
+// PutLadderWithResponse Replace the ladder. Waiting work is judged anew by it before the answer. For admins.
+//
+// Admitted and running work keeps the model it was given. Waiting work whose requested model left the ladder is refused.
+// A register that is new takes the ladder of its first gateway; from then on this one counts, for every gateway.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/fleet/ladder (the `PutLadder` operationId).
+func (c *ClientWithResponses) PutLadderWithResponse(ctx context.Context, params *PutLadderParams, body PutLadderJSONRequestBody, reqEditors ...RequestEditorFn) (*PutLadderResponse, error) {
+	rsp, err := c.PutLadder(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutLadderResponse(rsp)
 }
 
 // GetPauseWithResponse Whether the fleet is paused, and who paused or resumed it last.
@@ -7653,6 +10621,19 @@ func (c *ClientWithResponses) BindRoomWithResponse(ctx context.Context, params *
 	return ParseBindRoomResponse(rsp)
 }
 
+// GetRoomWithResponse One room binding.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/rooms/{room} (the `GetRoom` operationId).
+func (c *ClientWithResponses) GetRoomWithResponse(ctx context.Context, room string, params *GetRoomParams, reqEditors ...RequestEditorFn) (*GetRoomResponse, error) {
+	rsp, err := c.GetRoom(ctx, room, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRoomResponse(rsp)
+}
+
 // ListSeatsWithResponse The board's seats and who holds them.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -7664,6 +10645,19 @@ func (c *ClientWithResponses) ListSeatsWithResponse(ctx context.Context, params 
 		return nil, err
 	}
 	return ParseListSeatsResponse(rsp)
+}
+
+// GetSeatWithResponse One seat of the board and who holds it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/seats/{seat} (the `GetSeat` operationId).
+func (c *ClientWithResponses) GetSeatWithResponse(ctx context.Context, seat SeatName, params *GetSeatParams, reqEditors ...RequestEditorFn) (*GetSeatResponse, error) {
+	rsp, err := c.GetSeat(ctx, seat, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetSeatResponse(rsp)
 }
 
 // PutSeatWithBodyWithResponse Seat an identity on the board. Open proposals keep the roster they were opened with.
@@ -7819,6 +10813,237 @@ func (c *ClientWithResponses) ReadyWithResponse(ctx context.Context, reqEditors 
 	return ParseReadyResponse(rsp)
 }
 
+// ParseListAgentsResponse parses an HTTP response from a ListAgentsWithResponse call
+func ParseListAgentsResponse(rsp *http.Response) (*ListAgentsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAgentsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AgentList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRetireAgentResponse parses an HTTP response from a RetireAgentWithResponse call
+func ParseRetireAgentResponse(rsp *http.Response) (*RetireAgentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetireAgentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Agent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetAgentResponse parses an HTTP response from a GetAgentWithResponse call
+func ParseGetAgentResponse(rsp *http.Response) (*GetAgentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAgentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Agent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeclareAgentResponse parses an HTTP response from a DeclareAgentWithResponse call
+func ParseDeclareAgentResponse(rsp *http.Response) (*DeclareAgentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeclareAgentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Agent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListAuditEntriesResponse parses an HTTP response from a ListAuditEntriesWithResponse call
+func ParseListAuditEntriesResponse(rsp *http.Response) (*ListAuditEntriesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAuditEntriesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditEntryList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetAuditHeadResponse parses an HTTP response from a GetAuditHeadWithResponse call
+func ParseGetAuditHeadResponse(rsp *http.Response) (*GetAuditHeadResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAuditHeadResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditHead
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListAuditSealsResponse parses an HTTP response from a ListAuditSealsWithResponse call
+func ParseListAuditSealsResponse(rsp *http.Response) (*ListAuditSealsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAuditSealsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditSealList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListBudgetsResponse parses an HTTP response from a ListBudgetsWithResponse call
 func ParseListBudgetsResponse(rsp *http.Response) (*ListBudgetsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7882,6 +11107,19 @@ func ParseSetBudgetResponse(rsp *http.Response) (*SetBudgetResponse, error) {
 
 	}
 
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SetBudgetResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
 	return response, nil
 }
 
@@ -7913,6 +11151,65 @@ func ParseResetBudgetResponse(rsp *http.Response) (*ResetBudgetResponse, error) 
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ResetBudgetResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetBudgetResponse parses an HTTP response from a GetBudgetWithResponse call
+func ParseGetBudgetResponse(rsp *http.Response) (*GetBudgetResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetBudgetResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Window
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetBudgetResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -8245,6 +11542,13 @@ func ParseStreamEventsResponse(rsp *http.Response) (*StreamEventsResponse, error
 	}
 
 	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON410 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -8290,6 +11594,52 @@ func ParseListIdentitiesResponse(rsp *http.Response) (*ListIdentitiesResponse, e
 	return response, nil
 }
 
+// ParseGetIdentityResponse parses an HTTP response from a GetIdentityWithResponse call
+func ParseGetIdentityResponse(rsp *http.Response) (*GetIdentityResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetIdentityResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Identity
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetIdentityResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
 // ParsePutIdentityResponse parses an HTTP response from a PutIdentityWithResponse call
 func ParsePutIdentityResponse(rsp *http.Response) (*PutIdentityResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -8318,6 +11668,111 @@ func ParsePutIdentityResponse(rsp *http.Response) (*PutIdentityResponse, error) 
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutIdentityResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetLadderResponse parses an HTTP response from a GetLadderWithResponse call
+func ParseGetLadderResponse(rsp *http.Response) (*GetLadderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetLadderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Ladder
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetLadderResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutLadderResponse parses an HTTP response from a PutLadderWithResponse call
+func ParsePutLadderResponse(rsp *http.Response) (*PutLadderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutLadderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Ladder
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutLadderResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -8353,6 +11808,19 @@ func ParseGetPauseResponse(rsp *http.Response) (*GetPauseResponse, error) {
 
 	}
 
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetPauseResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
 	return response, nil
 }
 
@@ -8384,6 +11852,19 @@ func ParseSetPauseResponse(rsp *http.Response) (*SetPauseResponse, error) {
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SetPauseResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -8617,6 +12098,65 @@ func ParseBindRoomResponse(rsp *http.Response) (*BindRoomResponse, error) {
 
 	}
 
+	switch {
+	case rsp.StatusCode == 200:
+		var headers BindRoomResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetRoomResponse parses an HTTP response from a GetRoomWithResponse call
+func ParseGetRoomResponse(rsp *http.Response) (*GetRoomResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRoomResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RoomBinding
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetRoomResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
 	return response, nil
 }
 
@@ -8653,6 +12193,52 @@ func ParseListSeatsResponse(rsp *http.Response) (*ListSeatsResponse, error) {
 	return response, nil
 }
 
+// ParseGetSeatResponse parses an HTTP response from a GetSeatWithResponse call
+func ParseGetSeatResponse(rsp *http.Response) (*GetSeatResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetSeatResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Seat
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetSeatResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
 // ParsePutSeatResponse parses an HTTP response from a PutSeatWithResponse call
 func ParsePutSeatResponse(rsp *http.Response) (*PutSeatResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -8681,6 +12267,19 @@ func ParsePutSeatResponse(rsp *http.Response) (*PutSeatResponse, error) {
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutSeatResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -19,12 +21,14 @@ type Error struct {
 	NextStep   string
 	RequestID  string
 	RetryAfter time.Duration
+	// Resync says how a reader goes on whose position in the event log is gone; nil for any other error.
+	Resync *Resync
 
 	retry bool
 	cause error
 }
 
-// Error is the sentence, the example and the next step.
+// Error is the sentence, the example and the next step, and for a failure of the gateway the request its log tells more about.
 func (e *Error) Error() string {
 	text := e.Detail
 	if e.Example != "" {
@@ -32,6 +36,9 @@ func (e *Error) Error() string {
 	}
 	if e.NextStep != "" {
 		text += " " + e.NextStep
+	}
+	if e.Status >= http.StatusInternalServerError && e.RequestID != "" {
+		text += " (request " + e.RequestID + ")"
 	}
 	return text
 }
@@ -54,6 +61,15 @@ func CodeOf(err error) ProblemCode {
 		return failure.Code
 	}
 	return ""
+}
+
+// ResyncOf is how a reader goes on whose position in the event log is gone, if err says so.
+func ResyncOf(err error) (Resync, bool) {
+	var failure *Error
+	if errors.As(err, &failure) && failure.Resync != nil {
+		return *failure.Resync, true
+	}
+	return Resync{}, false
 }
 
 // consumes lists the answers that end a command; every other failure is retried with the same key.
@@ -84,6 +100,9 @@ func problem(response *http.Response, body []byte) *Error {
 	if json.Unmarshal(body, &details) == nil && details.Code != "" {
 		failure.Code, failure.Detail, failure.Field = details.Code, details.Detail, details.Field
 		failure.Example, failure.NextStep = details.Example, details.NextStep
+		if details.Code == ProblemCodeGone && details.Resync.After > 0 {
+			failure.Resync = &details.Resync
+		}
 		return failure
 	}
 	failure.Code = codeOf(response.StatusCode)
@@ -94,12 +113,7 @@ func problem(response *http.Response, body []byte) *Error {
 func nestMessage(body []byte, status int) string {
 	var nest nestProblem
 	if json.Unmarshal(body, &nest) == nil {
-		var one string
-		if json.Unmarshal(nest.Message, &one) == nil && one != "" {
-			return one
-		}
-		var many []string
-		if json.Unmarshal(nest.Message, &many) == nil && len(many) > 0 {
+		if many := nestMessages(nest.Message); len(many) > 0 {
 			return strings.Join(many, "; ")
 		}
 		if nest.Error != "" {
@@ -107,6 +121,39 @@ func nestMessage(body []byte, status int) string {
 		}
 	}
 	return fmt.Sprintf("The gateway answered %d %s", status, http.StatusText(status))
+}
+
+// nestMessages reads what its validation reports: sentences, or a property with its broken constraints, which may be nested.
+func nestMessages(message json.RawMessage) []string {
+	var list []json.RawMessage
+	if json.Unmarshal(message, &list) != nil {
+		list = []json.RawMessage{message}
+	}
+	var messages []string
+	for _, entry := range list {
+		var text string
+		var broken struct {
+			Message     json.RawMessage   `json:"message"`
+			Constraints map[string]string `json:"constraints"`
+			Children    json.RawMessage   `json:"children"`
+		}
+		switch {
+		case json.Unmarshal(entry, &text) == nil:
+			if text = strings.TrimRight(strings.TrimSpace(text), ".;"); text != "" {
+				messages = append(messages, text)
+			}
+		case json.Unmarshal(entry, &broken) == nil:
+			for _, name := range slices.Sorted(maps.Keys(broken.Constraints)) {
+				messages = append(messages, broken.Constraints[name])
+			}
+			for _, inner := range []json.RawMessage{broken.Message, broken.Children} {
+				if len(inner) > 0 {
+					messages = append(messages, nestMessages(inner)...)
+				}
+			}
+		}
+	}
+	return messages
 }
 
 func sentence(text string) string {
@@ -129,6 +176,8 @@ func codeOf(status int) ProblemCode {
 		return ProblemCodeForbidden
 	case http.StatusNotFound:
 		return ProblemCodeNotFound
+	case http.StatusGone:
+		return ProblemCodeGone
 	case http.StatusTooManyRequests:
 		return ProblemCodeRateLimited
 	}

@@ -54,6 +54,18 @@ func TestANestJSErrorStillGivesOneClearSentence(t *testing.T) {
 		failure := refusal(t, answering(t, 400, nil, body))
 		require.Equal(t, "Role must be a string.", failure.Error(), name)
 	}
+	for body, want := range map[string]string{
+		`{"statusCode":404,"message":"Cannot GET /api/fleet/dispatches","error":"Not Found"}`:                       "Cannot GET /api/fleet/dispatches.",
+		`{"statusCode":400,"message":["role should not be empty","brief must be a string."],"error":"Bad Request"}`: "Role should not be empty; brief must be a string.",
+		`{"message":{"statusCode":400,"message":["limit must be positive"]},"statusCode":400}`:                      "Limit must be positive.",
+		`{"statusCode":422,"message":[{"property":"estimate","constraints":{},"children":[{"property":"0",
+			"constraints":{"min":"micros must not be less than 0","isInt":"micros must be an integer number"}}]}],"error":"Unprocessable Entity"}`: "Micros must be an integer number; micros must not be less than 0.",
+		`{"statusCode":403,"message":""}`: "The gateway answered 400 Bad Request.",
+		`{"statusCode":400,"message":[]}`: "The gateway answered 400 Bad Request.",
+		`[]`:                              "The gateway answered 400 Bad Request.", `null`: "The gateway answered 400 Bad Request.", ``: "The gateway answered 400 Bad Request.",
+	} {
+		require.Equal(t, want, refusal(t, answering(t, 400, nil, body)).Error(), body)
+	}
 	require.Equal(t, "Forbidden resource.", refusal(t, answering(t, 403, nil, `{"statusCode":403,"error":"Forbidden resource"}`)).Error())
 	require.Equal(t, "The gateway answered 502 Bad Gateway.", refusal(t, answering(t, 502, nil, `<html>bad gateway</html>`)).Error())
 }

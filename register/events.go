@@ -15,7 +15,8 @@ import (
 const silence = 45 * time.Second
 
 // Events reads the fleet's event log from after seq, in order and without gaps, and hands each event to handle until ctx
-// ends, the stream breaks or handle fails. The caller keeps its position and calls again: nothing is lost in between.
+// ends, the stream breaks or handle fails. The caller keeps its position and calls again: nothing is lost in between, unless it
+// was away for longer than the log is retained. Then ResyncOf says how it goes on.
 func (a *API) Events(ctx context.Context, after int64, handle func(Event) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -68,6 +68,21 @@ func CompleteDispatch(id string, body CompleteRequest) Mutation {
 	return mutation(NewCompleteDispatchRequest(nowhere, id, &CompleteDispatchParams{}, body))
 }
 
+// PutLadder replaces the ladder; the answer is a Ladder.
+func PutLadder(body LadderRequest) Mutation {
+	return mutation(NewPutLadderRequest(nowhere, &PutLadderParams{}, body))
+}
+
+// DeclareAgent says who a worker is and that it is alive; the answer is an Agent.
+func DeclareAgent(name string, body AgentDeclaration) Mutation {
+	return mutation(NewDeclareAgentRequest(nowhere, name, &DeclareAgentParams{}, body))
+}
+
+// RetireAgent takes an agent's name out of use; the answer is an Agent.
+func RetireAgent(name string) Mutation {
+	return mutation(NewRetireAgentRequest(nowhere, name, &RetireAgentParams{}))
+}
+
 // SetPause pauses the fleet or lets it resume; the answer is a Pause.
 func SetPause(body PauseRequest) Mutation {
 	return mutation(NewSetPauseRequest(nowhere, &SetPauseParams{}, body))

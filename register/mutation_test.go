@@ -57,6 +57,8 @@ func TestPathsCarryTheirArguments(t *testing.T) {
 		"PUT /api/fleet/proposals/P-7/votes/cto":                          register.CastVote("P-7", "cto", register.VoteRequest{}),
 		"DELETE /api/fleet/proposals/P-7/votes/cto":                       register.WithdrawVote("P-7", "cto", ""),
 		"DELETE /api/fleet/proposals/P-7/votes/cto?event_id=%24vote%2Fid": register.WithdrawVote("P-7", "cto", "$vote/id"),
+		"PUT /api/fleet/agents/coder-1":                                   register.DeclareAgent("coder-1", register.AgentDeclaration{}),
+		"DELETE /api/fleet/agents/coder-1":                                register.RetireAgent("coder-1"),
 		"PUT /api/fleet/pause":                                            register.SetPause(register.PauseRequest{}),
 		"PUT /api/fleet/rooms":                                            register.BindRoom(register.RoomBinding{}),
 		"PUT /api/fleet/identities/ada":                                   register.PutIdentity("ada", register.IdentityRequest{}),

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,17 +26,19 @@ func TestTheExitCodeSaysWhatBecameOfACommand(t *testing.T) {
 
 	code, out, said = b.exec(t, "show", "D-99")
 	require.Equal(t, terminal.Refused, code)
-	require.Contains(t, out, "Not done.")
+	require.Equal(t, "Not done. There is no dispatch D-99.\nList the dispatches to see their numbers.\nExample: mosaic-matrix exec list\n", out)
 	require.Empty(t, said)
 
 	code, out, said = b.exec(t, "dispatch", "coder", "Add another", "--model", "abacus")
 	require.Equal(t, terminal.Refused, code, said)
 	require.Contains(t, out, "Not done.")
+	require.True(t, strings.HasSuffix(out, "Example: mosaic-matrix exec dispatch coder \"Add another\" --model opus\n"), out)
 
 	code, out, said = b.exec(t, "budget", "stauts")
 	require.Equal(t, terminal.Misread, code)
 	require.Empty(t, out)
 	require.Contains(t, said, "Did you mean")
+	require.Contains(t, said, "Example: mosaic-matrix exec budget status")
 	require.Equal(t, 1, b.dispatches(t))
 }
 

@@ -65,7 +65,7 @@ func carryOutLine(ctx context.Context, options Options, line string, unanswered 
 		options.Key = newKey()
 	}
 	delete(unanswered, line)
-	if carryOut(ctx, options, commands.Asked{Text: line}, "Type the same line again: it then happens at most once.") == Unanswered {
+	if carryOut(ctx, options, commands.Asked{Text: line}, manner{again: "Type the same line again: it then happens at most once."}) == Unanswered {
 		unanswered[line] = options.Key
 	}
 }

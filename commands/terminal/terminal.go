@@ -43,31 +43,46 @@ func Exec(ctx context.Context, options Options, words []string) int {
 		options.Key = newKey()
 	}
 	again := fmt.Sprintf("Repeat it with `exec --key %s …`: it then happens at most once.", options.Key)
-	return carryOut(ctx, options, commands.Asked{Words: words}, again)
+	return carryOut(ctx, options, commands.Asked{Words: words}, manner{prefix: "mosaic-matrix exec", again: again})
 }
 
-// carryOut understands one command, runs it under options.Key, prints the reply and returns the exit code. again says how the
-// command is repeated.
-func carryOut(ctx context.Context, options Options, asked commands.Asked, again string) int {
+// manner is how commands are given here.
+type manner struct {
+	prefix string // what a command in a reply begins with
+	again  string // how the same command is repeated
+}
+
+// carryOut understands one command, runs it under options.Key, prints the reply and returns the exit code.
+func carryOut(ctx context.Context, options Options, asked commands.Asked, as manner) int {
 	asked.At, asked.Zone, asked.Origin = givenAt(options.Key), options.Zone, register.Origin{Transport: register.OriginTransportTty}
 	call, err := commands.Prepare(asked)
+	var usage *commands.UsageError
+	if errors.As(err, &usage) {
+		fmt.Fprintln(options.Err, as.plain(usage.Markdown()))
+		return Misread
+	}
 	if err != nil {
 		fmt.Fprintln(options.Err, err)
 		return Misread
 	}
 	reply, lost, err := insist(ctx, options, call)
 	if err != nil {
-		return explain(options, err, lost && call.Mutation != nil, again)
+		return explain(options, err, lost && call.Mutation != nil, as.again)
 	}
 	if options.JSON {
 		fmt.Fprintln(options.Out, commands.JSON(reply))
 	} else {
-		fmt.Fprintln(options.Out, commands.Plain(reply.Markdown))
+		fmt.Fprintln(options.Out, as.plain(reply.Markdown))
 	}
 	if reply.Mood == commands.MoodRefused {
 		return Refused
 	}
 	return Done
+}
+
+// plain is a reply's Markdown as plain text, with the commands in it as they are given here.
+func (m manner) plain(markdown string) string {
+	return commands.Plain(commands.WithPrefix(markdown, m.prefix))
 }
 
 // insist asks again with the same key and bytes while the gateway gives no answer that stands. lost says that an attempt may

@@ -107,8 +107,16 @@ func setupWith(t *testing.T, withBoard bool, change func(*system.Options)) *flee
 	f.System, err = system.Start(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(f.stop)
+	f.man()
 	f.enter()
 	return f
+}
+
+// man declares a worker that never asks for work, so that none waits for one.
+func (f *fleet) man() {
+	f.t.Helper()
+	declare := register.DeclareAgent("coder-9", register.AgentDeclaration{Runtime: "none", LivenessSeconds: 86400})
+	require.NoError(f.t, f.API().Send(f.t.Context(), register.By{Key: "coder-9"}, declare, nil))
 }
 
 // stop ends the fleet; a failed test shows what its processes logged last.

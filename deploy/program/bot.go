@@ -3,6 +3,7 @@ package program
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -10,17 +11,18 @@ import (
 )
 
 type botCommand struct {
-	Client          client `embed:""`
-	Homeserver      string `help:"The homeserver's URL." env:"MATRIX_HOMESERVER" config:"bot.homeserver"`
-	UserID          string `help:"The bot's Matrix ID." env:"MATRIX_USER_ID" config:"bot.user_id"`
-	Password        string `help:"The bot's password, used for the first login only." env:"MATRIX_PASSWORD" hidden:""`
-	AccessToken     string `help:"The bot's access token, instead of a password." env:"MATRIX_ACCESS_TOKEN" hidden:""`
-	Database        string `help:"Postgres URL of the role that owns schema bot." env:"MOSAIC_BOT_DATABASE" hidden:""`
-	PickleKey       string `help:"Secret that encrypts the bot's keys at rest." env:"MOSAIC_BOT_PICKLE_KEY" hidden:""`
-	RecoveryKeyFile string `help:"Where the recovery key is written once, mode 0600." default:"recovery-key" type:"path" env:"MOSAIC_BOT_RECOVERY_KEY_FILE" config:"bot.recovery_key_file"`
-	Prefix          string `help:"What a command begins with." default:"!mosaic" env:"MOSAIC_BOT_PREFIX" config:"bot.prefix"`
-	CreateRooms     bool   `help:"Create and bind the encrypted rooms fleet, budget and board if none is bound." env:"MOSAIC_BOT_CREATE_ROOMS" config:"bot.create_rooms"`
-	Listen          string `help:"Address for /healthz, /readyz and /metrics; empty serves none." env:"MOSAIC_BOT_LISTEN" config:"bot.listen"`
+	Client          client        `embed:""`
+	Homeserver      string        `help:"The homeserver's URL." env:"MATRIX_HOMESERVER" config:"bot.homeserver"`
+	UserID          string        `help:"The bot's Matrix ID." env:"MATRIX_USER_ID" config:"bot.user_id"`
+	Password        string        `help:"The bot's password, used for the first login, and for a new device after a restore." env:"MATRIX_PASSWORD" hidden:""`
+	AccessToken     string        `help:"The bot's access token, instead of a password." env:"MATRIX_ACCESS_TOKEN" hidden:""`
+	Database        string        `help:"Postgres URL of the role that owns schema bot." env:"MOSAIC_BOT_DATABASE" hidden:""`
+	PickleKey       string        `help:"Secret that encrypts the bot's keys at rest." env:"MOSAIC_BOT_PICKLE_KEY" hidden:""`
+	RecoveryKeyFile string        `help:"Where the recovery key is written once, mode 0600." default:"recovery-key" type:"path" env:"MOSAIC_BOT_RECOVERY_KEY_FILE" config:"bot.recovery_key_file"`
+	Prefix          string        `help:"What a command begins with." default:"!mosaic" env:"MOSAIC_BOT_PREFIX" config:"bot.prefix"`
+	StaleAfter      time.Duration `help:"How long after it was asked for a command that changes something may still be begun; later the bot offers it." default:"10m" env:"MOSAIC_BOT_STALE_AFTER" config:"bot.stale_after"`
+	CreateRooms     bool          `help:"Create and bind the encrypted rooms fleet, budget and board if none is bound." env:"MOSAIC_BOT_CREATE_ROOMS" config:"bot.create_rooms"`
+	Listen          string        `help:"Address for /healthz, /readyz and /metrics; empty serves none." env:"MOSAIC_BOT_LISTEN" config:"bot.listen"`
 }
 
 func (c *botCommand) Run(ctx context.Context, program *program) error {
@@ -45,7 +47,7 @@ func (c *botCommand) Run(ctx context.Context, program *program) error {
 	}
 	b, err := bot.New(ctx, bot.Options{
 		Homeserver: c.Homeserver, UserID: c.UserID, Password: c.Password, AccessToken: c.AccessToken, DatabaseURL: c.Database,
-		PickleKey: c.PickleKey, RecoveryKeyFile: c.RecoveryKeyFile, Prefix: c.Prefix, CreateRooms: c.CreateRooms, Listen: c.Listen,
+		PickleKey: c.PickleKey, RecoveryKeyFile: c.RecoveryKeyFile, Prefix: c.Prefix, StaleAfter: c.StaleAfter, CreateRooms: c.CreateRooms, Listen: c.Listen,
 		API: api, Zone: zone, Log: *zerolog.Ctx(ctx),
 	})
 	if err != nil {

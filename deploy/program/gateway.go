@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -31,6 +32,9 @@ type gatewayCommand struct {
 	Context int64   `help:"How many tokens of context one session of a run may have." default:"200000" env:"MOSAIC_GATEWAY_CONTEXT_CAP" config:"gateway.context_cap" name:"context-cap"`
 	Burst   int     `help:"Requests one token may make at once." default:"1000" env:"MOSAIC_GATEWAY_BURST" config:"gateway.burst"`
 
+	Unclaimed time.Duration `help:"How long ready work waits for a claim before it returns its hold and says which worker is missing." default:"15m" env:"MOSAIC_GATEWAY_UNCLAIMED_AFTER" config:"gateway.unclaimed_after" name:"unclaimed-after"`
+	Retention time.Duration `help:"How long events are replayed to readers; the audit keeps them for good." default:"720h" env:"MOSAIC_GATEWAY_RETENTION" config:"gateway.retention"`
+
 	TLSCert string `help:"PEM certificate to serve https with, read anew when it changes." type:"path" env:"MOSAIC_GATEWAY_TLS_CERT" config:"gateway.tls_cert" name:"tls-cert"`
 	TLSKey  string `help:"The key of the gateway's certificate." type:"path" env:"MOSAIC_GATEWAY_TLS_KEY" config:"gateway.tls_key" name:"tls-key"`
 }
@@ -43,7 +47,7 @@ func (c *gatewayCommand) Run(ctx context.Context, version versionNumber) error {
 	server, err := gateway.New(ctx, gateway.Options{
 		Listen: c.Listen, DatabaseURL: c.Database, Tenant: c.Tenant, Host: host, Version: string(version), Log: *zerolog.Ctx(ctx),
 		RequestsPerSecond: c.Rate, RequestBurst: c.Burst, TLSCertificate: c.TLSCert, TLSKey: c.TLSKey,
-		WorkerBound: c.Bound, ContextCap: c.Context,
+		WorkerBound: c.Bound, UnclaimedAfter: c.Unclaimed, Retention: c.Retention, ContextCap: c.Context,
 	})
 	if err != nil {
 		return err

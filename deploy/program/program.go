@@ -29,6 +29,8 @@ type program struct {
 	Work     workCommand     `cmd:"" help:"Claim dispatches of a role and run a command on each brief."`
 	Exec     execCommand     `cmd:"" help:"Carry out one command on this terminal, as in a room."`
 	Token    tokenCommand    `cmd:"" help:"Issue, list, rotate and revoke bearer tokens; a new one is shown once and stored hashed."`
+	Audit    auditCommand    `cmd:"" help:"Check that the fleet's audit is whole."`
+	Simulate simulateCommand `cmd:"" help:"Play generated work against the budget's rules and against simpler ones, and compare."`
 	Settings settingsCommand `cmd:"" help:"List every setting: file key, environment variable, default."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 

@@ -19,7 +19,7 @@ type upCommand struct {
 	Operator   string   `help:"Your Matrix ID on your own homeserver." env:"MOSAIC_UP_OPERATOR" config:"up.operator"`
 	Board      []string `help:"Matrix IDs of up to three board members on your own homeserver." env:"MOSAIC_UP_BOARD" config:"up.board"`
 	BotID      string   `help:"The bot's Matrix ID." env:"MATRIX_USER_ID" config:"bot.user_id" name:"bot-id"`
-	Password   string   `help:"The bot's password, used for the first login only." env:"MATRIX_PASSWORD" hidden:""`
+	Password   string   `help:"The bot's password, used for the first login, and for a new device after a restore." env:"MATRIX_PASSWORD" hidden:""`
 }
 
 func (c *upCommand) Run(ctx context.Context, program *program) error {

@@ -160,15 +160,24 @@ func (s *System) StartBot(ctx context.Context, environment ...string) error {
 	return err
 }
 
-// StartWorker starts a worker process that runs command on each brief of its role.
+// StartWorker starts a worker process that runs command on each brief of its role, and returns once the register has heard of it.
 func (s *System) StartWorker(ctx context.Context, name, role string, command ...string) error {
 	token, err := s.token(ctx, name, "--kind", "agent", "--roles", "worker", "--scopes", "worker")
 	if err != nil {
 		return err
 	}
-	_, err = s.launch(name, []string{"MOSAIC_GATEWAY_URL=" + s.URL(), "MOSAIC_GATEWAY_TOKEN=" + token},
+	process, err := s.launch(name, []string{"MOSAIC_GATEWAY_URL=" + s.URL(), "MOSAIC_GATEWAY_TOKEN=" + token},
 		append([]string{"work", "--role", role, "--name", name, "--directory", filepath.Join(s.options.Directory, "runs"), "--"}, command...)...)
-	return err
+	if err != nil {
+		return err
+	}
+	return process.WaitUntil(ctx, time.Minute, func(ctx context.Context) error {
+		agent, err := s.api.Agent(ctx, register.By{}, name)
+		if err == nil && agent.State != register.AgentStateLive {
+			err = fmt.Errorf("%s is %s", name, agent.State)
+		}
+		return err
+	})
 }
 
 // Process is the running process called gateway, bot or by a worker's name.

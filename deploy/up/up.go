@@ -115,7 +115,25 @@ func start(ctx context.Context, folder string, options Options, secrets *local.S
 	if err != nil {
 		return postgres, fleet, err
 	}
-	return postgres, fleet, fleet.StartWorker(ctx, "coder-1", "coder", "/bin/sh", script)
+	name, err := workerName(ctx, fleet)
+	if err != nil {
+		return postgres, fleet, err
+	}
+	return postgres, fleet, fleet.StartWorker(ctx, name, "coder", "/bin/sh", script)
+}
+
+// workerName is the first coder that nobody has retired.
+func workerName(ctx context.Context, fleet *system.System) (string, error) {
+	for number := 1; ; number++ {
+		name := fmt.Sprintf("coder-%d", number)
+		agent, err := fleet.API().Agent(ctx, register.By{}, name)
+		if register.CodeOf(err) == register.ProblemCodeNotFound || err == nil && agent.State != register.AgentStateRetired {
+			return name, nil
+		}
+		if err != nil {
+			return "", fmt.Errorf("looking for a name for the worker: %w", err)
+		}
+	}
 }
 
 // gatewayAddress is where the gateway is reached, the same across restarts while nobody else takes it: at first the port of
@@ -198,7 +216,7 @@ func (o Options) external() (bool, error) {
 	var missing []string
 	for _, needed := range [][2]string{
 		{o.BotID, "MATRIX_USER_ID (the bot's account there)"},
-		{o.BotPassword, "MATRIX_PASSWORD (its password, used for the first login only)"},
+		{o.BotPassword, "MATRIX_PASSWORD (its password, used for the first login, and for a new device after a restore)"},
 		{o.Operator, "OPERATOR (your own Matrix ID there)"},
 	} {
 		if needed[0] == "" {

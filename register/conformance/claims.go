@@ -18,6 +18,7 @@ func claims() []promise {
 		{"claims", "16 claimers at once get each dispatch once", race},
 		{"claims", "heartbeats keep a claim and carry progress", beat},
 		{"claims", "a cancelled run is told at its next heartbeat", beatCancelled},
+		{"claims", "a running one is extended by its own claim only", extendRun},
 		{"claims", "a completion needs an actual, or why there is none", complete},
 		{"claims", "a claim that is over or another's is claim_lost", loseClaim},
 		{"claims", "a claim without heartbeats expires, and its dispatch can be claimed again", expire},
@@ -76,7 +77,7 @@ func (t *trial) running(ctx context.Context, part string, ttl int) (*register.Cl
 	if err != nil {
 		return nil, err
 	}
-	claim, err := t.claim(ctx, made.Role, part+"-1", ttl)
+	claim, err := t.claim(ctx, made.Role, made.Role+"-1", ttl)
 	switch {
 	case err != nil:
 		return nil, err
@@ -97,7 +98,7 @@ func (t *trial) unmetered(claim *register.Claim) register.Mutation {
 }
 
 func claimNothing(ctx context.Context, t *trial) error {
-	claim, err := t.claim(ctx, t.role("nothing"), "nothing-1", 60)
+	claim, err := t.claim(ctx, t.role("nothing"), t.role("nothing")+"-1", 60)
 	if err == nil && claim != nil {
 		err = seen("%s was claimed, of the role %s", claim.Dispatch.ID, claim.Dispatch.Role)
 	}
@@ -119,7 +120,7 @@ func claimInOrder(ctx context.Context, t *trial) error {
 	want := slices.Concat(made[9], made[5], made[0])
 	var got []string
 	for i := range want {
-		claim, err := t.claim(ctx, role, fmt.Sprintf("order-%d", i+1), 60)
+		claim, err := t.claim(ctx, role, fmt.Sprintf("%s-%d", role, i+1), 60)
 		if err != nil {
 			return err
 		}
@@ -161,7 +162,7 @@ func race(ctx context.Context, t *trial) error {
 		wait.Go(func() {
 			<-start
 			for range many {
-				claim, err := t.claim(ctx, role, fmt.Sprintf("race-%d", i+1), 60)
+				claim, err := t.claim(ctx, role, fmt.Sprintf("%s-%d", role, i+1), 60)
 				if err == nil && claim == nil {
 					return
 				}
@@ -305,7 +306,7 @@ func expire(ctx context.Context, t *trial) error {
 		return err
 	}
 	return soon(ctx, 30*time.Second, func() error {
-		again, err := t.claim(ctx, lost.Dispatch.Role, "expire-2", 60)
+		again, err := t.claim(ctx, lost.Dispatch.Role, lost.Dispatch.Role+"-2", 60)
 		switch {
 		case err != nil:
 			return err
@@ -319,4 +320,25 @@ func expire(ctx context.Context, t *trial) error {
 		}
 		return t.report(ctx, t.unmetered(again), nil)
 	})
+}
+
+// extendRun asks for no more than nothing, so that no window of anyone's is touched.
+func extendRun(ctx context.Context, t *trial) error {
+	claim, err := t.running(ctx, "extend", 60)
+	if err != nil {
+		return err
+	}
+	none := []register.Amount{{Unit: register.UnitMessages, Micros: 0}}
+	other := register.ExtendDispatch(claim.Dispatch.ID, register.ExtendRequest{Claim: "another", Reserve: none})
+	if err := t.reportRefused(ctx, register.ProblemCodeClaimLost, other); err != nil {
+		return err
+	}
+	var extension register.Extension
+	if err := t.report(ctx, register.ExtendDispatch(claim.Dispatch.ID, register.ExtendRequest{Claim: claim.ID, Reserve: none}), &extension); err != nil {
+		return err
+	}
+	if !slices.Contains(extension.Reserved, none[0]) {
+		return seen("asked to hold %+v it holds %+v", none, extension.Reserved)
+	}
+	return t.report(ctx, t.unmetered(claim), nil)
 }

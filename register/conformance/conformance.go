@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
@@ -48,6 +49,8 @@ type trial struct {
 	shapes   *shapes
 	heard    *listener
 	deaf     error // why nothing is heard
+	manning  sync.Mutex
+	manned   map[string]bool // the roles that have a worker
 }
 
 // Run tries every promise of the contract. An error means that the gateway could not be tried at all.
@@ -59,7 +62,7 @@ func Run(ctx context.Context, options Options) (*Report, error) {
 	t := &trial{
 		options: options, id: strings.ToLower(rand.Text()[:6]), base: strings.TrimRight(options.URL, "/"),
 		wire: &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}, api: register.NewAPI(options.URL, options.Token),
-		contract: contract, shapes: newShapes(),
+		contract: contract, shapes: newShapes(), manned: make(map[string]bool),
 	}
 	defer t.wire.CloseIdleConnections()
 	if _, err := t.api.Ready(ctx); err != nil && register.CodeOf(err) == register.ProblemCodeUnavailable {
@@ -133,6 +136,9 @@ func (t *trial) leave(ctx context.Context) []string {
 			note(dispatch.ID+" was not cancelled", t.change(ctx, "", register.CancelDispatch(dispatch.ID, "The conformance run is over."), nil))
 		}
 	}
+	note("the agents could not be listed", t.retireAll(ctx, func(name string) {
+		note(name+" was not retired", t.change(ctx, "", register.RetireAgent(name), nil))
+	}))
 	note("the window of "+provider+" stays", t.change(ctx, "", register.SetBudget(window(time.Now().Add(time.Second))), nil))
 	for _, name := range []string{operator, worker, viewer, member} {
 		identity := register.IdentityRequest{Kind: register.IdentityRequestKindService, Roles: []register.FleetRole{}}

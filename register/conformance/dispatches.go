@@ -15,6 +15,7 @@ func dispatches() []promise {
 		{"dispatches", "they are listed newest first, by state and page", listDispatches},
 		{"dispatches", "a dry run answers D-0 and records nothing", dryRun},
 		{"dispatches", "an open one can be cancelled, once", cancelDispatch},
+		{"dispatches", "what was cancelled is asked for again as a new one, once", retryDispatch},
 		{"dispatches", "one that is too late is recorded as refused, with the reason", refuseLate},
 	}
 }
@@ -26,6 +27,9 @@ func (t *trial) work(role string) register.DispatchRequest {
 
 func (t *trial) dispatch(ctx context.Context, request register.DispatchRequest) (register.Dispatch, error) {
 	var made register.Dispatch
+	if err := t.man(ctx, request.Role); err != nil {
+		return made, err
+	}
 	err := t.change(ctx, operator, register.CreateDispatch(request), &made)
 	return made, err
 }
@@ -82,6 +86,28 @@ func showDispatch(ctx context.Context, t *trial) error {
 	return nil
 }
 
+func retryDispatch(ctx context.Context, t *trial) error {
+	first, err := t.ready(ctx, t.role("retry"))
+	if err != nil {
+		return err
+	}
+	again := register.RetryDispatch(first.ID, register.RetryRequest{})
+	if err := t.refused(ctx, register.ProblemCodeNotRetryable, operator, again); err != nil {
+		return err
+	}
+	if err := t.change(ctx, operator, register.CancelDispatch(first.ID, "to ask for it again"), nil); err != nil {
+		return err
+	}
+	var second register.Dispatch
+	if err := t.change(ctx, operator, again, &second); err != nil {
+		return err
+	}
+	if second.ID == first.ID || second.RetryOf != first.ID || second.Brief != first.Brief || second.Role != first.Role {
+		return seen("%s was asked for again as %+v", first.ID, second)
+	}
+	return t.refused(ctx, register.ProblemCodeAlreadyRetried, operator, again)
+}
+
 func listDispatches(ctx context.Context, t *trial) error {
 	role := t.role("list")
 	var made []string
@@ -102,7 +128,6 @@ func listDispatches(ctx context.Context, t *trial) error {
 		{"", made},
 		{"&state=cancelled", made[1:2]},
 		{"&state=cancelled,ready,queued", made},
-		{"&before=" + url.QueryEscape(made[0]), made[1:]},
 	} {
 		listed, err := t.inRole(ctx, role, look.query)
 		if err != nil {
@@ -124,7 +149,7 @@ func (t *trial) readOn(ctx context.Context) error {
 	if len(first.Dispatches) != 2 || first.Next == "" {
 		return seen("a page of 2 has %v and next %q", ids(first.Dispatches), first.Next)
 	}
-	if err := t.read(ctx, viewer, "/api/fleet/dispatches?limit=2&before="+url.QueryEscape(first.Next), &second); err != nil {
+	if err := t.read(ctx, viewer, "/api/fleet/dispatches?limit=2&cursor="+url.QueryEscape(first.Next), &second); err != nil {
 		return err
 	}
 	all := append(ids(first.Dispatches), ids(second.Dispatches)...)

@@ -52,7 +52,7 @@ func unauthorized(ctx context.Context, t *trial) error {
 			{method: http.MethodGet, path: "/api/fleet/whoami", token: token},
 			{method: http.MethodGet, path: "/api/fleet/events", token: token},
 			attempt("", token, register.CreateDispatch(t.work(t.role("stranger")))),
-			attempt("", token, register.ClaimDispatch(register.ClaimRequest{Role: t.role("stranger"), Worker: "stranger-1"})),
+			attempt("", token, register.ClaimDispatch(register.ClaimRequest{Role: t.role("stranger"), Worker: t.role("stranger") + "-1"})),
 		} {
 			mistakes = append(mistakes, mistake{a, http.StatusUnauthorized, register.ProblemCodeUnauthorized})
 		}
@@ -75,7 +75,7 @@ func stranger(ctx context.Context, t *trial) error {
 
 func forbiddenRole(ctx context.Context, t *trial) error {
 	seat := register.PutSeat("conformance-forbidden", register.SeatRequest{Lens: "none", Identity: viewer})
-	claim := register.ClaimDispatch(register.ClaimRequest{Role: t.role("forbidden"), Worker: "forbidden-1"})
+	claim := register.ClaimDispatch(register.ClaimRequest{Role: t.role("forbidden"), Worker: t.role("forbidden") + "-1"})
 	var mistakes []mistake
 	for _, a := range []asking{
 		attempt(viewer, "", register.CreateDispatch(t.work(t.role("forbidden")))),

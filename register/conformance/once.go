@@ -46,6 +46,9 @@ func (t *trial) changes(ctx context.Context, part string) ([]repeated, error) {
 	}
 	other := t.work(role)
 	other.Brief += " Or something."
+	if _, err := t.declare(ctx, role+"-9", register.AgentDeclaration{}); err != nil {
+		return nil, err
+	}
 	amend, reset := window(time.Now().Add(time.Hour)), time.Now().Add(time.Hour)
 	raised := amend
 	raised.LimitMicros++
@@ -62,9 +65,11 @@ func (t *trial) changes(ctx context.Context, part string) ([]repeated, error) {
 	return []repeated{
 		{operator, register.CreateDispatch(t.work(role)), register.CreateDispatch(other)},
 		{operator, register.CancelDispatch(open.ID, "one"), register.CancelDispatch(open.ID, "two")},
-		{worker, register.ClaimDispatch(register.ClaimRequest{Role: role + "-claim", Worker: "once-1"}), register.ClaimDispatch(register.ClaimRequest{Role: role + "-claim", Worker: "once-2"})},
+		{worker, register.ClaimDispatch(register.ClaimRequest{Role: role + "-claim", Worker: role + "-claim-1"}), register.ClaimDispatch(register.ClaimRequest{Role: role + "-claim", Worker: role + "-claim-2"})},
 		{worker, register.HeartbeatDispatch(id, register.HeartbeatRequest{Claim: claim.ID, Progress: "one"}), register.HeartbeatDispatch(id, register.HeartbeatRequest{Claim: claim.ID, Progress: "two"})},
 		{worker, register.CompleteDispatch(id, finish), register.CompleteDispatch(id, finishElse)},
+		{worker, register.DeclareAgent(role+"-8", register.AgentDeclaration{}), register.DeclareAgent(role+"-8", register.AgentDeclaration{Runtime: "another"})},
+		{"", register.RetireAgent(role + "-9"), register.RetireAgent(role + "-8")},
 		{operator, register.SetBudget(amend), register.SetBudget(raised)},
 		{operator, register.ResetBudget(register.BudgetResetRequest{Provider: provider, ResetAt: reset}), register.ResetBudget(register.BudgetResetRequest{Provider: provider, ResetAt: reset, Zero: true})},
 		{"", register.PutIdentity(viewer, identity), register.PutIdentity(viewer, identityElse)},

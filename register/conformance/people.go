@@ -66,9 +66,11 @@ func whoIs(ctx context.Context, t *trial) error {
 	return nil
 }
 
+// room is the one a run binds.
+const room = "!conformance:conformance.invalid"
+
 // bindRoom binds a room to no purpose, so that nobody ever speaks in it.
 func bindRoom(ctx context.Context, t *trial) error {
-	const room = "!conformance:conformance.invalid"
 	for _, alias := range []string{"#first:conformance.invalid", "#then:conformance.invalid"} {
 		want := register.RoomBinding{Room: room, Alias: alias, Purposes: []register.RoomPurpose{}}
 		if err := t.change(ctx, "", register.BindRoom(want), nil); err != nil {

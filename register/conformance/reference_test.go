@@ -50,7 +50,7 @@ func TestARunLeavesNothingOpenAndTouchesNoOtherWindow(t *testing.T) {
 	open, err := api.Dispatches(t.Context(), register.By{}, "", 200, register.DispatchStateQueued, register.DispatchStateReady, register.DispatchStateRunning)
 	require.NoError(t, err)
 	require.Empty(t, open.Dispatches)
-	undecided, err := api.Proposals(t.Context(), register.By{}, register.ProposalStateOpen, 200)
+	undecided, err := api.Proposals(t.Context(), register.By{}, register.ProposalStateOpen, "", 200)
 	require.NoError(t, err)
 	require.Empty(t, undecided.Proposals)
 	seats, err := api.Seats(t.Context(), register.By{})

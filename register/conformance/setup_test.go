@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
@@ -43,10 +44,26 @@ func setup(t *testing.T) *bundle {
 		require.NoError(t, err)
 		return token
 	}
-	return &bundle{
+	b := &bundle{
 		url: running.URL(), admin: token("root", "human", "admin", "admin"),
 		worker: token("coder-1", "agent", "worker", "worker"), read: token("vera", "human", "viewer", "read"),
 	}
+	forgetEvents(t, database)
+	return b
+}
+
+// forgetEvents raises the floor of the log over its first three events, as its retention does in time.
+func forgetEvents(t *testing.T, database string) {
+	t.Helper()
+	connection, err := pgx.Connect(t.Context(), database)
+	require.NoError(t, err)
+	defer func() { _ = connection.Close(context.WithoutCancel(t.Context())) }()
+	require.Eventually(t, func() bool {
+		done, err := connection.Exec(t.Context(), `INSERT INTO fleet.retention (tenant_id, host, floor_seq, at)
+			SELECT tenant_id, 'alpha', 3, now() FROM fleet.counters WHERE tenant_id = $1 AND name = 'event' AND value > 3
+			ON CONFLICT (tenant_id) DO UPDATE SET floor_seq = excluded.floor_seq`, tenant)
+		return err == nil && done.RowsAffected() == 1
+	}, 10*time.Second, 20*time.Millisecond)
 }
 
 // behind is the address of a proxy before the gateway that breaks something.

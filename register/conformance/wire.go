@@ -17,6 +17,7 @@ type asking struct {
 	method, path, body string
 	token, actor, key  string
 	last               string // Last-Event-ID
+	match              string // If-Match
 }
 
 // answer is what came back, byte for byte.
@@ -44,7 +45,7 @@ func (t *trial) request(ctx context.Context, a asking) (*http.Request, error) {
 	if a.body != "" {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	for name, value := range map[string]string{"Mosaic-Actor": a.actor, "Idempotency-Key": a.key, "Last-Event-ID": a.last} {
+	for name, value := range map[string]string{"Mosaic-Actor": a.actor, "Idempotency-Key": a.key, "Last-Event-ID": a.last, "If-Match": a.match} {
 		if value != "" {
 			request.Header.Set(name, value)
 		}

@@ -33,6 +33,7 @@ var rules = map[string]rule{
 	"retryDispatch":  {scopes: operating, roles: []string{"operator", "admin"}, verb: "retry work"},
 	"setBudget":      {scopes: operating, roles: []string{"operator", "admin"}, verb: "set budgets"},
 	"resetBudget":    {scopes: operating, roles: []string{"operator", "admin"}, verb: "reset budgets"},
+	"putLadder":      {scopes: operating, roles: []string{"admin"}, verb: "change the ladder"},
 	"openProposal":   {scopes: operating, roles: []string{"operator", "board", "admin"}, verb: "open proposals"},
 	"castVote":       {scopes: operating, verb: "vote"},
 	"withdrawVote":   {scopes: operating, verb: "withdraw votes"},
@@ -45,6 +46,8 @@ var rules = map[string]rule{
 	"heartbeatDispatch": {scopes: working, roles: []string{"worker", "admin"}, verb: "report on work"},
 	"extendDispatch":    {scopes: working, roles: []string{"worker", "admin"}, verb: "extend what work holds"},
 	"completeDispatch":  {scopes: working, roles: []string{"worker", "admin"}, verb: "complete work"},
+	"declareAgent":      {scopes: working, roles: []string{"worker", "admin"}, verb: "declare agents"},
+	"retireAgent":       {scopes: operating, roles: []string{"admin"}, verb: "retire agents"},
 	// A bot cannot act for an admin here: a secret does not belong into a chat.
 	"listTokens":  {scopes: []string{"admin"}, roles: []string{"admin"}, verb: "list tokens"},
 	"issueToken":  {scopes: []string{"admin"}, roles: []string{"admin"}, verb: "issue tokens"},
@@ -58,6 +61,7 @@ type call struct {
 	actor  fleet.Identity
 	key    string
 	hash   []byte
+	match  string // If-Match
 }
 
 type callKey struct{}
@@ -130,5 +134,5 @@ func (c call) note(ctx context.Context) {
 // mutation is the change a request asks for, made once per key.
 func mutation(ctx context.Context, status int) fleet.Mutation {
 	c := callOf(ctx)
-	return fleet.Mutation{Actor: c.actor.Name, Caller: c.caller.Identity.Name, Key: c.key, Hash: c.hash, Status: status}
+	return fleet.Mutation{Actor: c.actor.Name, Caller: c.caller.Identity.Name, Key: c.key, Hash: c.hash, Status: status, IfMatch: c.match}
 }

@@ -9,10 +9,22 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet"
 )
 
-// ListSeats reads the board's seats.
-func (o *operations) ListSeats(ctx context.Context, _ ListSeatsRequestObject) (ListSeatsResponseObject, error) {
-	seats, err := o.store.Seats(ctx)
-	return answered[ListSeats200JSONResponse](map[string]any{"seats": seats}, err)
+// ListSeats reads a page of the board's seats.
+func (o *operations) ListSeats(ctx context.Context, request ListSeatsRequestObject) (ListSeatsResponseObject, error) {
+	after, err := position(listSeats, request.Params.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	page, err := o.store.Seats(ctx, after, pageOf(request.Params.Limit))
+	page.Next = cursor(listSeats, page.Next)
+	return answered[ListSeats200JSONResponse](page, err)
+}
+
+// GetSeat reads one seat.
+func (o *operations) GetSeat(ctx context.Context, request GetSeatRequestObject) (GetSeatResponseObject, error) {
+	seat, err := o.store.Seat(ctx, request.Seat)
+	body, err := answered[register.Seat](seat, err)
+	return GetSeat200JSONResponse{Body: body, Headers: GetSeat200ResponseHeaders{ETag: fleet.Tag(seat.Version)}}, err
 }
 
 // PutSeat seats an identity.
@@ -20,13 +32,19 @@ func (o *operations) PutSeat(ctx context.Context, request PutSeatRequestObject) 
 	seat, err := o.store.PutSeat(ctx, mutation(ctx, http.StatusOK), fleet.Seat{
 		Seat: request.Seat, Lens: request.Body.Lens, Identity: request.Body.Identity,
 	})
-	return answered[PutSeat200JSONResponse](seat, err)
+	body, err := answered[register.Seat](seat, err)
+	return PutSeat200JSONResponse{Body: body, Headers: PutSeat200ResponseHeaders{ETag: fleet.Tag(seat.Version)}}, err
 }
 
-// ListProposals reads proposals.
+// ListProposals reads a page of proposals.
 func (o *operations) ListProposals(ctx context.Context, request ListProposalsRequestObject) (ListProposalsResponseObject, error) {
-	proposals, err := o.store.Proposals(ctx, string(given(request.Params.State)), pageOf(given(request.Params.Limit)))
-	return answered[ListProposals200JSONResponse](map[string]any{"proposals": proposals}, err)
+	before, err := numbered(listProposals, request.Params.Cursor, fleet.ParseProposalID)
+	if err != nil {
+		return nil, err
+	}
+	page, err := o.store.Proposals(ctx, string(given(request.Params.State)), before, pageOf(request.Params.Limit))
+	page.Next = cursor(listProposals, page.Next)
+	return answered[ListProposals200JSONResponse](page, err)
 }
 
 // OpenProposal puts a question to the board.

@@ -66,7 +66,7 @@ func TestTheBoardOverridesARefusalByVoting(t *testing.T) {
 	b.refused(t, register.ProblemCodeNotRefused, b.olga, register.OpenProposal(register.ProposalRequest{
 		Title: "Again", Action: register.Action{Kind: register.ActionKindOverride, Dispatch: "D-1"},
 	}))
-	list, err := b.reader.Proposals(t.Context(), register.By{}, register.ProposalStatePassed, 0)
+	list, err := b.reader.Proposals(t.Context(), register.By{}, register.ProposalStatePassed, "", 0)
 	require.NoError(t, err)
 	require.Equal(t, []register.Proposal{passed}, list.Proposals)
 	seats, err := b.reader.Seats(t.Context(), register.By{})
@@ -94,6 +94,7 @@ func TestRoomsAndIdentitiesAreKeptAsTheyWereSet(t *testing.T) {
 	b.send(t, b.admin, register.BindRoom(binding), nil)
 	rooms, err := b.reader.Rooms(t.Context(), register.By{})
 	require.NoError(t, err)
+	binding.Version = 2
 	require.Equal(t, []register.RoomBinding{binding}, rooms.Rooms)
 	identities, err := b.reader.Identities(t.Context(), register.By{})
 	require.NoError(t, err)

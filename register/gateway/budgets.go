@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet"
 )
 
@@ -12,6 +13,13 @@ import (
 func (o *operations) ListBudgets(ctx context.Context, request ListBudgetsRequestObject) (ListBudgetsResponseObject, error) {
 	status, err := o.store.Budgets(ctx, given(request.Params.Provider))
 	return answered[ListBudgets200JSONResponse](status, err)
+}
+
+// GetBudget reads one window.
+func (o *operations) GetBudget(ctx context.Context, request GetBudgetRequestObject) (GetBudgetResponseObject, error) {
+	window, err := o.store.Budget(ctx, request.Provider, request.Subscription, request.Window)
+	body, err := answered[register.Window](window, err)
+	return GetBudget200JSONResponse{Body: body, Headers: GetBudget200ResponseHeaders{ETag: fleet.Tag(window.Version)}}, err
 }
 
 // SetBudget sets or amends a window.
@@ -25,7 +33,8 @@ func (o *operations) SetBudget(ctx context.Context, request SetBudgetRequestObje
 		LimitMicros: body.LimitMicros, FloorMicros: body.FloorMicros, Since: body.Since, UsedMicros: body.UsedMicros,
 		ResetAt: body.ResetAt,
 	})
-	return answered[SetBudget200JSONResponse](change, err)
+	answer, err := answered[register.BudgetChange](change, err)
+	return SetBudget200JSONResponse{Body: answer, Headers: SetBudget200ResponseHeaders{ETag: fleet.Tag(change.After.Version)}}, err
 }
 
 // ResetBudget corrects a window's reset.
@@ -37,5 +46,6 @@ func (o *operations) ResetBudget(ctx context.Context, request ResetBudgetRequest
 	change, err := o.store.ResetBudget(ctx, mutation(ctx, http.StatusOK), fleet.BudgetReset{
 		Provider: body.Provider, Subscription: body.Subscription, Window: body.Window, ResetAt: body.ResetAt, Zero: body.Zero,
 	})
-	return answered[ResetBudget200JSONResponse](change, err)
+	answer, err := answered[register.BudgetChange](change, err)
+	return ResetBudget200JSONResponse{Body: answer, Headers: ResetBudget200ResponseHeaders{ETag: fleet.Tag(change.After.Version)}}, err
 }

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -75,6 +77,9 @@ func (c *contract) check(r *http.Request, route *routers.Route, path map[string]
 	if err != nil {
 		return err
 	}
+	if err := onlyKnown(r.URL, route); err != nil {
+		return err
+	}
 	err = openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
 		Request: r, PathParams: path, Route: route,
 		Options: &openapi3filter.Options{
@@ -86,9 +91,43 @@ func (c *contract) check(r *http.Request, route *routers.Route, path map[string]
 		return explain(err)
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	asked.key = r.Header.Get("Idempotency-Key")
+	asked.key, asked.match = r.Header.Get("Idempotency-Key"), r.Header.Get("If-Match")
 	asked.hash = requestHash(r, body, asked.actor.Name)
 	return nil
+}
+
+// onlyKnown refuses a parameter that would be ignored.
+func onlyKnown(address *url.URL, route *routers.Route) error {
+	known := []string{}
+	for _, parameter := range append(slices.Clone(route.PathItem.Parameters), route.Operation.Parameters...) {
+		if parameter.Value.In == openapi3.ParameterInQuery {
+			known = append(known, parameter.Value.Name)
+		}
+	}
+	slices.Sort(known)
+	for _, name := range slices.Sorted(maps.Keys(address.Query())) {
+		if slices.Contains(known, name) {
+			continue
+		}
+		p := &problem{
+			Code: register.ProblemCodeInvalid, Field: name, Example: address.Path, NextStep: "Leave it out, or see /api/fleet/openapi.json for what there is.",
+			Detail: fmt.Sprintf("%s is no parameter of this address, which has none.", name),
+		}
+		if len(known) > 0 {
+			p.Detail = fmt.Sprintf("%s is no parameter of this address; there are %s.", name, listing(known))
+			p.Example += "?" + known[0] + "="
+		}
+		return p
+	}
+	return nil
+}
+
+// listing joins names as a sentence does: a, b and c.
+func listing(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }
 
 func readBody(r *http.Request) ([]byte, error) {
@@ -126,7 +165,7 @@ func legible(r *http.Request) error {
 			}
 		}
 	}
-	for _, name := range []string{"Idempotency-Key", "Mosaic-Actor", "Last-Event-ID"} {
+	for _, name := range []string{"Idempotency-Key", "Mosaic-Actor", "Last-Event-ID", "If-Match"} {
 		if !isText(r.Header.Get(name)) {
 			return illegible(name)
 		}
@@ -161,10 +200,13 @@ func zeroByte(body []byte) bool {
 	}
 }
 
-// requestHash is what makes two requests the same: method, path, body and actor.
+// requestHash is what makes two requests the same: method, path, body and actor, and what must stand there before.
 func requestHash(r *http.Request, body []byte, actor string) []byte {
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%s %s\n%s\n%d\n", r.Method, r.URL.RequestURI(), actor, len(body))
 	hash.Write(body)
+	if match := r.Header.Get("If-Match"); match != "" {
+		fmt.Fprintf(hash, "\n%s", match)
+	}
 	return hash.Sum(nil)
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // keepsToTheContract checks every answer a test's gateway gives, whatever the test is about, against openapi.yaml.
-func keepsToTheContract(t *testing.T, next http.Handler) http.Handler {
+func keepsToTheContract(t testing.TB, next http.Handler) http.Handler {
 	t.Helper()
 	contract, err := newContract()
 	require.NoError(t, err)

@@ -13,7 +13,6 @@ import (
 
 const (
 	defaultPriority = 5
-	defaultPage     = 20
 	defaultTTL      = 900 * time.Second
 )
 
@@ -52,22 +51,13 @@ func askOf(body register.DispatchRequest) (fleet.Ask, error) {
 
 // ListDispatches reads a page of dispatches.
 func (o *operations) ListDispatches(ctx context.Context, request ListDispatchesRequestObject) (ListDispatchesResponseObject, error) {
-	before := fleet.DispatchID(0)
-	if given(request.Params.Before) != "" {
-		var err error
-		if before, err = fleet.ParseDispatchID(*request.Params.Before); err != nil {
-			return nil, &problem{Code: register.ProblemCodeInvalid, Field: "before", Detail: "before is not the number of a dispatch.", Example: "D-12"}
-		}
+	before, err := numbered(listDispatches, request.Params.Cursor, fleet.ParseDispatchID)
+	if err != nil {
+		return nil, err
 	}
-	page, err := o.store.Dispatches(ctx, names(given(request.Params.State)), before, pageOf(given(request.Params.Limit)))
+	page, err := o.store.Dispatches(ctx, names(given(request.Params.State)), before, pageOf(request.Params.Limit))
+	page.Next = cursor(listDispatches, page.Next)
 	return answered[ListDispatches200JSONResponse](page, err)
-}
-
-func pageOf(limit int) int {
-	if limit == 0 {
-		return defaultPage
-	}
-	return limit
 }
 
 // GetDispatch reads one dispatch.

@@ -23,6 +23,9 @@ func explain(err error) error {
 	if errors.As(err, &schema) {
 		p.Field = fieldOf(request, schema)
 		p.Detail, p.Example = breach(schema, p.Field)
+		if request != nil && request.Parameter != nil && p.Example == "" {
+			p.Example, _ = request.Parameter.Example.(string)
+		}
 		return p
 	}
 	switch {

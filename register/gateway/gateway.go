@@ -38,12 +38,19 @@ type Options struct {
 	TLSKey         string
 	// WorkerBound is how many dispatches may run at once per role and host of the worker; 0 takes 8.
 	WorkerBound int
+	// UnclaimedAfter is how long ready work waits for a claim before it returns its hold; 0 takes 15 minutes.
+	UnclaimedAfter time.Duration
+	// Retention is how long events are replayed to readers; 0 takes 30 days. The audit keeps them for good.
+	Retention time.Duration
 	// ContextCap is how many tokens of context one session of a run may have; 0 takes 200000.
 	ContextCap int64
 	Log        zerolog.Logger
 }
 
-const defaultWorkerBound = 8
+const (
+	defaultWorkerBound    = 8
+	defaultUnclaimedAfter = 15 * time.Minute
+)
 
 // connections bounds the gateway's connections to its database.
 const connections = 16
@@ -80,7 +87,8 @@ func New(ctx context.Context, options Options) (*Gateway, error) {
 	var err error
 	g.store, err = fleet.Open(ctx, options.DatabaseURL, fleet.Options{
 		Tenant: options.Tenant, Host: options.Host, Ladder: options.Ladder, BurstPPM: options.BurstPPM, Changed: g.onChange, Connections: connections,
-		WorkerBound: options.WorkerBound, ContextCap: options.ContextCap,
+		WorkerBound: options.WorkerBound, UnclaimedAfter: options.UnclaimedAfter, Retention: options.Retention,
+		ContextCap: options.ContextCap,
 	})
 	if err != nil {
 		return nil, err
@@ -122,6 +130,9 @@ func withDefaults(options Options) Options {
 	if options.WorkerBound <= 0 {
 		options.WorkerBound = defaultWorkerBound
 	}
+	if options.UnclaimedAfter <= 0 {
+		options.UnclaimedAfter = defaultUnclaimedAfter
+	}
 	if options.BurstPPM == 0 {
 		options.BurstPPM = budget.DefaultBurstPPM
 	}
@@ -146,6 +157,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	group.Go(func() error { return g.number(ctx) })
 	group.Go(func() error { return g.wake(ctx) })
 	group.Go(func() error { return g.sweep(ctx) })
+	group.Go(func() error { return g.seal(ctx) })
+	group.Go(func() error { return g.chores(ctx) })
 	group.Go(func() error {
 		<-ctx.Done()
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)

@@ -30,7 +30,7 @@ func TestNoRequestBreaksTheGateway(t *testing.T) {
 			Origin: register.Origin{Transport: "matrix", Room: "!r"}, Project: "p", Mission: "m", BriefClass: "hotfix", DependsOn: []string{"D-1"},
 		}),
 		register.CancelDispatch("D-1", "why"),
-		register.ClaimDispatch(register.ClaimRequest{Role: "coder", Worker: "w", Host: "h", TTLSeconds: 5}),
+		register.ClaimDispatch(register.ClaimRequest{Role: "coder", Worker: "coder-2", Host: "h", TTLSeconds: 5}),
 		register.HeartbeatDispatch("D-1", register.HeartbeatRequest{Claim: claim.ID, Metered: []register.Amount{{Unit: "credits", Micros: 1}}, Progress: "x"}),
 		register.CompleteDispatch("D-1", register.CompleteRequest{
 			Claim: claim.ID, Outcome: "failed", Actuals: []register.Amount{{Unit: "tokens", Micros: 1}}, Result: register.Result{Summary: "x", ExitCode: new(1)},
@@ -51,6 +51,9 @@ func TestNoRequestBreaksTheGateway(t *testing.T) {
 	b.send(t, b.admin, register.IssueTokenTo(register.TokenRequest{Identity: "vera", Scopes: []register.TokenScope{"read"}}), &issued)
 	ways = append(
 		ways,
+		register.DeclareAgent("coder-3", register.AgentDeclaration{
+			Host: "h", Runtime: "r", ModelCeiling: "opus", Subscriptions: []string{"claude/s"}, LivenessSeconds: 60,
+		}),
 		register.IssueTokenTo(register.TokenRequest{Identity: "vera", Scopes: []register.TokenScope{"read"}, ExpiresAt: time.Now().Add(time.Hour)}),
 		register.RotateToken(issued.Token.ID, register.TokenRotation{OverlapSeconds: new(3600), ExpiresAt: time.Now().Add(time.Hour)}),
 	)

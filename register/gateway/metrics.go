@@ -59,12 +59,16 @@ var (
 	usedDesc       = prometheus.NewDesc("mosaic_window_used_ratio", "Committed and reserved as a share of the limit above the floor.", windowLabels, nil)
 	allowanceDesc  = prometheus.NewDesc("mosaic_window_allowance_ratio", "What even spread allows by now as a share of the limit above the floor.", windowLabels, nil)
 	waitingDesc    = prometheus.NewDesc("mosaic_window_waiting", "Dispatches that wait on the window.", windowLabels, nil)
+	unsealedDesc   = prometheus.NewDesc("mosaic_audit_unsealed", "Entries of the audit that wait for their seal.", nil, nil)
+	waitedDesc     = prometheus.NewDesc("mosaic_audit_unsealed_seconds", "How long the oldest of them has waited.", nil, nil)
+	wrongDesc      = prometheus.NewDesc("mosaic_accounts_wrong", "Windows that did not show what their holds and their ledger add up to, when they were last compared.", nil, nil)
+	checkedDesc    = prometheus.NewDesc("mosaic_accounts_checked_timestamp_seconds", "When the accounts were last compared.", nil, nil)
 	windowLabels   = []string{"provider", "subscription", "window", "unit"}
 )
 
 // Describe names the metrics.
 func (s *standing) Describe(into chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{dispatchesDesc, usedDesc, allowanceDesc, waitingDesc} {
+	for _, desc := range []*prometheus.Desc{dispatchesDesc, usedDesc, allowanceDesc, waitingDesc, unsealedDesc, waitedDesc, wrongDesc, checkedDesc} {
 		into <- desc
 	}
 }
@@ -81,6 +85,7 @@ func (s *standing) Collect(into chan<- prometheus.Metric) {
 	for state, count := range counts {
 		into <- prometheus.MustNewConstMetric(dispatchesDesc, prometheus.GaugeValue, float64(count), state)
 	}
+	s.collectAudit(ctx, into)
 	status, err := s.store.Budgets(ctx, "")
 	if err != nil {
 		s.log.Error().Err(err).Msg("Reading the windows for metrics failed")
@@ -92,5 +97,28 @@ func (s *standing) Collect(into chan<- prometheus.Metric) {
 		into <- prometheus.MustNewConstMetric(usedDesc, prometheus.GaugeValue, float64(w.UsedMicros)/capacity, labels...)
 		into <- prometheus.MustNewConstMetric(allowanceDesc, prometheus.GaugeValue, float64(w.AllowanceMicros)/capacity, labels...)
 		into <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(w.Waiting), labels...)
+	}
+}
+
+// collectAudit reads how far the audit is sealed, and what the last comparison of the accounts found, by whichever gateway.
+func (s *standing) collectAudit(ctx context.Context, into chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, value float64) {
+		into <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value)
+	}
+	head, err := s.store.AuditHead(ctx)
+	if err != nil {
+		s.log.Error().Err(err).Msg("Reading the seals for metrics failed")
+		return
+	}
+	gauge(unsealedDesc, float64(head.Unsealed))
+	gauge(waitedDesc, head.Waiting.Seconds())
+	check, err := s.store.LastCheck(ctx)
+	if err != nil {
+		s.log.Error().Err(err).Msg("Reading the comparison of the accounts for metrics failed")
+		return
+	}
+	if !check.At.IsZero() {
+		gauge(wrongDesc, float64(check.Wrong))
+		gauge(checkedDesc, float64(check.At.Unix()))
 	}
 }

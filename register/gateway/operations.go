@@ -108,14 +108,29 @@ func (o *operations) Health(context.Context, HealthRequestObject) (HealthRespons
 func (o *operations) Ready(ctx context.Context, _ ReadyRequestObject) (ReadyResponseObject, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	health := register.Health{Status: register.HealthStatusOk, Version: o.options.Version, Parts: map[string]string{"database": "ok", "events": "ok"}}
+	health := register.Health{Status: register.HealthStatusOk, Version: o.options.Version, Parts: map[string]string{"database": "ok", "events": "ok", "audit": "ok"}}
 	if err := o.store.Ping(ctx); err != nil {
 		health.Status = register.HealthStatusUnavailable
 		health.Parts["database"] = "The database does not answer."
-		health.Parts["events"] = "Waiting for the database."
+		health.Parts["events"], health.Parts["audit"] = "Waiting for the database.", "Waiting for the database."
 		return Ready503JSONResponse(health), nil
 	}
+	health.Parts["audit"] = o.sealing(ctx)
 	return Ready200JSONResponse(health), nil
+}
+
+// sealLate is how long an entry may wait for its seal before the gateway says so. It answers all the same.
+const sealLate = 10 * time.Second
+
+func (o *operations) sealing(ctx context.Context) string {
+	head, err := o.store.AuditHead(ctx)
+	switch {
+	case err != nil:
+		return "The seals could not be read."
+	case head.Waiting > sealLate:
+		return fmt.Sprintf("The oldest of %d unsealed entries has waited %s for its seal.", head.Unsealed, head.Waiting.Truncate(time.Second))
+	}
+	return "ok"
 }
 
 // WhoAmI is the identity the call acts for.

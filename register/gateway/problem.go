@@ -30,6 +30,9 @@ var statuses = map[register.ProblemCode]int{
 	register.ProblemCodeNotRetryable:        http.StatusConflict,
 	register.ProblemCodeAlreadyRetried:      http.StatusConflict,
 	register.ProblemCodeTokenEnded:          http.StatusConflict,
+	register.ProblemCodePreconditionFailed:  http.StatusPreconditionFailed,
+	register.ProblemCodeAgentRetired:        http.StatusConflict,
+	register.ProblemCodeGone:                http.StatusGone,
 	register.ProblemCodeUnitMismatch:        http.StatusUnprocessableEntity,
 	register.ProblemCodeResetInPast:         http.StatusUnprocessableEntity,
 	register.ProblemCodeLimitNotPositive:    http.StatusUnprocessableEntity,
@@ -49,14 +52,17 @@ func (p *problem) Error() string { return p.Detail }
 func problemOf(err error) *problem {
 	var known *problem
 	var refusal *fleet.Error
+	var gone *fleet.Gone
 	switch {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &refusal):
 		return &problem{
 			Code: register.ProblemCode(refusal.Code), Detail: refusal.Detail, Field: refusal.Field,
-			Example: refusal.Example, NextStep: refusal.NextStep,
+			Example: refusal.Example, NextStep: refusal.NextStep, Current: current(refusal),
 		}
+	case errors.As(err, &gone):
+		return goneProblem(gone)
 	case fleet.Unavailable(err), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &problem{
 			Code: register.ProblemCodeUnavailable, Detail: "The gateway cannot reach its database right now.",
@@ -67,6 +73,15 @@ func problemOf(err error) *problem {
 		Code: register.ProblemCodeInternal, Detail: "The gateway failed at this request; its log says more under the request ID.",
 		NextStep: "Send the same request with the same key again.",
 	}
+}
+
+// current is what stands there now, where a refusal shows it.
+func current(refusal *fleet.Error) json.RawMessage {
+	if refusal.Current == nil {
+		return nil
+	}
+	body, _ := json.Marshal(refusal.Current) // the register's own types
+	return body
 }
 
 // answer writes an error as problem details, and logs it if it is ours.

@@ -24,19 +24,21 @@ const tenant = "acme"
 // bundle is a running gateway on a register of its own, with a token for each kind of caller.
 type bundle struct {
 	*Gateway
-	database string
-	log      *serial
-	tokens   map[string]string
-	admin    *register.API
-	bot      *register.API
-	worker   *register.API
-	reader   *register.API
-	olga     *register.API
+	database  string
+	superuser string // of the same database
+	log       *serial
+	tokens    map[string]string
+	admin     *register.API
+	bot       *register.API
+	worker    *register.API
+	reader    *register.API
+	olga      *register.API
 }
 
-func setup(t *testing.T) *bundle {
+func setup(t testing.TB) *bundle {
 	t.Helper()
-	b := &bundle{database: localtest.Database(t).Gateway, log: new(serial), tokens: make(map[string]string)}
+	database := localtest.Database(t)
+	b := &bundle{database: database.Gateway, superuser: database.Superuser, log: new(serial), tokens: make(map[string]string)}
 	b.Gateway = b.start(t, "alpha", b.log)
 	for _, identity := range []struct {
 		name, kind string
@@ -59,15 +61,28 @@ func setup(t *testing.T) *bundle {
 	b.send(t, b.admin, register.PutIdentity("olga", register.IdentityRequest{
 		Kind: register.IdentityRequestKindHuman, MatrixID: "@olga:localhost", Roles: []register.FleetRole{register.FleetRoleOperator},
 	}), nil)
+	b.send(t, b.worker, register.DeclareAgent("coder-1", register.AgentDeclaration{Host: "forge-a", LivenessSeconds: 86400}), nil)
 	return b
 }
 
 // start runs a gateway until the test ends; change alters it before it serves.
-func (b *bundle) start(t *testing.T, host string, log io.Writer, change ...func(*Gateway)) *Gateway {
+func (b *bundle) start(t testing.TB, host string, log io.Writer, change ...func(*Gateway)) *Gateway {
 	t.Helper()
-	gateway, err := New(t.Context(), Options{
-		Listen: "127.0.0.1:0", DatabaseURL: b.database, Tenant: tenant, Host: host, Log: zerolog.New(log).Level(zerolog.InfoLevel),
-	})
+	return b.serve(t, Options{Host: host, Log: zerolog.New(log).Level(zerolog.InfoLevel)}, change...)
+}
+
+// startWith runs another gateway with options of its own.
+func (b *bundle) startWith(t testing.TB, host string, alter func(*Options)) *Gateway {
+	t.Helper()
+	options := Options{Host: host, Log: zerolog.Nop()}
+	alter(&options)
+	return b.serve(t, options)
+}
+
+func (b *bundle) serve(t testing.TB, options Options, change ...func(*Gateway)) *Gateway {
+	t.Helper()
+	options.Listen, options.DatabaseURL, options.Tenant = "127.0.0.1:0", b.database, tenant
+	gateway, err := New(t.Context(), options)
 	require.NoError(t, err)
 	gateway.server.Handler = keepsToTheContract(t, gateway.server.Handler)
 	for _, alter := range change {
@@ -86,7 +101,7 @@ func (b *bundle) start(t *testing.T, host string, log io.Writer, change ...func(
 func (b *bundle) api(name string) *register.API { return register.NewAPI(b.URL(), b.tokens[name]) }
 
 // send makes a change that has to succeed.
-func (b *bundle) send(t *testing.T, api *register.API, mutation register.Mutation, answer any) {
+func (b *bundle) send(t testing.TB, api *register.API, mutation register.Mutation, answer any) {
 	t.Helper()
 	require.NoError(t, api.Send(t.Context(), register.By{Key: rand.Text()}, mutation, answer))
 }

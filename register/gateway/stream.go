@@ -54,21 +54,39 @@ func (s *stream) end() { close(s.ended) }
 
 // StreamEvents follows the log from after Last-Event-ID, or from now.
 func (o *operations) StreamEvents(ctx context.Context, request StreamEventsRequestObject) (StreamEventsResponseObject, error) {
-	last, err := o.store.LastEvent(ctx)
+	after, err := o.store.LastEvent(ctx)
 	if err != nil {
 		return nil, err
 	}
-	after := last
 	if position := given(request.Params.LastEventID); position != "" {
-		if after, err = strconv.ParseInt(position, 10, 64); err != nil || after > last {
+		heard, err := strconv.ParseInt(position, 10, 64)
+		if err != nil || heard > after {
 			return nil, &problem{
 				Code: register.ProblemCodeInvalid, Field: "Last-Event-ID",
-				Detail:  fmt.Sprintf("The log ends at event %d, before %s.", last, position),
+				Detail:  fmt.Sprintf("The log ends at event %d, before %s.", after, position),
 				Example: "0", NextStep: "Read the log again from the start with 0.",
 			}
 		}
+		if after, err = o.store.ReadOn(ctx, heard); err != nil {
+			return nil, err
+		}
 	}
 	return &follower{ctx: ctx, store: o.store, stream: o.stream, after: after}, nil
+}
+
+// readAgain is what shows the state as it is now, for a reader that lost events.
+var readAgain = []string{
+	"/api/fleet/dispatches?state=queued,ready,running", "/api/fleet/proposals?state=open", "/api/fleet/budgets", "/api/fleet/pause",
+}
+
+func goneProblem(gone *fleet.Gone) *problem {
+	p := &problem{
+		Code: register.ProblemCodeGone, Field: "Last-Event-ID", Detail: gone.Error(), Example: strconv.FormatInt(gone.Floor, 10),
+		NextStep: fmt.Sprintf("Read again what resync lists, then follow the log from after %d.", gone.Floor),
+		Resync:   register.Resync{After: gone.Floor, ReadAgain: readAgain},
+	}
+	p.Resync.Lost.First, p.Resync.Lost.Last = gone.Asked+1, gone.Floor
+	return p
 }
 
 // follower is one reader of the log.

@@ -95,6 +95,7 @@ func TestEveryEventKeepsToTheContract(t *testing.T) {
 	}
 	claim := b.claim(t)
 	b.send(t, b.worker, register.HeartbeatDispatch(claim.Dispatch.ID, register.HeartbeatRequest{Claim: claim.ID, Progress: "half"}), nil)
+	b.send(t, b.worker, register.ExtendDispatch(claim.Dispatch.ID, register.ExtendRequest{Claim: claim.ID, Reserve: []register.Amount{{Unit: "credits", Micros: 240_000_000}}}), nil)
 	b.send(t, b.worker, register.CompleteDispatch(claim.Dispatch.ID, register.CompleteRequest{Claim: claim.ID, Outcome: "failed", Unmetered: "x"}), nil)
 	claim = b.claim(t)
 	b.send(t, b.worker, register.CompleteDispatch(claim.Dispatch.ID, register.CompleteRequest{Claim: claim.ID, Outcome: "done", Unmetered: "x"}), nil)
@@ -103,6 +104,17 @@ func TestEveryEventKeepsToTheContract(t *testing.T) {
 	b.send(t, b.admin, register.RevokeToken(b.issue(t, time.Time{}).Token.ID), nil)
 	b.send(t, b.olga, register.SetPause(register.PauseRequest{Paused: true, Reason: "why"}), nil)
 	b.send(t, b.olga, register.SetPause(register.PauseRequest{}), nil)
+	b.send(t, b.admin, register.PutLadder(register.LadderRequest{Tiers: []register.Tier{{Provider: "claude", Model: "opus", Cost: 5}}}), nil)
+	b.send(t, b.worker, register.DeclareAgent("coder-2", register.AgentDeclaration{LivenessSeconds: 5}), nil)
+	b.send(t, b.worker, register.DeclareAgent("coder-1", register.AgentDeclaration{Runtime: "another"}), nil)
+	b.send(t, b.admin, register.RetireAgent("coder-1"), nil)
+	require.Eventually(t, func() bool {
+		agent, err := b.reader.Agent(t.Context(), register.By{}, "coder-2")
+		return err == nil && agent.State == register.AgentStateGone
+	}, 20*time.Second, 50*time.Millisecond)
+	b.allSealed(t)
+	_, err := b.store.TellHead(t.Context())
+	require.NoError(t, err)
 	last, err := b.store.NumberEvents(t.Context())
 	require.NoError(t, err)
 

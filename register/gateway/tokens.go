@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet"
 )
 
@@ -19,14 +18,12 @@ func tokenID(text string) fleet.TokenID {
 
 // ListTokens reads a page of tokens.
 func (o *operations) ListTokens(ctx context.Context, request ListTokensRequestObject) (ListTokensResponseObject, error) {
-	before := fleet.TokenID(0)
-	if given(request.Params.Before) != "" {
-		var err error
-		if before, err = fleet.ParseTokenID(*request.Params.Before); err != nil {
-			return nil, &problem{Code: register.ProblemCodeInvalid, Field: "before", Detail: "before is not the number of a token.", Example: "T-12"}
-		}
+	before, err := numbered(listTokens, request.Params.Cursor, fleet.ParseTokenID)
+	if err != nil {
+		return nil, err
 	}
-	page, err := o.store.Tokens(ctx, before, pageOf(given(request.Params.Limit)))
+	page, err := o.store.Tokens(ctx, before, pageOf(request.Params.Limit))
+	page.Next = cursor(listTokens, page.Next)
 	return answered[ListTokens200JSONResponse](page, err)
 }
 

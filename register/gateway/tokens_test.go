@@ -149,9 +149,9 @@ func TestTokensAreListedWithTheHourOfTheirLastUseAndNoSecret(t *testing.T) {
 	_, _, body := b.raw(t, http.MethodGet, "/api/fleet/tokens", b.tokens["root"], "")
 	require.NotContains(t, string(body), "hash")
 	require.NotContains(t, string(body), "mosaic_")
-	status, _, body := b.raw(t, http.MethodGet, "/api/fleet/tokens?before=D-1", b.tokens["root"], "")
+	status, _, body := b.raw(t, http.MethodGet, "/api/fleet/tokens?cursor=D-1", b.tokens["root"], "")
 	require.Equal(t, http.StatusBadRequest, status)
-	require.Equal(t, "before", problemIn(t, body).Field)
+	require.Equal(t, "cursor", problemIn(t, body).Field)
 }
 
 func TestOnlyAnAdminHandlesTokens(t *testing.T) {

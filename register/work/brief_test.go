@@ -61,7 +61,7 @@ func TestTheEnvironmentSaysWhatTheRunIsAndKeepsTheWorkersSecrets(t *testing.T) {
 	require.Equal(t, "coder", is["MOSAIC_AGENT_ROLE"])
 	require.Equal(t, dispatch.Model, is["MOSAIC_AGENT_MODEL"])
 	require.NotEmpty(t, dispatch.Subscription)
-	require.Equal(t, dispatch.Subscription, is["MOSAIC_SUBSCRIPTION"])
+	require.Equal(t, "claude", is["MOSAIC_SUBSCRIPTION"])
 	require.Len(t, is["MOSAIC_RUN_ID"], 36)
 	require.Equal(t, done.Result.Reference, is["MOSAIC_RUN_DIRECTORY"])
 	require.True(t, strings.HasSuffix(is["MOSAIC_RUN_DIRECTORY"], "/D-1-1"))

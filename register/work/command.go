@@ -26,7 +26,7 @@ func (w *Worker) carryOut(ctx context.Context, claim register.Claim, place folde
 	}
 	defer brief.Close()
 	command := exec.CommandContext(ctx, w.Command[0], w.Command[1:]...)
-	command.Env = append(inherited(), w.about(claim, place)...)
+	command.Env = slices.Concat(inherited(), w.Environment[subscription(claim.Dispatch)], w.about(claim, place))
 	command.Stdin = brief
 	return runGroup(ctx, command, printed, w.Grace)
 }
@@ -57,7 +57,7 @@ func (w *Worker) about(claim register.Claim, place folder) []string {
 		"MOSAIC_AGENT_NAME=" + w.Worker,
 		"MOSAIC_AGENT_ROLE=" + dispatch.Role,
 		"MOSAIC_AGENT_MODEL=" + dispatch.Model,
-		"MOSAIC_SUBSCRIPTION=" + dispatch.Subscription,
+		"MOSAIC_SUBSCRIPTION=" + subscription(dispatch),
 		"MOSAIC_RESERVED=" + string(reserved),
 		"MOSAIC_RESERVED_FILE=" + place.reserved(),
 		"MOSAIC_CONTEXT_CAP=" + strconv.FormatInt(claim.ContextCap, 10),

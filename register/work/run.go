@@ -17,8 +17,8 @@ import (
 const (
 	// beat is how often a running command's progress and spend are looked at.
 	beat = time.Second
-	// listen is how long a cancellation goes unheard at most; a claim is renewed as often, or every third of its TTL if that is less.
-	listen = 5 * time.Second
+	// pulse is how often the register hears of a run that has no news, and the run whether it was cancelled: at least every third of its TTL.
+	pulse = 10 * time.Second
 )
 
 // Why a run is stopped before the command ends by itself, unless the worker is.

@@ -79,6 +79,7 @@ func (b *bundle) people(t *testing.T) {
 	t.Helper()
 	b.token = b.identity(t, "coder-1", "agent", "worker", "worker")
 	b.worker = register.NewAPI(b.url, b.token)
+	require.NoError(t, b.worker.Send(t.Context(), register.By{Key: rand.Text()}, register.DeclareAgent("coder-1", register.AgentDeclaration{LivenessSeconds: 86400}), nil))
 	b.olga = register.NewAPI(b.url, b.identity(t, "olga", "human", "operator", "operate"))
 }
 

@@ -24,8 +24,8 @@ type watch struct {
 
 	told      string            // the line of progress that was heard last
 	metered   []register.Amount // and the spend
-	heard     time.Time         // what the register last answered was asked then
-	due       time.Time         // when it is asked again although there is nothing to tell
+	beaten    time.Time         // when they were
+	heard     time.Time         // when the register last answered, the claim itself at first
 	unheard   bool
 	unmetered bool // the meter could not be used last time
 	stopping  bool // what was reserved is used up
@@ -63,7 +63,7 @@ func (w *watch) meter(ctx context.Context) (ended bool) {
 // report sends a heartbeat if there is something to tell or the claim needs one.
 func (w *watch) report(alive context.Context) {
 	line, spent := w.out.progress(), w.reserved.spent()
-	if line == w.told && slices.Equal(spent, w.metered) && time.Now().Before(w.due) {
+	if line == w.told && slices.Equal(spent, w.metered) && time.Since(w.beaten) < min(pulse, w.TTL/3) {
 		return
 	}
 	asked := time.Now()
@@ -81,7 +81,7 @@ func (w *watch) report(alive context.Context) {
 		w.stop(errCancelled)
 	}
 	if w.unheard = err != nil; err == nil {
-		w.told, w.metered, w.heard, w.due = line, spent, asked, asked.Add(min(listen, w.TTL/3))
+		w.told, w.metered, w.beaten, w.heard = line, spent, asked, asked
 	}
 }
 

@@ -25,6 +25,14 @@ type Options struct {
 	// Worker is the agent's name, <role>-<n>.
 	Worker string
 	Host   string
+	// Runtime is what runs the briefs, such as claude-code; ModelCeiling is the highest model it may run, empty for any.
+	Runtime, ModelCeiling string
+	// Subscriptions are what the host is logged in to, such as claude or claude/team-a; none means every one.
+	Subscriptions []string
+	// Environment is what runs on each subscription get beside this program's own environment.
+	Environment Environment
+	// Liveness is how long the register counts the worker as live after it was last heard; default 60 s.
+	Liveness time.Duration
 	// Command is run once per claim, with the brief on its standard input.
 	Command []string
 	// Directory holds a folder per run; it is kept.
@@ -68,6 +76,12 @@ func New(options Options) (*Worker, error) {
 	if options.TTL < shortestTTL || options.TTL > longestTTL {
 		return nil, fmt.Errorf("a claim cannot live %s without a heartbeat; give --ttl between %s and %s", options.TTL, shortestTTL, longestTTL)
 	}
+	if err := options.Environment.check(options.Subscriptions); err != nil {
+		return nil, err
+	}
+	if options.Liveness == 0 {
+		options.Liveness = defaultLiveness
+	}
 	if options.Poll == 0 {
 		options.Poll = time.Second
 	}
@@ -85,6 +99,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := writable(w.Directory); err != nil {
 		return err
 	}
+	if err := w.declare(ctx); err != nil {
+		return err
+	}
+	alive, ended := context.WithCancel(ctx)
+	defer ended()
+	go w.stayAlive(alive)
 	for {
 		claim, err := w.claim(ctx)
 		found := claim.ID != ""

@@ -37,6 +37,8 @@ type Options struct {
 
 // Client is a logged-in person. Keys live in memory: every Connect is a new device.
 type Client struct {
+	*Transcript
+
 	UserID   id.UserID
 	DeviceID id.DeviceID
 
@@ -47,7 +49,6 @@ type Client struct {
 
 	options     Options
 	recoveryKey string
-	transcript  transcript
 	undecrypted undecrypted
 	invites     invites
 
@@ -84,8 +85,8 @@ func Connect(ctx context.Context, options Options) (*Client, error) {
 	}
 	c := &Client{
 		UserID: matrix.UserID, DeviceID: matrix.DeviceID, Matrix: matrix, options: options, primed: map[id.RoomID]bool{},
+		Transcript: NewTranscript(matrix.UserID),
 	}
-	c.transcript.init()
 	c.invites.init()
 	if err := c.setUpEncryption(ctx); err != nil {
 		return nil, errors.Join(err, c.logOut(ctx))

@@ -41,7 +41,8 @@ type Seen struct {
 	Content  map[string]any // as received, after decryption
 }
 
-func seenOf(evt *event.Event) Seen {
+// SeenOf is a timeline event, parsed and decrypted, as a client shows it.
+func SeenOf(evt *event.Event) Seen {
 	s := Seen{
 		EventID: evt.ID, Room: evt.RoomID, Sender: evt.Sender, At: time.UnixMilli(evt.Timestamp).UTC(), Type: evt.Type.Type,
 		WasEncrypted: evt.Type == event.EventEncrypted || evt.Mautrix.WasEncrypted, Trust: evt.Mautrix.TrustState,

@@ -69,17 +69,17 @@ func (c *Client) see(ctx context.Context, evt *event.Event) {
 		return
 	}
 	if evt.Type != event.EventEncrypted {
-		c.transcript.add(seenOf(evt))
+		c.Put(SeenOf(evt))
 		return
 	}
 	decrypted, err := c.Olm.DecryptMegolmEvent(ctx, evt)
 	if err == nil {
-		c.transcript.add(seenOf(decrypted))
+		c.Put(SeenOf(decrypted))
 		return
 	}
-	entry := seenOf(evt)
+	entry := SeenOf(evt)
 	entry.Undecrypted, entry.WhyUndecrypted = true, err.Error()
-	c.transcript.add(entry)
+	c.Put(entry)
 	if errors.Is(err, crypto.ErrNoSessionFound) {
 		c.undecrypted.put(evt)
 		// The keys may have come between the attempt and the put.
@@ -137,6 +137,6 @@ func (c *Client) retry(session id.SessionID) {
 			c.undecrypted.put(evt)
 			continue
 		}
-		c.transcript.replace(seenOf(decrypted))
+		c.Put(SeenOf(decrypted))
 	}
 }

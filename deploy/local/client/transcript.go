@@ -14,45 +14,43 @@ import (
 // patience is how long WaitFor waits when its context sets no limit.
 const patience = 30 * time.Second
 
-// transcript is every timeline event seen so far, in the order the server gave them.
-type transcript struct {
+// Transcript is every timeline event one person saw, in the order the server gave them.
+type Transcript struct {
+	who     id.UserID
 	lock    sync.Mutex
 	events  []Seen
 	known   map[id.EventID]int
 	changed chan struct{} // closed and replaced at every change
 }
 
-func (t *transcript) init() {
-	t.known, t.changed = map[id.EventID]int{}, make(chan struct{})
+// NewTranscript is the empty transcript of a person.
+func NewTranscript(who id.UserID) *Transcript {
+	return &Transcript{who: who, known: map[id.EventID]int{}, changed: make(chan struct{})}
 }
 
-func (t *transcript) add(seen Seen) {
+// Put adds an event, or puts a late decryption where its ciphertext stood.
+func (t *Transcript) Put(seen Seen) {
 	t.lock.Lock()
 	defer t.lock.Unlock()
-	if _, known := t.known[seen.EventID]; known {
+	at, known := t.known[seen.EventID]
+	switch {
+	case !known:
+		t.known[seen.EventID] = len(t.events)
+		t.events = append(t.events, seen)
+	case t.events[at].Undecrypted:
+		t.events[at] = seen
+	default:
 		return
 	}
-	t.known[seen.EventID] = len(t.events)
-	t.events = append(t.events, seen)
 	t.announce()
 }
 
-// replace puts a late decryption where its ciphertext stood.
-func (t *transcript) replace(seen Seen) {
-	t.lock.Lock()
-	defer t.lock.Unlock()
-	if at, known := t.known[seen.EventID]; known {
-		t.events[at] = seen
-		t.announce()
-	}
-}
-
-func (t *transcript) announce() {
+func (t *Transcript) announce() {
 	close(t.changed)
 	t.changed = make(chan struct{})
 }
 
-func (t *transcript) since(mark int) ([]Seen, <-chan struct{}) {
+func (t *Transcript) since(mark int) ([]Seen, <-chan struct{}) {
 	t.lock.Lock()
 	defer t.lock.Unlock()
 	return slices.Clone(t.events[min(mark, len(t.events)):]), t.changed
@@ -62,28 +60,28 @@ func (t *transcript) since(mark int) ([]Seen, <-chan struct{}) {
 type Predicate func(Seen) bool
 
 // Seen returns everything seen so far, oldest first.
-func (c *Client) Seen() []Seen {
-	events, _ := c.transcript.since(0)
+func (t *Transcript) Seen() []Seen {
+	events, _ := t.since(0)
 	return events
 }
 
 // Mark is a place in the transcript: now. Give it to WaitAfter or SeenAfter.
-func (c *Client) Mark() int { return len(c.Seen()) }
+func (t *Transcript) Mark() int { return len(t.Seen()) }
 
 // SeenAfter returns what was seen since the mark.
-func (c *Client) SeenAfter(mark int) []Seen {
-	events, _ := c.transcript.since(mark)
+func (t *Transcript) SeenAfter(mark int) []Seen {
+	events, _ := t.since(mark)
 	return events
 }
 
 // WaitFor returns the first event of the whole transcript that all predicates accept, waiting for it if need be: as long
 // as ctx allows, or 30 seconds if ctx sets no limit. The error lists the last events seen.
-func (c *Client) WaitFor(ctx context.Context, predicates ...Predicate) (Seen, error) {
-	return c.WaitAfter(ctx, 0, predicates...)
+func (t *Transcript) WaitFor(ctx context.Context, predicates ...Predicate) (Seen, error) {
+	return t.WaitAfter(ctx, 0, predicates...)
 }
 
 // WaitAfter is WaitFor among the events seen since the mark.
-func (c *Client) WaitAfter(ctx context.Context, mark int, predicates ...Predicate) (Seen, error) {
+func (t *Transcript) WaitAfter(ctx context.Context, mark int, predicates ...Predicate) (Seen, error) {
 	if _, limited := ctx.Deadline(); !limited {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, patience)
@@ -91,7 +89,7 @@ func (c *Client) WaitAfter(ctx context.Context, mark int, predicates ...Predicat
 	}
 	started := time.Now()
 	for {
-		events, changed := c.transcript.since(mark)
+		events, changed := t.since(mark)
 		for _, seen := range events {
 			if All(predicates...)(seen) {
 				return seen, nil
@@ -101,7 +99,7 @@ func (c *Client) WaitAfter(ctx context.Context, mark int, predicates ...Predicat
 		case <-changed:
 		case <-ctx.Done():
 			return Seen{}, fmt.Errorf("%s waited %s and did not see it (%w); the last of %d events seen:\n%s",
-				NameOf(c.UserID), time.Since(started).Round(time.Millisecond), ctx.Err(), len(events), lastOf(events))
+				NameOf(t.who), time.Since(started).Round(time.Millisecond), ctx.Err(), len(events), lastOf(events))
 		}
 	}
 }

@@ -37,35 +37,7 @@ type Ask struct {
 	note    string // said before the reason of the first decision
 }
 
-// CreateDispatch decides at once whether the work is ready, queued or refused, and records it, a refusal too.
-func (s *Store) CreateDispatch(ctx context.Context, m Mutation, ask Ask) (Dispatch, error) {
-	return once(ctx, s, m, func(t *transaction) (Dispatch, error) {
-		t.unrecorded = ask.DryRun
-		dispatches, err := t.admit(ctx, []Ask{ask})
-		if err != nil {
-			return Dispatch{}, err
-		}
-		return dispatches[0], nil
-	})
-}
-
-// admit judges several asks in their order under one hold of the windows, and records them.
-func (t *transaction) admit(ctx context.Context, asks []Ask) ([]Dispatch, error) {
-	b, err := t.openBook(ctx)
-	if err != nil {
-		return nil, err
-	}
-	dispatches := make([]Dispatch, 0, len(asks))
-	for _, ask := range asks {
-		dispatch, err := t.admitOne(ctx, b, ask)
-		if err != nil {
-			return nil, err
-		}
-		dispatches = append(dispatches, dispatch)
-	}
-	return dispatches, t.closeBook(ctx, b)
-}
-
+// admitOne judges one ask with the windows of an open book held, and records it.
 func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch, error) {
 	row := t.newDispatch(ask)
 	if err := t.fits(ask); err != nil {
@@ -79,14 +51,15 @@ func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch,
 	}
 	if ask.DryRun {
 		row.ID = budget.Newcomer
-	} else if err := t.number(ctx, &row.ID, "dispatch"); err != nil {
+	} else if err := t.nextDispatch(ctx, b, &row.ID); err != nil {
 		return Dispatch{}, err
 	}
 	request, err := requestOf(row)
 	if err != nil {
 		return Dispatch{}, err
 	}
-	decision, err := budget.Decide(t.Ladder, request, b.subscriptions, b.now)
+	request.Crew = b.crew(row.Role)
+	decision, err := b.fleet.Decide(&request, b.now)
 	if err := refuseInput(err, &decision); err != nil {
 		return Dispatch{}, err
 	}
@@ -104,6 +77,7 @@ func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch,
 		dispatch.ID, dispatch.DryRun = 0, true
 		return dispatch, nil
 	}
+	*b.numbered = row.ID
 	if err := t.InsertDispatch(ctx, insertion(row)); err != nil {
 		return Dispatch{}, fmt.Errorf("recording %s: %w", dispatch.ID, err)
 	}
@@ -131,12 +105,27 @@ func retryOf(ask Ask) *int64 {
 	return &ask.retryOf
 }
 
-func (t *transaction) number(ctx context.Context, into *int64, counter string) error {
-	number, err := t.NextNumber(ctx, query.NextNumberParams{TenantID: t.Tenant, Name: counter})
-	if err != nil {
-		return fmt.Errorf("taking the next %s number: %w", counter, err)
+// nextDispatch is the number the next dispatch gets; it is taken only once that is recorded, so that no number is left out.
+func (t *transaction) nextDispatch(ctx context.Context, b *book, into *int64) error {
+	if b.numbered == nil {
+		last, err := t.LockCounter(ctx, query.LockCounterParams{TenantID: t.Tenant, Name: "dispatch"})
+		if err != nil {
+			return fmt.Errorf("locking the dispatch counter: %w", err)
+		}
+		b.numbered = &last
 	}
-	*into = number
+	*into = *b.numbered + 1
+	return nil
+}
+
+// keepNumbers records the last number that was taken.
+func (t *transaction) keepNumbers(ctx context.Context, b *book) error {
+	if b.numbered == nil {
+		return nil
+	}
+	if err := t.SetCounter(ctx, query.SetCounterParams{TenantID: t.Tenant, Name: "dispatch", Value: *b.numbered}); err != nil {
+		return fmt.Errorf("taking the dispatch numbers: %w", err)
+	}
 	return nil
 }
 
@@ -152,8 +141,8 @@ func refuseInput(err error, decision *budget.Decision) error {
 	if mismatched := decision.Mismatched(); mismatched != nil {
 		return &Error{
 			Code: CodeUnitMismatch, Field: "estimate", Detail: mismatched.Reason(),
-			Example:  fmt.Sprintf(`[{"unit": %q, "micros": 4000000}]`, mismatched.Need.Unit),
-			NextStep: fmt.Sprintf("Give the estimate in %s.", mismatched.Need.Unit),
+			Example:  fmt.Sprintf(`[{"unit": %q, "micros": 4000000}]`, mismatched.Unit()),
+			NextStep: fmt.Sprintf("Give the estimate in %s.", mismatched.Unit()),
 		}
 	}
 	return nil
@@ -163,7 +152,7 @@ func refuseInput(err error, decision *budget.Decision) error {
 func withUnits(estimate []Amount, decision *budget.Decision) []Amount {
 	met := ""
 	for i := range decision.Attempts {
-		if unit := decision.Attempts[i].Need.Unit; met == "" && unit != "" {
+		if unit := decision.Attempts[i].Unit(); met == "" && unit != "" {
 			met = unit
 		}
 	}
@@ -184,7 +173,7 @@ func passes(b *book, decision *budget.Decision, place budget.Place) bool {
 	for _, hold := range decision.Holds {
 		window, _ := b.window(hold.Window)
 		for _, waiting := range window.Line {
-			if place.Before(waiting.Place) {
+			if place.Before(&waiting.Place) {
 				return decision.Outcome != budget.Refuse
 			}
 		}
@@ -202,7 +191,7 @@ func insertion(row *query.Dispatch) query.InsertDispatchParams {
 		Attempts: row.Attempts, WaitsOn: row.WaitsOn, WaitsMicros: row.WaitsMicros, Attempt: row.Attempt,
 		MaxAttempts: row.MaxAttempts, Worker: row.Worker, Claim: row.Claim, ClaimExpiresAt: row.ClaimExpiresAt,
 		Metered: row.Metered, Progress: row.Progress, Actuals: row.Actuals, Unmetered: row.Unmetered, Result: row.Result,
-		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, DependsOn: row.DependsOn,
+		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, DependsOn: row.DependsOn, ReadyAt: row.ReadyAt,
 		ContextTokens: row.ContextTokens, FinishBy: row.FinishBy, Expected: row.Expected, RetryOf: row.RetryOf,
 	}
 }

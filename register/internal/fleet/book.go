@@ -13,14 +13,16 @@ import (
 
 // book is the tenant's subscriptions, current windows and lines at one instant, in the form the rules judge.
 type book struct {
-	now           time.Time
-	subscriptions []budget.Subscription
-	order         []int64 // window IDs
-	rows          map[int64]*query.Window
-	movers        map[int64]mover
-	pause         *Pause             // nil while the fleet runs
-	undone        map[int64]string   // the state of what waiting work depends on and is not done
-	cancelled     map[int64]struct{} // what this transaction cancelled for a dependency
+	now       time.Time
+	fleet     budget.Fleet
+	order     []int64 // window IDs
+	rows      map[int64]*query.Window
+	movers    map[int64]mover
+	pause     *Pause             // nil while the fleet runs
+	undone    map[int64]string   // the state of what waiting work depends on and is not done
+	cancelled map[int64]struct{} // what this transaction cancelled for a dependency
+	agents    []query.Agent      // the live ones
+	numbered  *int64             // the last dispatch number taken; nil while nobody has asked
 }
 
 // mover is the dispatch whose decision last touched a window.
@@ -52,6 +54,9 @@ func (t *transaction) openBook(ctx context.Context) (*book, error) {
 		return nil, err
 	}
 	b.pause, b.undone, b.cancelled = pause, make(map[int64]string), make(map[int64]struct{})
+	if b.agents, err = t.LiveAgents(ctx, query.LiveAgentsParams{TenantID: t.Tenant, Now: b.now}); err != nil {
+		return nil, fmt.Errorf("reading the live agents: %w", err)
+	}
 	return b, nil
 }
 
@@ -73,7 +78,7 @@ func (t *transaction) fillBook(ctx context.Context, windows []query.Window) (*bo
 	if err != nil {
 		return nil, err
 	}
-	b := &book{now: t.now, rows: make(map[int64]*query.Window), movers: make(map[int64]mover)}
+	b := &book{now: t.now, fleet: budget.Fleet{Ladder: t.Ladder}, rows: make(map[int64]*query.Window), movers: make(map[int64]mover)}
 	for _, subscription := range subscriptions {
 		s := budget.Subscription{ID: subscription.ID, Provider: subscription.Provider, Name: subscription.Name}
 		for i := range windows {
@@ -84,7 +89,7 @@ func (t *transaction) fillBook(ctx context.Context, windows []query.Window) (*bo
 			window.Line = lines[window.ID]
 			s.Windows = append(s.Windows, window)
 		}
-		b.subscriptions = append(b.subscriptions, s)
+		b.fleet.Subscriptions = append(b.fleet.Subscriptions, s)
 	}
 	for i := range windows {
 		b.order = append(b.order, windows[i].ID)
@@ -111,10 +116,10 @@ func (t *transaction) lines(ctx context.Context) (map[int64][]budget.Waiting, er
 
 // window finds a current window by its ID, with its subscription; nil if it is not current.
 func (b *book) window(id int64) (*budget.Window, *budget.Subscription) {
-	for s := range b.subscriptions {
-		for w := range b.subscriptions[s].Windows {
-			if b.subscriptions[s].Windows[w].ID == id {
-				return &b.subscriptions[s].Windows[w], &b.subscriptions[s]
+	for s := range b.fleet.Subscriptions {
+		for w := range b.fleet.Subscriptions[s].Windows {
+			if b.fleet.Subscriptions[s].Windows[w].ID == id {
+				return &b.fleet.Subscriptions[s].Windows[w], &b.fleet.Subscriptions[s]
 			}
 		}
 	}
@@ -123,13 +128,13 @@ func (b *book) window(id int64) (*budget.Window, *budget.Subscription) {
 
 // find finds a current window by its names; nil if there is none.
 func (b *book) find(subscriptionID int64, name string) *budget.Window {
-	for s := range b.subscriptions {
-		if b.subscriptions[s].ID != subscriptionID {
+	for s := range b.fleet.Subscriptions {
+		if b.fleet.Subscriptions[s].ID != subscriptionID {
 			continue
 		}
-		for w := range b.subscriptions[s].Windows {
-			if b.subscriptions[s].Windows[w].Name == name {
-				return &b.subscriptions[s].Windows[w]
+		for w := range b.fleet.Subscriptions[s].Windows {
+			if b.fleet.Subscriptions[s].Windows[w].Name == name {
+				return &b.fleet.Subscriptions[s].Windows[w]
 			}
 		}
 	}
@@ -162,8 +167,11 @@ func (b *book) show(id int64) Window {
 	}
 }
 
-// closeBook writes every window back, moves those whose step changed and tells so.
+// closeBook writes every window and the numbers back, moves windows whose step changed and tells so.
 func (t *transaction) closeBook(ctx context.Context, b *book) error {
+	if err := t.keepNumbers(ctx, b); err != nil {
+		return err
+	}
 	for _, id := range b.order {
 		window, _ := b.window(id)
 		row := b.rows[id]

@@ -31,13 +31,12 @@ func (s *Store) ResetBudget(ctx context.Context, m Mutation, reset BudgetReset) 
 }
 
 func (t *transaction) resetBudget(ctx context.Context, reset BudgetReset) (BudgetChange, error) {
-	name := fmt.Sprintf("budget window %s of %s", reset.Window, reset.Subscription)
 	if err := t.lockWindowSet(ctx); err != nil {
 		return BudgetChange{}, err
 	}
 	subscription, err := t.GetSubscription(ctx, query.GetSubscriptionParams{TenantID: t.Tenant, Provider: reset.Provider, Name: reset.Subscription})
 	if none(err) {
-		return BudgetChange{}, notFound(name, "Set it first with: budget set")
+		return BudgetChange{}, noWindow(reset.Subscription, reset.Window)
 	}
 	if err != nil {
 		return BudgetChange{}, fmt.Errorf("reading the subscription: %w", err)
@@ -48,7 +47,11 @@ func (t *transaction) resetBudget(ctx context.Context, reset BudgetReset) (Budge
 	}
 	current := b.find(subscription.ID, reset.Window)
 	if current == nil {
-		return BudgetChange{}, notFound(name, "Set it first with: budget set")
+		return BudgetChange{}, noWindow(reset.Subscription, reset.Window)
+	}
+	version, err := t.reviseWindow(ctx, b, windowKey(reset.Provider, reset.Subscription, reset.Window), current)
+	if err != nil {
+		return BudgetChange{}, err
 	}
 	if err := checkReset(reset.ResetAt, b.now); err != nil {
 		return BudgetChange{}, err
@@ -60,7 +63,7 @@ func (t *transaction) resetBudget(ctx context.Context, reset BudgetReset) (Budge
 		id, err = t.beginEpoch(ctx, b, subscription.ID, current, t.emptied(b.rows[id], reset.ResetAt))
 	case current.Lapsed(b.now):
 		return BudgetChange{}, &Error{
-			Code:     CodeWindowLapsed,
+			Code: CodeWindowLapsed, Field: "zero", Example: "true",
 			Detail:   fmt.Sprintf("The window %s lapsed at %s; what was used since is unknown.", current.Name, current.Reset.Format(time.RFC3339)),
 			NextStep: "Set it again, or reset it with --zero.",
 		}
@@ -72,7 +75,7 @@ func (t *transaction) resetBudget(ctx context.Context, reset BudgetReset) (Budge
 	if err != nil {
 		return BudgetChange{}, err
 	}
-	return t.concludeChange(ctx, id, change, "budget.reset")
+	return t.concludeChange(ctx, id, version, change, "budget.reset")
 }
 
 // emptied is the same window from now on with nothing spent.

@@ -53,6 +53,10 @@ func (t *transaction) setBudget(ctx context.Context, set BudgetSet) (BudgetChang
 		return BudgetChange{}, err
 	}
 	current := b.find(subscription.ID, set.Window)
+	version, err := t.reviseWindow(ctx, b, windowKey(set.Provider, set.Subscription, set.Window), current)
+	if err != nil {
+		return BudgetChange{}, err
+	}
 	if err := set.check(current, b.now); err != nil {
 		return BudgetChange{}, err
 	}
@@ -70,11 +74,11 @@ func (t *transaction) setBudget(ctx context.Context, set BudgetSet) (BudgetChang
 	if err != nil {
 		return BudgetChange{}, err
 	}
-	return t.concludeChange(ctx, id, change, "budget.set")
+	return t.concludeChange(ctx, id, version, change, "budget.set")
 }
 
 // concludeChange judges the waiting work against the changed window and tells about both.
-func (t *transaction) concludeChange(ctx context.Context, id int64, change BudgetChange, event string) (BudgetChange, error) {
+func (t *transaction) concludeChange(ctx context.Context, id, version int64, change BudgetChange, event string) (BudgetChange, error) {
 	b, err := t.openBook(ctx)
 	if err != nil {
 		return BudgetChange{}, err
@@ -86,6 +90,7 @@ func (t *transaction) concludeChange(ctx context.Context, id int64, change Budge
 		return BudgetChange{}, err
 	}
 	change.After = b.show(id)
+	change.After.Version = version
 	return change, t.tell(ctx, Event{Type: event, Window: &change.After})
 }
 

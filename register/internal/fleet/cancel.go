@@ -58,9 +58,9 @@ func (t *transaction) cancel(ctx context.Context, b *book, row *query.Dispatch, 
 }
 
 func (b *book) leaveLines(id int64) {
-	for s := range b.subscriptions {
-		for w := range b.subscriptions[s].Windows {
-			b.subscriptions[s].Windows[w].Leave(id)
+	for s := range b.fleet.Subscriptions {
+		for w := range b.fleet.Subscriptions[s].Windows {
+			b.fleet.Subscriptions[s].Windows[w].Leave(id)
 		}
 	}
 }

@@ -18,14 +18,21 @@ type Claim struct {
 	Dispatch   Dispatch  `json:"dispatch"`
 }
 
-// ClaimDispatch gives a worker the oldest ready dispatch of the highest priority for its role; nil when there is none, and
-// *Withheld when none is given out.
+// ClaimDispatch gives a worker the oldest ready dispatch of the highest priority for its role that it is declared for; nil when
+// there is none, and *Withheld when none is given out. Whoever asks is heard of as live.
 func (s *Store) ClaimDispatch(ctx context.Context, m Mutation, role, worker string, ttl time.Duration) (*Claim, error) {
 	return s.ClaimOn(ctx, m, role, worker, "", ttl)
 }
 
 // ClaimOn is ClaimDispatch for a worker that says which host it runs on, which bounds how much runs there at once.
 func (s *Store) ClaimOn(ctx context.Context, m Mutation, role, worker, host string, ttl time.Duration) (*Claim, error) {
+	err := s.within(ctx, func(t *transaction) error {
+		t.actor = m.Actor
+		return t.present(ctx, role, worker, host, ttl)
+	})
+	if err != nil {
+		return nil, err
+	}
 	return once(ctx, s, m, func(t *transaction) (*Claim, error) {
 		pause, err := t.sharePause(ctx)
 		if err != nil {
@@ -37,19 +44,29 @@ func (s *Store) ClaimOn(ctx context.Context, m Mutation, role, worker, host stri
 		if err := t.withinBound(ctx, role, host); err != nil {
 			return nil, err
 		}
-		row, err := t.LockNextReady(ctx, query.LockNextReadyParams{TenantID: t.Tenant, Role: role})
-		if none(err) {
-			t.unrecorded = true
-			return nil, nil
-		}
+		agent, err := t.GetAgent(ctx, query.GetAgentParams{TenantID: t.Tenant, Name: worker})
 		if err != nil {
-			return nil, fmt.Errorf("looking for ready work: %w", err)
+			return nil, fmt.Errorf("reading the agent: %w", err)
+		}
+		if agent.State == AgentRetired {
+			return nil, retired(&agent)
+		}
+		row, err := t.nextFor(ctx, &agent)
+		switch {
+		case err != nil:
+			return nil, err
+		case row == nil && t.change.Replan: // what was returned is in line again
+			t.unkept = true
+			return nil, nil
+		case row == nil:
+			t.unrecorded = true
+			return nil, t.unfit(ctx, &agent)
 		}
 		if err := t.readClock(ctx); err != nil {
 			return nil, err
 		}
 		row.WorkerHost = host
-		return t.claim(ctx, &row, worker, ttl)
+		return t.claim(ctx, row, worker, ttl)
 	})
 }
 
@@ -78,7 +95,7 @@ func (t *transaction) withinBound(ctx context.Context, role, host string) error 
 
 func (t *transaction) claim(ctx context.Context, row *query.Dispatch, worker string, ttl time.Duration) (*Claim, error) {
 	expires := t.now.Add(ttl)
-	row.State, row.Worker, row.Claim, row.ClaimExpiresAt = StateRunning, worker, uuid.NewString(), &expires
+	row.State, row.Worker, row.Claim, row.ClaimExpiresAt, row.ReadyAt = StateRunning, worker, uuid.NewString(), &expires, nil
 	row.Attempt++
 	row.Reason = fmt.Sprintf("%s runs it, attempt %d of %d.", worker, row.Attempt, row.MaxAttempts)
 	if row.StartedAt == nil {
@@ -120,6 +137,9 @@ type Beat struct {
 // HeartbeatDispatch keeps a claim alive, or tells the worker that the dispatch was cancelled.
 func (s *Store) HeartbeatDispatch(ctx context.Context, m Mutation, id DispatchID, beat Beat) (Heartbeat, error) {
 	return once(ctx, s, m, func(t *transaction) (Heartbeat, error) {
+		if err := t.hearRunner(ctx, id, beat.Claim); err != nil {
+			return Heartbeat{}, err
+		}
 		row, err := t.lockDispatch(ctx, id)
 		if err != nil {
 			return Heartbeat{}, err
@@ -135,6 +155,18 @@ func (s *Store) HeartbeatDispatch(ctx context.Context, m Mutation, id DispatchID
 		}
 		return t.beat(ctx, &row, beat)
 	})
+}
+
+// hearRunner notes that the agent behind a claim is alive.
+func (t *transaction) hearRunner(ctx context.Context, id DispatchID, claim string) error {
+	agent, err := t.RunnerOf(ctx, query.RunnerOfParams{TenantID: t.Tenant, Dispatch: int64(id), Claim: claim})
+	if none(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading who runs %s: %w", id, err)
+	}
+	return t.hear(ctx, &agent)
 }
 
 func (t *transaction) beat(ctx context.Context, row *query.Dispatch, beat Beat) (Heartbeat, error) {

@@ -32,14 +32,19 @@ func (t *transaction) closeProposal(ctx context.Context, proposal *Proposal, sta
 
 // carryOut does what the board decided in a savepoint: if a rule refuses it, the proposal still closes as passed, with the reason.
 func (t *transaction) carryOut(ctx context.Context, proposal *Proposal) (Outcome, error) {
+	if err := t.writes.flush(ctx); err != nil { // what came before the savepoint must not go with it
+		return Outcome{}, err
+	}
 	var outcome Outcome
-	err := pgx.BeginFunc(ctx, t.tx, func(savepoint pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, t.writes.tx, func(savepoint pgx.Tx) error {
 		inner := *t
-		inner.tx, inner.Queries = savepoint, query.New(savepoint)
+		inner.on(savepoint)
 		var err error
-		outcome, err = inner.override(ctx, proposal)
+		if outcome, err = inner.override(ctx, proposal); err != nil {
+			return err
+		}
 		t.change = inner.change
-		return err
+		return inner.writes.flush(ctx)
 	})
 	var refusal *Error
 	if errors.As(err, &refusal) {
@@ -99,7 +104,7 @@ func (t *transaction) override(ctx context.Context, proposal *Proposal) (Outcome
 		return Outcome{}, err
 	}
 	outcome := Outcome{
-		CarriedOut: dispatch.State == StateReady || dispatch.State == StateQueued && b.pause != nil,
+		CarriedOut: dispatch.State == StateReady || dispatch.State == StateQueued && (b.pause != nil || decision.Missing != ""),
 		Text:       fmt.Sprintf("%s is %s. %s", dispatch.ID, dispatch.State, dispatch.Reason),
 	}
 	return outcome, t.closeBook(ctx, b)

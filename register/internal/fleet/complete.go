@@ -75,6 +75,9 @@ func (t *transaction) complete(ctx context.Context, b *book, row *query.Dispatch
 	if err := t.endDependents(ctx, b, row); err != nil {
 		return Dispatch{}, err
 	}
+	if err := t.offer(ctx, b, row.Worker); err != nil {
+		return Dispatch{}, err
+	}
 	return dispatch, t.closeBook(ctx, b)
 }
 
@@ -96,6 +99,9 @@ func (t *transaction) completeLate(ctx context.Context, b *book, row *query.Disp
 	row.Actuals, row.Unmetered, row.Result, row.Claim = encode(completion.Actuals), completion.Unmetered, completion.Result, ""
 	dispatch, err := t.putAndTell(ctx, row, "dispatch.cancelled")
 	if err != nil {
+		return Dispatch{}, err
+	}
+	if err := t.offer(ctx, b, row.Worker); err != nil {
 		return Dispatch{}, err
 	}
 	return dispatch, t.closeBook(ctx, b)

@@ -233,6 +233,9 @@ func dispatchOf(row query.Dispatch, holds []Hold) (Dispatch, error) {
 func requestOf(row *query.Dispatch) (budget.Request, error) {
 	request := budget.Request{
 		Place:    budget.Place{ID: row.ID, Priority: int(row.Priority), Lifted: row.Lifted},
+		Role:     row.Role,
+		Project:  row.Project,
+		Mission:  row.Mission,
 		Model:    row.ModelRequested,
 		Exact:    row.Exact,
 		Deadline: instant(row.Deadline),
@@ -245,7 +248,7 @@ func requestOf(row *query.Dispatch) (budget.Request, error) {
 		return budget.Request{}, fmt.Errorf("reading the estimate of %s: %w", DispatchID(row.ID), err)
 	}
 	for _, amount := range estimate {
-		request.Estimate = append(request.Estimate, budget.Amount(amount))
+		request.Estimates = append(request.Estimates, budget.Estimate{Unit: amount.Unit, Mean: amount.Micros})
 	}
 	return request, nil
 }

@@ -28,6 +28,9 @@ type Event struct {
 	Identity *Identity   `json:"identity,omitempty"`
 	Token    *Token      `json:"token,omitempty"`
 	Pause    *Pause      `json:"pause,omitempty"`
+	Ladder   *Ladder     `json:"ladder,omitempty"`
+	Agent    *Agent      `json:"agent,omitempty"`
+	Audit    *AuditHead  `json:"audit,omitempty"`
 }
 
 // tell writes an event in the deciding transaction. It gets its number after the commit.
@@ -71,7 +74,7 @@ func (s *Store) NumberEvents(ctx context.Context) (int64, error) {
 func (s *Store) numberSome(ctx context.Context) (int64, error) {
 	var numbered int64
 	err := s.within(ctx, func(t *transaction) error {
-		last, err := t.LockEventCounter(ctx, t.Tenant)
+		last, err := t.LockCounter(ctx, query.LockCounterParams{TenantID: t.Tenant, Name: "event"})
 		if err != nil {
 			return fmt.Errorf("locking the event counter: %w", err)
 		}

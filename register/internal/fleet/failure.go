@@ -1,6 +1,9 @@
 package fleet
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Error is a refusal by a rule of the register: nothing was changed. Its codes are those of the gateway API.
 type Error struct {
@@ -9,6 +12,7 @@ type Error struct {
 	Field    string
 	Example  string
 	NextStep string
+	Current  any // what stands there now, with CodePreconditionFailed
 }
 
 func (e *Error) Error() string { return e.Detail }
@@ -35,8 +39,19 @@ const (
 	CodeNotRetryable        = "not_retryable"
 	CodeAlreadyRetried      = "already_retried"
 	CodeTokenEnded          = "token_ended"
+	CodePreconditionFailed  = "precondition_failed"
+	CodeAgentRetired        = "agent_retired"
 )
 
 func notFound(what string, next string) error {
 	return &Error{Code: CodeNotFound, Detail: fmt.Sprintf("There is no %s.", what), NextStep: next}
+}
+
+// refusal is the rule's refusal in an error, or nil.
+func refusal(err error) *Error {
+	var refused *Error
+	if errors.As(err, &refused) {
+		return refused
+	}
+	return nil
 }

@@ -7,11 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 	_ "github.com/jackc/pgx/v5/stdlib" // goose speaks database/sql
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
 )
 
 //go:embed migrations/*.sql
@@ -38,7 +42,32 @@ func Migrate(ctx context.Context, databaseURL string) error {
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("migrating schema fleet: %w", err)
 	}
-	return nil
+	return migrateRiver(ctx, databaseURL)
+}
+
+// migrateRiver brings River's own tables to the version of the River that is built in. River migrates each version once but does not
+// expect company, so it works under a lock of ours.
+func migrateRiver(ctx context.Context, databaseURL string) error {
+	pool, err := pgxpool.New(ctx, databaseURL)
+	if err != nil {
+		return fmt.Errorf("opening the register's database: %w", err)
+	}
+	defer pool.Close()
+	migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Schema: riverSchema, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return fmt.Errorf("preparing the migrations of River: %w", err)
+	}
+	return pool.AcquireFunc(ctx, func(connection *pgxpool.Conn) error {
+		const one = `SELECT pg_advisory_lock(hashtextextended('mosaic-river-migrations', 0))`
+		if _, err := connection.Exec(ctx, one); err != nil {
+			return fmt.Errorf("locking the migrations of River: %w", err)
+		}
+		// The lock ends with the connection, which ends with the pool.
+		if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+			return fmt.Errorf("migrating River's tables in schema fleet: %w", err)
+		}
+		return nil
+	})
 }
 
 func newMigrations(db *sql.DB) (*goose.Provider, error) {

@@ -20,6 +20,8 @@ type Mutation struct {
 	Key    string
 	Hash   []byte // SHA-256 of method, path, body and actor
 	Status int    // the HTTP status of a success
+	// IfMatch is the entity tags (see Tag) of which the setting must have one, after commas; "*" asks only that it exists.
+	IfMatch string
 }
 
 // once runs do in a transaction and keeps its answer in that same transaction, so that the same key answers the same, even when
@@ -27,13 +29,13 @@ type Mutation struct {
 func once[T any](ctx context.Context, s *Store, m Mutation, do func(*transaction) (T, error)) (T, error) {
 	var answer T
 	err := s.within(ctx, func(t *transaction) error {
-		t.actor = m.Actor
+		t.actor, t.ifMatch = m.Actor, m.IfMatch
 		replayed, err := t.replay(ctx, m, &answer)
 		if err != nil || replayed {
 			return err
 		}
 		answer, err = do(t)
-		if err != nil || t.unrecorded {
+		if err != nil || t.unrecorded || t.unkept {
 			return err
 		}
 		return t.remember(ctx, m, answer)
@@ -43,29 +45,52 @@ func once[T any](ctx context.Context, s *Store, m Mutation, do func(*transaction
 
 // replay locks the key and reads the answer that is kept under it, if there is one.
 func (t *transaction) replay(ctx context.Context, m Mutation, answer any) (bool, error) {
-	if err := t.LockKey(ctx, t.Tenant+"\n"+m.Caller+"\n"+m.Key); err != nil {
-		return false, fmt.Errorf("locking the idempotency key: %w", err)
+	kept, err := t.answers(ctx, m)
+	if err != nil {
+		return false, err
 	}
-	kept, err := t.GetAnswer(ctx, query.GetAnswerParams{TenantID: t.Tenant, Caller: m.Caller, Key: m.Key})
-	if none(err) {
+	found, replayed := kept[[2]string{m.Caller, m.Key}]
+	if !replayed {
 		return false, nil
 	}
-	if err != nil {
-		return false, fmt.Errorf("looking up the idempotency key: %w", err)
+	t.unrecorded = true
+	return true, m.repeated(found.Hash, found.Answer, answer)
+}
+
+// answers locks keys, in the order given, and reads what is kept under them, by caller and key.
+func (t *transaction) answers(ctx context.Context, mutations ...Mutation) (map[[2]string]query.GetAnswersRow, error) {
+	names, callers, keys := make([]string, len(mutations)), make([]string, len(mutations)), make([]string, len(mutations))
+	for i, m := range mutations {
+		names[i], callers[i], keys[i] = t.Tenant+"\n"+m.Caller+"\n"+m.Key, m.Caller, m.Key
 	}
-	if !bytes.Equal(kept.Hash, m.Hash) {
-		return false, &Error{
+	if err := t.LockKeys(ctx, names); err != nil {
+		return nil, fmt.Errorf("locking the idempotency keys: %w", err)
+	}
+	rows, err := t.GetAnswers(ctx, query.GetAnswersParams{TenantID: t.Tenant, Callers: callers, Keys: keys})
+	if err != nil {
+		return nil, fmt.Errorf("looking up the idempotency keys: %w", err)
+	}
+	kept := make(map[[2]string]query.GetAnswersRow, len(rows))
+	for _, row := range rows {
+		kept[[2]string{row.Caller, row.Key}] = row
+	}
+	return kept, nil
+}
+
+// repeated gives the kept answer again, if it was given to this very request.
+func (m Mutation) repeated(hash []byte, kept json.RawMessage, answer any) error {
+	if !bytes.Equal(hash, m.Hash) {
+		return &Error{
 			Code:     CodeIdempotencyMismatch,
 			Field:    "Idempotency-Key",
 			Detail:   "This Idempotency-Key was used for another request.",
 			NextStep: "Use a new key for a new request.",
 		}
 	}
-	if err := json.Unmarshal(kept.Answer, answer); err != nil {
-		return false, fmt.Errorf("reading the kept answer: %w", err)
+	if err := json.Unmarshal(kept, answer); err != nil {
+		return fmt.Errorf("reading the kept answer: %w", err)
 	}
-	t.unrecorded = true
-	return true, nil
+	return nil
 }
 
 // withholding is an answer of which a part is given once and never kept.

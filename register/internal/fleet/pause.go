@@ -15,6 +15,8 @@ type Pause struct {
 	Reason string    `json:"reason,omitempty"`
 	By     string    `json:"by,omitempty"`
 	At     time.Time `json:"at,omitzero"`
+
+	Version int64 `json:"version"`
 }
 
 // text says who paused, when and why, in one sentence that ends with its stop.
@@ -24,6 +26,14 @@ func (p Pause) text() string {
 		text += ": " + p.Reason
 	}
 	return stopped(text)
+}
+
+func (p Pause) standing() standing {
+	now := standing{what: "The pause switch", exists: true, version: p.Version, as: "the fleet runs", current: p}
+	if p.Paused {
+		now.as = "paused by " + p.By
+	}
+	return now
 }
 
 // Withheld is why a worker is given nothing although work may be ready: one sentence. It uses up no key.
@@ -44,7 +54,7 @@ func readPause(ctx context.Context, queries *query.Queries, tenant string) (Paus
 	if err != nil {
 		return Pause{}, fmt.Errorf("reading the pause: %w", err)
 	}
-	return Pause{Paused: row.Paused, Reason: row.Reason, By: row.Actor, At: row.At.UTC()}, nil
+	return Pause{Paused: row.Paused, Reason: row.Reason, By: row.Actor, At: row.At.UTC(), Version: row.Version}, nil
 }
 
 // SetPause pauses the fleet or lets it resume. Ready work goes back to the line when it pauses; the line is judged in its
@@ -61,17 +71,21 @@ func (s *Store) SetPause(ctx context.Context, m Mutation, paused bool, reason st
 		if err := t.readClock(ctx); err != nil {
 			return Pause{}, err
 		}
+		if err := t.requireMatch(was.standing()); err != nil {
+			return Pause{}, err
+		}
 		now := Pause{Paused: paused, Reason: reason, By: t.actor, At: t.now}
 		if was.Paused == paused && (!paused || was.Reason == reason && was.By == t.actor) {
 			return was, nil
 		}
+		now.Version = was.Version + 1
 		return now, t.setPause(ctx, now)
 	})
 }
 
 func (t *transaction) setPause(ctx context.Context, pause Pause) error {
 	err := t.PutPause(ctx, query.PutPauseParams{
-		TenantID: t.Tenant, Host: t.Host, Paused: pause.Paused, Reason: pause.Reason, Actor: pause.By, At: pause.At,
+		TenantID: t.Tenant, Host: t.Host, Paused: pause.Paused, Reason: pause.Reason, Actor: pause.By, At: pause.At, Version: pause.Version,
 	})
 	if err != nil {
 		return fmt.Errorf("writing the pause: %w", err)
@@ -117,10 +131,13 @@ func (t *transaction) returnReady(ctx context.Context, b *book) error {
 	return nil
 }
 
-// sharePause keeps the switch as it is until this transaction ends, and answers it if the fleet is paused.
+// sharePause keeps the switch and the ladder as they are until this transaction ends, and answers the switch if the fleet is paused.
 func (t *transaction) sharePause(ctx context.Context) (*Pause, error) {
 	if err := t.SharePause(ctx, t.Tenant); err != nil {
 		return nil, fmt.Errorf("sharing the pause: %w", err)
+	}
+	if err := t.climb(ctx); err != nil {
+		return nil, err
 	}
 	pause, err := readPause(ctx, t.Queries, t.Tenant)
 	if err != nil || !pause.Paused {
@@ -132,15 +149,15 @@ func (t *transaction) sharePause(ctx context.Context) (*Pause, error) {
 // reasonFor is why a decision stands. What keeps work from being admitted at all makes it wait outside of every line,
 // whatever the ladder decided; only a latest start that has passed is still refused.
 func (b *book) reasonFor(row *query.Dispatch, decision *budget.Decision) string {
-	late := row.Attempt == 0 && row.Deadline != nil && b.now.After(*row.Deadline)
 	waits := b.awaits(row)
 	if b.pause != nil {
 		waits = b.pause.text()
 	}
+	late := row.Attempt == 0 && row.Deadline != nil && b.now.After(*row.Deadline)
 	if waits == "" || late {
 		return tooLateToFinish(row, decision, decision.Reason())
 	}
-	decision.Outcome, decision.Holds, decision.Attempts, decision.Start = budget.Queue, nil, nil, time.Time{}
+	decision.Outcome, decision.Holds, decision.Attempts, decision.Start, decision.Missing = budget.Queue, nil, nil, time.Time{}, ""
 	return waits
 }
 

@@ -119,7 +119,7 @@ func TestAPauseIsToldOnceAndRepeatsChangeNothing(t *testing.T) {
 	require.Equal(t, Pause{}, never)
 	b.resume(t)
 	paused := b.pause(t, "incident")
-	require.Equal(t, Pause{Paused: true, Reason: "incident", By: "olga", At: start}, paused)
+	require.Equal(t, Pause{Paused: true, Reason: "incident", By: "olga", At: start, Version: 1}, paused)
 	b.clock.pass(time.Minute)
 	require.Equal(t, paused, b.pause(t, "incident"))
 	b.dispatch(t, ask(1))

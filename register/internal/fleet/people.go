@@ -16,6 +16,7 @@ type Identity struct {
 	Kind     string   `json:"kind"`
 	MatrixID string   `json:"matrix_id,omitempty"`
 	Roles    []string `json:"roles"`
+	Version  int64    `json:"version,omitempty"` // only where the identity itself is asked for
 }
 
 // Has says whether the identity has one of the roles.
@@ -55,17 +56,54 @@ func (s *Store) Identity(ctx context.Context, actor string) (Identity, error) {
 	return identityOf(row), nil
 }
 
-// Identities lists everyone, by name.
-func (s *Store) Identities(ctx context.Context) ([]Identity, error) {
-	rows, err := query.New(s.pool).ListIdentities(ctx, s.options.Tenant)
-	if err != nil {
-		return nil, fmt.Errorf("listing the identities: %w", err)
-	}
-	identities := make([]Identity, 0, len(rows))
-	for _, row := range rows {
-		identities = append(identities, identityOf(row))
-	}
-	return identities, nil
+// IdentityPage is a page of identities, by name.
+type IdentityPage struct {
+	Identities []Identity `json:"identities"`
+	Next       string     `json:"next,omitempty"`
+}
+
+// Identities reads a page of identities by name: those after one name.
+func (s *Store) Identities(ctx context.Context, after string, page int) (IdentityPage, error) {
+	out := IdentityPage{Identities: []Identity{}}
+	err := s.read(ctx, func(t *transaction) error {
+		rows, err := t.ListIdentities(ctx, query.ListIdentitiesParams{TenantID: t.Tenant, After: after, Page: int32(page) + 1})
+		if err != nil {
+			return fmt.Errorf("listing the identities: %w", err)
+		}
+		changed, err := versions(ctx, t.Queries, t.Tenant, settingIdentity)
+		if err != nil {
+			return err
+		}
+		if len(rows) > page {
+			rows = rows[:page]
+			out.Next = rows[page-1].Name
+		}
+		for _, row := range rows {
+			identity := identityOf(row)
+			identity.Version = changed[row.Name]
+			out.Identities = append(out.Identities, identity)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// IdentityNamed reads one identity by its name.
+func (s *Store) IdentityNamed(ctx context.Context, name string) (Identity, error) {
+	var identity Identity
+	err := s.read(ctx, func(t *transaction) error {
+		row, err := t.GetIdentity(ctx, query.GetIdentityParams{TenantID: t.Tenant, Name: name})
+		if none(err) {
+			return notFound("identity "+name, "List the identities to see their names.")
+		}
+		if err != nil {
+			return fmt.Errorf("reading the identity: %w", err)
+		}
+		identity = identityOf(row)
+		identity.Version, err = version(ctx, t.Queries, t.Tenant, settingIdentity, name)
+		return err
+	})
+	return identity, err
 }
 
 // PutIdentity creates an identity or replaces its kind, Matrix ID and roles. A Matrix ID belongs to one identity.
@@ -75,6 +113,20 @@ func (s *Store) PutIdentity(ctx context.Context, m Mutation, identity Identity) 
 
 func (t *transaction) putIdentity(ctx context.Context, identity Identity) (Identity, error) {
 	if err := t.readClock(ctx); err != nil {
+		return Identity{}, err
+	}
+	changed, err := t.revise(ctx, settingIdentity, identity.Name, func(version int64) (standing, error) {
+		now := standing{what: "The identity " + identity.Name, version: version}
+		row, err := t.GetIdentity(ctx, query.GetIdentityParams{TenantID: t.Tenant, Name: identity.Name})
+		if none(err) {
+			return now, nil
+		}
+		stands := identityOf(row)
+		stands.Version, now.exists = version, true
+		now.current, now.as = stands, fmt.Sprintf("%s, roles: %s", stands.Kind, strings.Join(stands.Roles, ", "))
+		return now, err
+	})
+	if err != nil {
 		return Identity{}, err
 	}
 	if err := t.requireFreeMatrixID(ctx, identity); err != nil {
@@ -90,6 +142,7 @@ func (t *transaction) putIdentity(ctx context.Context, identity Identity) (Ident
 		return Identity{}, fmt.Errorf("writing the identity: %w", err)
 	}
 	identity = identityOf(row)
+	identity.Version = changed
 	return identity, t.tell(ctx, Event{Type: "identity.set", Identity: &identity})
 }
 
@@ -109,96 +162,4 @@ func (t *transaction) requireFreeMatrixID(ctx context.Context, identity Identity
 		Detail:   fmt.Sprintf("%s already belongs to %s.", identity.MatrixID, holder.Name),
 		NextStep: fmt.Sprintf("Take it from %s first, or change that identity.", holder.Name),
 	}
-}
-
-// Room is a room binding.
-type Room struct {
-	Room     string   `json:"room"`
-	Alias    string   `json:"alias,omitempty"`
-	Purposes []string `json:"purposes"`
-}
-
-// Rooms lists the room bindings.
-func (s *Store) Rooms(ctx context.Context) ([]Room, error) {
-	rows, err := query.New(s.pool).ListRooms(ctx, s.options.Tenant)
-	if err != nil {
-		return nil, fmt.Errorf("listing the rooms: %w", err)
-	}
-	rooms := make([]Room, 0, len(rows))
-	for _, row := range rows {
-		rooms = append(rooms, Room{Room: row.Room, Alias: row.Alias, Purposes: row.Purposes})
-	}
-	return rooms, nil
-}
-
-// BindRoom binds a room to its purposes, replacing those it had.
-func (s *Store) BindRoom(ctx context.Context, m Mutation, room Room) (Room, error) {
-	return once(ctx, s, m, func(t *transaction) (Room, error) {
-		if err := t.readClock(ctx); err != nil {
-			return Room{}, err
-		}
-		purposes := slices.Clone(room.Purposes)
-		slices.Sort(purposes)
-		room.Purposes = append([]string{}, slices.Compact(purposes)...)
-		err := t.PutRoom(ctx, query.PutRoomParams{
-			TenantID: t.Tenant, Room: room.Room, Host: t.Host, Alias: room.Alias, Purposes: room.Purposes, BoundAt: t.now,
-		})
-		if err != nil {
-			return Room{}, fmt.Errorf("writing the room binding: %w", err)
-		}
-		return room, t.tell(ctx, Event{Type: "room.bound", Room: &room})
-	})
-}
-
-// Seat is a seat of the board and who holds it.
-type Seat struct {
-	Seat     string `json:"seat"`
-	Lens     string `json:"lens"`
-	Identity string `json:"identity"`
-	MatrixID string `json:"matrix_id,omitempty"`
-}
-
-// Seats lists the board's seats, by name.
-func (s *Store) Seats(ctx context.Context) ([]Seat, error) {
-	return seats(ctx, query.New(s.pool), s.options.Tenant)
-}
-
-func seats(ctx context.Context, queries *query.Queries, tenant string) ([]Seat, error) {
-	rows, err := queries.ListSeats(ctx, tenant)
-	if err != nil {
-		return nil, fmt.Errorf("listing the seats: %w", err)
-	}
-	out := make([]Seat, 0, len(rows))
-	for _, row := range rows {
-		out = append(out, Seat{Seat: row.Seat, Lens: row.Lens, Identity: row.Identity, MatrixID: row.MatrixID})
-	}
-	return out, nil
-}
-
-// PutSeat seats an identity on the board. Open proposals keep their roster.
-func (s *Store) PutSeat(ctx context.Context, m Mutation, seat Seat) (Seat, error) {
-	return once(ctx, s, m, func(t *transaction) (Seat, error) {
-		if err := t.readClock(ctx); err != nil {
-			return Seat{}, err
-		}
-		holder, err := t.GetIdentity(ctx, query.GetIdentityParams{TenantID: t.Tenant, Name: seat.Identity})
-		if none(err) {
-			return Seat{}, &Error{
-				Code: CodeNotFound, Field: "identity",
-				Detail:   fmt.Sprintf("There is no identity %s to seat.", seat.Identity),
-				NextStep: "Create the identity first.",
-			}
-		}
-		if err != nil {
-			return Seat{}, fmt.Errorf("looking up the identity: %w", err)
-		}
-		err = t.Queries.PutSeat(ctx, query.PutSeatParams{
-			TenantID: t.Tenant, Seat: seat.Seat, Host: t.Host, Lens: seat.Lens, Identity: seat.Identity, SetAt: t.now,
-		})
-		if err != nil {
-			return Seat{}, fmt.Errorf("writing the seat: %w", err)
-		}
-		seat.MatrixID = identityOf(holder).MatrixID
-		return seat, t.tell(ctx, Event{Type: "seat.set", Seat: &seat})
-	})
 }

@@ -24,11 +24,17 @@ const worthTelling = time.Minute
 
 // judge asks the ladder about a dispatch. A model that has left the ladder since is a refusal.
 func (t *transaction) judge(b *book, row *query.Dispatch) (budget.Decision, string, error) {
+	return t.judgeFor(b, row, b.crew(row.Role))
+}
+
+// judgeFor is judge with other workers than all that live.
+func (t *transaction) judgeFor(b *book, row *query.Dispatch, crew *budget.Crew) (budget.Decision, string, error) {
 	request, err := requestOf(row)
 	if err != nil {
 		return budget.Decision{}, "", err
 	}
-	decision, err := budget.Decide(t.Ladder, request, b.subscriptions, b.now)
+	request.Crew = crew
+	decision, err := b.fleet.Decide(&request, b.now)
 	var unknown *budget.UnknownModelError
 	if errors.As(err, &unknown) {
 		return budget.Decision{Outcome: budget.Refuse}, unknown.Error(), nil
@@ -49,6 +55,9 @@ func (t *transaction) place(ctx context.Context, b *book, row *query.Dispatch, d
 		through.State = state
 		leaveClaim(&through)
 		clearWait(&through)
+		if state == StateReady {
+			through.ReadyAt = &t.now
+		}
 		if err := t.putDispatch(ctx, &through); err != nil {
 			return Dispatch{}, err
 		}
@@ -67,7 +76,8 @@ func (t *transaction) place(ctx context.Context, b *book, row *query.Dispatch, d
 	if err := t.reserve(ctx, row.ID, decision); err != nil {
 		return Dispatch{}, err
 	}
-	if before.State == target && (row.PromisedStart == nil || !moved(before.PromisedStart, row.PromisedStart)) {
+	broken := decision.Missing != "" && before.PromisedStart != nil
+	if before.State == target && !broken && (row.PromisedStart == nil || !moved(before.PromisedStart, row.PromisedStart)) {
 		return dispatch, nil
 	}
 	if err := t.tell(ctx, Event{Type: "dispatch." + target, Cause: row.Reason, Dispatch: &dispatch}); err != nil {
@@ -78,7 +88,7 @@ func (t *transaction) place(ctx context.Context, b *book, row *query.Dispatch, d
 
 // settleOn writes a decision into the book and the row, all but the row's state, which it answers.
 func settleOn(b *book, row *query.Dispatch, decision *budget.Decision, reason string) string {
-	decision.Apply(b.subscriptions)
+	decision.Apply(&b.fleet)
 	row.Reason = reason
 	row.Attempts = encode(attemptsOf(decision))
 	clearWait(row)
@@ -92,7 +102,7 @@ func settleOn(b *book, row *query.Dispatch, decision *budget.Decision, reason st
 		if decision.SubscriptionID != 0 {
 			row.SubscriptionID = &decision.SubscriptionID
 		}
-		row.Downgraded = decision.Lowered
+		row.Downgraded, row.ReadyAt = decision.Lowered, &b.now
 		for _, hold := range decision.Holds {
 			b.rows[hold.Window].Lowered = decision.Lowered
 		}
@@ -139,6 +149,7 @@ func (t *transaction) putDispatch(ctx context.Context, row *query.Dispatch) erro
 		Attempt: row.Attempt, Worker: row.Worker, Claim: row.Claim, ClaimExpiresAt: row.ClaimExpiresAt, Metered: row.Metered,
 		Progress: row.Progress, Actuals: row.Actuals, Unmetered: row.Unmetered, Result: row.Result,
 		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, WorkerHost: row.WorkerHost, Failure: row.Failure,
+		ReadyAt: row.ReadyAt, ReturnedAt: row.ReturnedAt,
 	})
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", DispatchID(row.ID), err)
@@ -151,11 +162,11 @@ func attemptsOf(decision *budget.Decision) []RoutingAttempt {
 	for i := range decision.Attempts {
 		attempt := &decision.Attempts[i]
 		shown := RoutingAttempt{
-			Model: attempt.Tier.Model, Provider: attempt.Tier.Provider, Subscription: attempt.Subscription,
-			Verdict: string(attempt.Verdict), Reason: attempt.Reason(), EarliestStart: attempt.Start,
+			Model: attempt.Tier.Model, Provider: attempt.Tier.Provider, Subscription: attempt.Subscription(),
+			Verdict: string(attempt.Verdict), Reason: attempt.Reason(), EarliestStart: attempt.Start(),
 		}
-		if attempt.Need.Unit != "" && attempt.Verdict != budget.UnitMismatch {
-			shown.Estimate = &Amount{Unit: attempt.Need.Unit, Micros: attempt.Need.Micros}
+		if attempt.Unit() != "" && attempt.Verdict != budget.UnitMismatch {
+			shown.Estimate = &Amount{Unit: attempt.Unit(), Micros: attempt.Need}
 		}
 		attempts = append(attempts, shown)
 	}
@@ -163,7 +174,7 @@ func attemptsOf(decision *budget.Decision) []RoutingAttempt {
 }
 
 func clearWait(row *query.Dispatch) {
-	row.PromisedStart, row.WaitsOn, row.WaitsMicros = nil, []int64{}, []int64{}
+	row.PromisedStart, row.WaitsOn, row.WaitsMicros, row.ReadyAt, row.ReturnedAt = nil, []int64{}, []int64{}, nil, nil
 }
 
 func leaveClaim(row *query.Dispatch) {
@@ -178,7 +189,7 @@ func unroute(row *query.Dispatch) {
 // samePlace says whether a waiting dispatch waits just as before, so that nothing needs to be written. In a line the numbers of
 // the reason change with time; outside of every line the reason is all there is.
 func samePlace(before, after *query.Dispatch) bool {
-	return (before.Reason == after.Reason || len(after.WaitsOn) > 0) && before.State == StateQueued && after.State == StateQueued && before.Lifted == after.Lifted &&
+	return (before.Reason == after.Reason || len(after.WaitsOn) > 0) && before.ReturnedAt == after.ReturnedAt && before.State == StateQueued && after.State == StateQueued && before.Lifted == after.Lifted &&
 		instant(before.PromisedStart).Equal(instant(after.PromisedStart)) &&
 		reflect.DeepEqual(before.WaitsOn, after.WaitsOn) && reflect.DeepEqual(before.WaitsMicros, after.WaitsMicros)
 }

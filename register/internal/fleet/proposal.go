@@ -75,7 +75,7 @@ type Question struct {
 // OpenProposal puts a question to the board that is seated now. Its action cannot change afterwards.
 func (s *Store) OpenProposal(ctx context.Context, m Mutation, question Question) (Proposal, error) {
 	return once(ctx, s, m, func(t *transaction) (Proposal, error) {
-		roster, err := seats(ctx, t.Queries, t.Tenant)
+		roster, err := t.roster(ctx)
 		if err != nil {
 			return Proposal{}, err
 		}
@@ -179,8 +179,9 @@ func (t *transaction) openProposal(ctx context.Context, question Question, roste
 	if question.Action != nil {
 		params.Action, params.DispatchID = &question.Action.Kind, (*int64)(&question.Action.Dispatch)
 	}
-	if err := t.number(ctx, &params.ID, "proposal"); err != nil {
-		return Proposal{}, err
+	var err error
+	if params.ID, err = t.NextNumber(ctx, query.NextNumberParams{TenantID: t.Tenant, Name: "proposal"}); err != nil {
+		return Proposal{}, fmt.Errorf("taking the next proposal number: %w", err)
 	}
 	if err := t.InsertProposal(ctx, params); err != nil {
 		return Proposal{}, fmt.Errorf("recording the proposal: %w", err)
@@ -212,18 +213,29 @@ func (s *Store) Proposal(ctx context.Context, id ProposalID) (Proposal, error) {
 	return proposal, err
 }
 
-// Proposals lists proposals, newest first, only those in state unless it is empty.
-func (s *Store) Proposals(ctx context.Context, state string, page int) ([]Proposal, error) {
-	var proposals []Proposal
+// ProposalPage is a page of proposals.
+type ProposalPage struct {
+	Proposals []Proposal `json:"proposals"`
+	Next      string     `json:"next,omitempty"`
+}
+
+// Proposals reads a page of proposals, newest first: only those in state, unless it is empty, and older than before, unless it
+// is 0.
+func (s *Store) Proposals(ctx context.Context, state string, before ProposalID, page int) (ProposalPage, error) {
+	var out ProposalPage
 	err := s.read(ctx, func(t *transaction) error {
-		rows, err := t.ListProposals(ctx, query.ListProposalsParams{TenantID: t.Tenant, State: state, Page: int32(page)})
+		rows, err := t.ListProposals(ctx, query.ListProposalsParams{TenantID: t.Tenant, State: state, Before: int64(before), Page: int32(page) + 1})
 		if err != nil {
 			return fmt.Errorf("listing the proposals: %w", err)
 		}
-		proposals, err = t.proposals(ctx, rows)
+		if len(rows) > page {
+			rows = rows[:page]
+			out.Next = ProposalID(rows[page-1].ID).String()
+		}
+		out.Proposals, err = t.proposals(ctx, rows)
 		return err
 	})
-	return proposals, err
+	return out, err
 }
 
 func (t *transaction) proposal(ctx context.Context, id ProposalID) (Proposal, error) {

@@ -215,9 +215,9 @@ func TestAProposalClosesWhenItsTimeIsUp(t *testing.T) {
 		require.Equal(t, want, proposal.State)
 		require.Equal(t, b.clock.now(), proposal.ClosedAt)
 	}
-	open, err := b.Proposals(t.Context(), ProposalOpen, 20)
+	open, err := b.Proposals(t.Context(), ProposalOpen, 0, 20)
 	require.NoError(t, err)
-	require.Empty(t, open)
+	require.Empty(t, open.Proposals)
 }
 
 func TestAHandedOverSeatKeepsItsVoteInOpenProposals(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 // bundle is a migrated register of its own with a clock that only the test moves.
 type bundle struct {
 	*Store
-	database string
+	database localtest.DB
 	clock    *clock
 	keys     atomic.Int64
 }
@@ -43,11 +43,11 @@ func (c *clock) pass(d time.Duration) {
 
 var start = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 
-func setup(t *testing.T) *bundle {
+func setup(t testing.TB) *bundle {
 	t.Helper()
 	ctx := t.Context()
-	database := localtest.Database(t).Gateway
-	require.NoError(t, Migrate(ctx, database))
+	database := localtest.Database(t)
+	require.NoError(t, Migrate(ctx, database.Gateway))
 	b := &bundle{database: database, clock: &clock{at: start}}
 	b.Store = b.open(t, "alpha")
 	for _, identity := range []Identity{
@@ -60,13 +60,31 @@ func setup(t *testing.T) *bundle {
 		_, err := b.PutIdentity(ctx, b.by("olga"), identity)
 		require.NoError(t, err)
 	}
+	for _, name := range []string{"coder-1", "tester-1"} { // they outlive every test's clock
+		b.declare(t, Declaration{Name: name, Host: "alpha", Liveness: 1000 * time.Hour})
+	}
 	return b
 }
 
-// open is another gateway's store on the same register.
-func (b *bundle) open(t *testing.T, host string) *Store {
+func (b *bundle) declare(t testing.TB, declaration Declaration) Agent {
 	t.Helper()
-	store, err := Open(t.Context(), b.database, Options{
+	agent, err := b.DeclareAgent(t.Context(), b.by("coder-1"), declaration)
+	require.NoError(t, err)
+	return agent
+}
+
+func (b *bundle) retire(t *testing.T, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		_, err := b.RetireAgent(t.Context(), b.by("olga"), name)
+		require.NoError(t, err)
+	}
+}
+
+// open is another gateway's store on the same register.
+func (b *bundle) open(t testing.TB, host string) *Store {
+	t.Helper()
+	store, err := Open(t.Context(), b.database.Gateway, Options{
 		Tenant: "acme", Host: host, BurstPPM: budget.DefaultBurstPPM, Clock: b.clock.now, Connections: 8,
 	})
 	require.NoError(t, err)
@@ -154,7 +172,7 @@ func (b *bundle) story(t *testing.T) []string {
 	t.Helper()
 	var out []string
 	for _, event := range b.events(t) {
-		if event.Type != "identity.set" && event.Type != "seat.set" {
+		if event.Agent == nil && event.Type != "identity.set" && event.Type != "seat.set" {
 			out = append(out, event.Type)
 		}
 	}
@@ -177,6 +195,25 @@ func (b *bundle) audit(t *testing.T) {
 		require.Equal(t, a.Holds, a.Reserved, "reserved is the sum of the active holds of window %d", a.ID)
 		require.Equal(t, a.Ledger, a.Committed, "committed is the sum of the ledger of window %d", a.ID)
 	}
+}
+
+// sealed seals all there is, and answers where the chain ends.
+func (b *bundle) sealed(t *testing.T) int64 {
+	t.Helper()
+	_, err := b.NumberEvents(t.Context())
+	require.NoError(t, err)
+	last, err := b.Seal(t.Context())
+	require.NoError(t, err)
+	return last
+}
+
+// superuser is a connection that no grant holds back.
+func (b *bundle) superuser(t *testing.T) *pgx.Conn {
+	t.Helper()
+	connection, err := pgx.Connect(t.Context(), b.database.Superuser)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = connection.Close(context.WithoutCancel(t.Context())) })
+	return connection
 }
 
 func (b *bundle) exec(ctx context.Context, sql string) error {

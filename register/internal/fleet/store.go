@@ -22,11 +22,16 @@ const Time = "gateway"
 type Options struct {
 	Tenant string
 	Host   string // recorded on every row this store writes
+	// Ladder is what a register that has none begins with; from then on its own counts.
 	Ladder budget.Ladder
 	// BurstPPM is the slack of new windows as a share of their capacity, in parts per million.
 	BurstPPM int64
 	// WorkerBound is how many dispatches may run at once per role and host of the worker; 0 is without bound.
 	WorkerBound int
+	// UnclaimedAfter is how long ready work waits for a claim before it returns its hold; 0 waits for ever.
+	UnclaimedAfter time.Duration
+	// Retention is how long events are replayed to readers; 0 takes DefaultRetention.
+	Retention time.Duration
 	// ContextCap is how many tokens of context one session of a run may have; 0 is DefaultContextCap.
 	ContextCap int64
 	// Clock replaces the database's clock in tests.
@@ -45,8 +50,10 @@ type Change struct {
 
 // Store is one tenant's register. It is safe for concurrent use; several stores may serve one database.
 type Store struct {
-	pool    *pgxpool.Pool
-	options Options
+	pool       *pgxpool.Pool
+	options    Options
+	ladders    *ladders
+	admissions admissions
 }
 
 // Open connects to a migrated database and makes sure that the tenant exists.
@@ -56,6 +63,9 @@ func Open(ctx context.Context, databaseURL string, options Options) (*Store, err
 	}
 	if err := options.Ladder.Validate(); err != nil {
 		return nil, err
+	}
+	if options.Retention <= 0 {
+		options.Retention = DefaultRetention
 	}
 	if options.Changed == nil {
 		options.Changed = func(Change) {}
@@ -72,7 +82,7 @@ func Open(ctx context.Context, databaseURL string, options Options) (*Store, err
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the register's database: %w", err)
 	}
-	s := &Store{pool: pool, options: options}
+	s := &Store{pool: pool, options: options, ladders: new(ladders)}
 	if err := s.ensureTenant(ctx); err != nil {
 		pool.Close()
 		return nil, err
@@ -103,7 +113,7 @@ func (s *Store) ensureTenant(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("creating the tenant's counters: %w", err)
 		}
-		return nil
+		return t.ensureLadder(ctx)
 	})
 }
 
@@ -112,12 +122,22 @@ func (s *Store) ensureTenant(ctx context.Context) error {
 type transaction struct {
 	*query.Queries
 	Options
-	tx         pgx.Tx
+	writes     *behind
+	ladders    *ladders
+	laddered   bool // it has replaced the ladder
 	now        time.Time
 	actor      string
-	spoke      bool // it wrote an event
+	ifMatch    string // what the setting must be at, if it is not empty
+	spoke      bool   // it wrote an event
 	change     Change
 	unrecorded bool // it changed nothing: do not commit, do not remember the answer
+	unkept     bool // what it changed stands, but its answer is not remembered
+}
+
+// on makes the transaction run its statements on tx.
+func (t *transaction) on(tx pgx.Tx) {
+	t.writes = &behind{tx: tx}
+	t.Queries = query.New(t.writes)
 }
 
 // within runs do in one transaction and commits it. A transaction the database gave up on, because of a deadlock or a
@@ -125,16 +145,16 @@ type transaction struct {
 func (s *Store) within(ctx context.Context, do func(*transaction) error) error {
 	const tries = 5
 	for try := 1; ; try++ {
-		t := &transaction{Options: s.options, actor: Time}
+		t := &transaction{Options: s.options, ladders: s.ladders, actor: Time}
 		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-			t.tx, t.Queries = tx, query.New(tx)
+			t.on(tx)
 			if err := do(t); err != nil {
 				return err
 			}
 			if t.unrecorded {
 				return errUnrecorded
 			}
-			return nil
+			return t.writes.flush(ctx)
 		})
 		if errors.Is(err, errUnrecorded) {
 			return nil
@@ -174,7 +194,7 @@ func (t *transaction) readClock(ctx context.Context) error {
 func (s *Store) read(ctx context.Context, do func(*transaction) error) error {
 	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	return pgx.BeginTxFunc(ctx, s.pool, options, func(tx pgx.Tx) error {
-		t := &transaction{Options: s.options, tx: tx, Queries: query.New(tx)}
+		t := &transaction{Options: s.options, ladders: s.ladders, Queries: query.New(tx)}
 		if err := t.readClock(ctx); err != nil {
 			return err
 		}

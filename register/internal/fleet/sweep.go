@@ -7,11 +7,13 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
 )
 
-// Sweep does what only time asks for: lost workers' claims end, and proposals past their time close. Any gateway may call it
-// at any time.
+// Sweep does what only time asks for: lost workers' claims end, silent agents are gone, work that nobody claims returns its hold,
+// and proposals past their time close. Any gateway may call it at any time.
 func (s *Store) Sweep(ctx context.Context) error {
-	if err := s.expireClaims(ctx); err != nil {
-		return err
+	for _, sweep := range []func(context.Context) error{s.expireClaims, s.loseAgents, s.returnUnclaimed} {
+		if err := sweep(ctx); err != nil {
+			return err
+		}
 	}
 	return s.closeDueProposals(ctx)
 }
@@ -30,18 +32,25 @@ func (s *Store) Forget(ctx context.Context) error {
 	})
 }
 
-// expireClaims takes the windows' locks only when a claim has expired.
-func (s *Store) expireClaims(ctx context.Context) error {
-	var expired int64
+// due looks for something that is due, without any lock: most sweeps find nothing.
+func (s *Store) due(ctx context.Context, what string, count func(*transaction) (int64, error)) (bool, error) {
+	var found int64
 	err := s.read(ctx, func(t *transaction) error {
 		var err error
-		expired, err = t.CountExpired(ctx, query.CountExpiredParams{TenantID: t.Tenant, Now: t.now})
-		if err != nil {
-			return fmt.Errorf("looking for expired claims: %w", err)
+		if found, err = count(t); err != nil {
+			return fmt.Errorf("looking for %s: %w", what, err)
 		}
 		return nil
 	})
-	if err != nil || expired == 0 {
+	return found > 0, err
+}
+
+// expireClaims takes the windows' locks only when a claim has expired.
+func (s *Store) expireClaims(ctx context.Context) error {
+	due, err := s.due(ctx, "expired claims", func(t *transaction) (int64, error) {
+		return t.CountExpired(ctx, query.CountExpiredParams{TenantID: t.Tenant, Now: t.now})
+	})
+	if err != nil || !due {
 		return err
 	}
 	return s.within(ctx, func(t *transaction) error {

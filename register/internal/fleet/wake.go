@@ -45,6 +45,9 @@ func (t *transaction) replanLine(ctx context.Context, b *book) ([]DispatchID, er
 		if err != nil {
 			return nil, err
 		}
+		if before.ReturnedAt != nil && decision.Outcome != budget.Refuse && decision.Missing == "" && b.pause == nil {
+			continue // somebody lives who could run it: it waits until such a worker comes forth
+		}
 		if _, err := t.place(ctx, b, &rows[i], &decision, reason); err != nil {
 			return nil, err
 		}

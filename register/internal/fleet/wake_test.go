@@ -140,7 +140,8 @@ func TestAModelThatLeftTheLadderRefusesWhatWaitsForIt(t *testing.T) {
 	b := setup(t)
 	b.budget(t)
 	waiting := b.dispatch(t, ask(50, exact))
-	b.options.Ladder = budget.Ladder{{Provider: "claude", Model: "sonnet", Cost: 1}}
+	_, err := b.PutLadder(t.Context(), b.by("olga"), []Tier{{"claude", "sonnet", 1}})
+	require.NoError(t, err)
 	wake(t, b)
 	refused := b.show(t, waiting.ID)
 	require.Equal(t, StateRefused, refused.State)

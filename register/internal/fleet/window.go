@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
@@ -31,6 +32,7 @@ type Window struct {
 	CheckedAt       time.Time `json:"checked_at"`
 	Lapsed          bool      `json:"lapsed"`
 	Waiting         int       `json:"waiting"`
+	Version         int64     `json:"version,omitempty"` // not in events of what changes by itself
 }
 
 // StepChange is a window that moved on the ladder.
@@ -60,14 +62,57 @@ func (s *Store) Budgets(ctx context.Context, provider string) (BudgetStatus, err
 			return err
 		}
 		status.Now = t.now
+		changed, err := versions(ctx, t.Queries, t.Tenant, settingWindow)
+		if err != nil {
+			return err
+		}
 		for _, id := range b.order {
 			if window := b.show(id); provider == "" || window.Provider == provider {
+				window.Version = changed[window.key()]
 				status.Windows = append(status.Windows, window)
 			}
 		}
 		return nil
 	})
 	return status, err
+}
+
+// Budget reads one window.
+func (s *Store) Budget(ctx context.Context, provider, subscription, name string) (Window, error) {
+	status, err := s.Budgets(ctx, provider)
+	for _, window := range status.Windows {
+		if window.Subscription == subscription && window.Window == name {
+			return window, err
+		}
+	}
+	if err != nil {
+		return Window{}, err
+	}
+	return Window{}, noWindow(subscription, name)
+}
+
+func noWindow(subscription, name string) error {
+	return notFound(fmt.Sprintf("budget window %s of %s", name, subscription), "Set it first with: budget set")
+}
+
+// key is a window's name among all of them.
+func (w Window) key() string { return windowKey(w.Provider, w.Subscription, w.Window) }
+
+func windowKey(provider, subscription, window string) string {
+	return provider + "/" + subscription + "/" + window
+}
+
+// reviseWindow counts a change of a window that somebody sets; current is nil if there is none.
+func (t *transaction) reviseWindow(ctx context.Context, b *book, key string, current *budget.Window) (int64, error) {
+	return t.revise(ctx, settingWindow, key, func(version int64) (standing, error) {
+		now := standing{what: "The window " + key, exists: current != nil, version: version}
+		if current != nil {
+			window := b.show(current.ID)
+			window.Version = version
+			now.current, now.as = window, fmt.Sprintf("%s until %s", budget.Format(window.LimitMicros, window.Unit), window.ResetAt.Format(time.RFC3339))
+		}
+		return now, nil
+	})
 }
 
 func budgetWindow(row query.Window) budget.Window {

@@ -2,9 +2,6 @@
 INSERT INTO fleet.events (tenant_id, host, type, at, actor, cause, payload)
 VALUES ($1, $2, $3, $4, $5, $6, $7);
 
--- name: LockEventCounter :one
-SELECT value FROM fleet.counters WHERE tenant_id = $1 AND name = 'event' FOR UPDATE;
-
 -- name: NumberEvents :execrows
 UPDATE fleet.events e SET seq = sqlc.arg(last)::bigint + n.rank
 FROM (SELECT u.id, row_number() OVER (ORDER BY u.id) AS rank FROM fleet.events u

@@ -1,8 +1,10 @@
--- name: LockKey :exec
-SELECT pg_advisory_xact_lock(hashtextextended(sqlc.arg(name)::text, 0));
+-- name: LockKeys :exec
+SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(sqlc.arg(names)::text[]) AS name;
 
--- name: GetAnswer :one
-SELECT hash, status, answer FROM fleet.idempotency WHERE tenant_id = $1 AND caller = $2 AND key = $3;
+-- name: GetAnswers :many
+SELECT caller, key, hash, answer FROM fleet.idempotency
+WHERE tenant_id = sqlc.arg(tenant_id)
+  AND (caller, key) IN (SELECT unnest(sqlc.arg(callers)::text[]), unnest(sqlc.arg(keys)::text[]));
 
 -- name: InsertAnswer :exec
 INSERT INTO fleet.idempotency (tenant_id, caller, key, host, hash, status, answer, at)

@@ -9,6 +9,12 @@ ON CONFLICT DO NOTHING;
 -- name: NextNumber :one
 UPDATE fleet.counters SET value = value + 1 WHERE tenant_id = $1 AND name = $2 RETURNING value;
 
+-- name: LockCounter :one
+SELECT value FROM fleet.counters WHERE tenant_id = $1 AND name = $2 FOR UPDATE;
+
+-- name: SetCounter :exec
+UPDATE fleet.counters SET value = $3 WHERE tenant_id = $1 AND name = $2;
+
 -- name: DatabaseClock :one
 SELECT clock_timestamp()::timestamptz AS now;
 
@@ -26,7 +32,7 @@ SELECT * FROM fleet.identities WHERE tenant_id = $1 AND name = $2;
 SELECT * FROM fleet.identities WHERE tenant_id = sqlc.arg(tenant_id) AND matrix_id = sqlc.arg(matrix_id)::text;
 
 -- name: ListIdentities :many
-SELECT * FROM fleet.identities WHERE tenant_id = $1 ORDER BY name;
+SELECT * FROM fleet.identities WHERE tenant_id = sqlc.arg(tenant_id) AND name > sqlc.arg(after)::text ORDER BY name LIMIT sqlc.arg(page);
 
 -- name: InsertToken :one
 INSERT INTO fleet.tokens (tenant_id, host, identity, hash, scopes, created_at, expires_at, replaces)
@@ -67,7 +73,12 @@ SET host = excluded.host, lens = excluded.lens, identity = excluded.identity, se
 -- name: ListSeats :many
 SELECT s.seat, s.lens, s.identity, coalesce(i.matrix_id, '')::text AS matrix_id
 FROM fleet.seats s JOIN fleet.identities i ON i.tenant_id = s.tenant_id AND i.name = s.identity
-WHERE s.tenant_id = $1 ORDER BY s.seat;
+WHERE s.tenant_id = sqlc.arg(tenant_id) AND s.seat > sqlc.arg(after)::text ORDER BY s.seat LIMIT sqlc.arg(page);
+
+-- name: GetSeat :one
+SELECT s.seat, s.lens, s.identity, coalesce(i.matrix_id, '')::text AS matrix_id
+FROM fleet.seats s JOIN fleet.identities i ON i.tenant_id = s.tenant_id AND i.name = s.identity
+WHERE s.tenant_id = $1 AND s.seat = $2;
 
 -- name: PutRoom :exec
 INSERT INTO fleet.rooms (tenant_id, room, host, alias, purposes, bound_at)
@@ -76,4 +87,7 @@ ON CONFLICT (tenant_id, room) DO UPDATE
 SET host = excluded.host, alias = excluded.alias, purposes = excluded.purposes, bound_at = excluded.bound_at;
 
 -- name: ListRooms :many
-SELECT * FROM fleet.rooms WHERE tenant_id = $1 ORDER BY room;
+SELECT * FROM fleet.rooms WHERE tenant_id = sqlc.arg(tenant_id) AND room > sqlc.arg(after)::text ORDER BY room LIMIT sqlc.arg(page);
+
+-- name: GetRoom :one
+SELECT * FROM fleet.rooms WHERE tenant_id = $1 AND room = $2;

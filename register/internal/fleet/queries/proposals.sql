@@ -12,6 +12,7 @@ SELECT * FROM fleet.proposals WHERE tenant_id = $1 AND id = $2 FOR UPDATE;
 -- name: ListProposals :many
 SELECT * FROM fleet.proposals
 WHERE tenant_id = sqlc.arg(tenant_id) AND (sqlc.arg(state)::text = '' OR state = sqlc.arg(state)::text)
+  AND (sqlc.arg(before)::bigint = 0 OR id < sqlc.arg(before)::bigint)
 ORDER BY id DESC LIMIT sqlc.arg(page);
 
 -- name: DueProposals :many

@@ -11,6 +11,22 @@ import (
 	"time"
 )
 
+const anyReturned = `-- name: AnyReturned :one
+SELECT EXISTS (SELECT 1 FROM fleet.dispatches WHERE tenant_id = $1 AND role = $2 AND returned_at IS NOT NULL)
+`
+
+type AnyReturnedParams struct {
+	TenantID string
+	Role     string
+}
+
+func (q *Queries) AnyReturned(ctx context.Context, arg AnyReturnedParams) (bool, error) {
+	row := q.db.QueryRow(ctx, anyReturned, arg.TenantID, arg.Role)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const countDispatches = `-- name: CountDispatches :many
 SELECT state, count(*) AS dispatches FROM fleet.dispatches WHERE tenant_id = $1 GROUP BY state
 `
@@ -75,8 +91,25 @@ func (q *Queries) CountRunning(ctx context.Context, arg CountRunningParams) (int
 	return count, err
 }
 
+const countUnclaimed = `-- name: CountUnclaimed :one
+SELECT count(*) FROM fleet.dispatches
+WHERE tenant_id = $1 AND state = 'ready' AND ready_at <= $2::timestamptz
+`
+
+type CountUnclaimedParams struct {
+	TenantID string
+	Since    time.Time
+}
+
+func (q *Queries) CountUnclaimed(ctx context.Context, arg CountUnclaimedParams) (int64, error) {
+	row := q.db.QueryRow(ctx, countUnclaimed, arg.TenantID, arg.Since)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const getDispatch = `-- name: GetDispatch :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2
 `
 
 type GetDispatchParams struct {
@@ -131,6 +164,8 @@ func (q *Queries) GetDispatch(ctx context.Context, arg GetDispatchParams) (Dispa
 		&i.FinishedAt,
 		&i.DependsOn,
 		&i.WorkerHost,
+		&i.ReadyAt,
+		&i.ReturnedAt,
 		&i.ContextTokens,
 		&i.FinishBy,
 		&i.Expected,
@@ -145,9 +180,9 @@ INSERT INTO fleet.dispatches (tenant_id, id, host, role, brief, brief_class, pro
     estimate, priority, deadline, origin, created_by, created_at, state, reason, promised_start, model, provider,
     subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker,
     claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on,
-    context_tokens, finish_by, expected, retry_of)
+    context_tokens, finish_by, expected, retry_of, ready_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
-    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45)
+    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46)
 `
 
 type InsertDispatchParams struct {
@@ -196,6 +231,7 @@ type InsertDispatchParams struct {
 	FinishBy       *time.Time
 	Expected       json.RawMessage
 	RetryOf        *int64
+	ReadyAt        *time.Time
 }
 
 func (q *Queries) InsertDispatch(ctx context.Context, arg InsertDispatchParams) error {
@@ -245,6 +281,7 @@ func (q *Queries) InsertDispatch(ctx context.Context, arg InsertDispatchParams) 
 		arg.FinishBy,
 		arg.Expected,
 		arg.RetryOf,
+		arg.ReadyAt,
 	)
 	return err
 }
@@ -329,7 +366,7 @@ func (q *Queries) Line(ctx context.Context, tenantID string) ([]LineRow, error) 
 }
 
 const listDispatches = `-- name: ListDispatches :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
 WHERE tenant_id = $1
   AND (cardinality($2::text[]) = 0 OR state = ANY($2::text[]))
   AND ($3::bigint = 0 OR id < $3::bigint)
@@ -401,6 +438,8 @@ func (q *Queries) ListDispatches(ctx context.Context, arg ListDispatchesParams) 
 			&i.FinishedAt,
 			&i.DependsOn,
 			&i.WorkerHost,
+			&i.ReadyAt,
+			&i.ReturnedAt,
 			&i.ContextTokens,
 			&i.FinishBy,
 			&i.Expected,
@@ -418,7 +457,7 @@ func (q *Queries) ListDispatches(ctx context.Context, arg ListDispatchesParams) 
 }
 
 const lockDependents = `-- name: LockDependents :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'queued' AND cardinality(depends_on) > 0 AND depends_on @> ARRAY[$2::bigint]
 ORDER BY id FOR UPDATE
 `
@@ -481,6 +520,8 @@ func (q *Queries) LockDependents(ctx context.Context, arg LockDependentsParams) 
 			&i.FinishedAt,
 			&i.DependsOn,
 			&i.WorkerHost,
+			&i.ReadyAt,
+			&i.ReturnedAt,
 			&i.ContextTokens,
 			&i.FinishBy,
 			&i.Expected,
@@ -498,7 +539,7 @@ func (q *Queries) LockDependents(ctx context.Context, arg LockDependentsParams) 
 }
 
 const lockDispatch = `-- name: LockDispatch :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2 FOR UPDATE
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2 FOR UPDATE
 `
 
 type LockDispatchParams struct {
@@ -553,6 +594,8 @@ func (q *Queries) LockDispatch(ctx context.Context, arg LockDispatchParams) (Dis
 		&i.FinishedAt,
 		&i.DependsOn,
 		&i.WorkerHost,
+		&i.ReadyAt,
+		&i.ReturnedAt,
 		&i.ContextTokens,
 		&i.FinishBy,
 		&i.Expected,
@@ -563,7 +606,7 @@ func (q *Queries) LockDispatch(ctx context.Context, arg LockDispatchParams) (Dis
 }
 
 const lockExpired = `-- name: LockExpired :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'running' AND claim_expires_at <= $2::timestamptz
 ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED
 `
@@ -626,6 +669,8 @@ func (q *Queries) LockExpired(ctx context.Context, arg LockExpiredParams) ([]Dis
 			&i.FinishedAt,
 			&i.DependsOn,
 			&i.WorkerHost,
+			&i.ReadyAt,
+			&i.ReturnedAt,
 			&i.ContextTokens,
 			&i.FinishBy,
 			&i.Expected,
@@ -643,18 +688,28 @@ func (q *Queries) LockExpired(ctx context.Context, arg LockExpiredParams) ([]Dis
 }
 
 const lockNextReady = `-- name: LockNextReady :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
 WHERE tenant_id = $1 AND role = $2 AND state = 'ready'
+  AND (cardinality($3::text[]) = 0 OR model = ANY($3::text[]))
+  AND (cardinality($4::text[]) = 0
+    OR CASE WHEN subscription IN ('', provider) THEN provider ELSE provider || '/' || subscription END = ANY($4::text[]))
 ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED
 `
 
 type LockNextReadyParams struct {
-	TenantID string
-	Role     string
+	TenantID      string
+	Role          string
+	Models        []string
+	Subscriptions []string
 }
 
 func (q *Queries) LockNextReady(ctx context.Context, arg LockNextReadyParams) (Dispatch, error) {
-	row := q.db.QueryRow(ctx, lockNextReady, arg.TenantID, arg.Role)
+	row := q.db.QueryRow(ctx, lockNextReady,
+		arg.TenantID,
+		arg.Role,
+		arg.Models,
+		arg.Subscriptions,
+	)
 	var i Dispatch
 	err := row.Scan(
 		&i.TenantID,
@@ -700,6 +755,8 @@ func (q *Queries) LockNextReady(ctx context.Context, arg LockNextReadyParams) (D
 		&i.FinishedAt,
 		&i.DependsOn,
 		&i.WorkerHost,
+		&i.ReadyAt,
+		&i.ReturnedAt,
 		&i.ContextTokens,
 		&i.FinishBy,
 		&i.Expected,
@@ -710,7 +767,7 @@ func (q *Queries) LockNextReady(ctx context.Context, arg LockNextReadyParams) (D
 }
 
 const lockReady = `-- name: LockReady :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches WHERE tenant_id = $1 AND state = 'ready' ORDER BY id FOR UPDATE
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches WHERE tenant_id = $1 AND state = 'ready' ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, error) {
@@ -766,6 +823,89 @@ func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, e
 			&i.FinishedAt,
 			&i.DependsOn,
 			&i.WorkerHost,
+			&i.ReadyAt,
+			&i.ReturnedAt,
+			&i.ContextTokens,
+			&i.FinishBy,
+			&i.Expected,
+			&i.RetryOf,
+			&i.Failure,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockReturned = `-- name: LockReturned :many
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
+WHERE tenant_id = $1 AND role = $2 AND returned_at IS NOT NULL ORDER BY lifted DESC, priority DESC, id FOR UPDATE
+`
+
+type LockReturnedParams struct {
+	TenantID string
+	Role     string
+}
+
+func (q *Queries) LockReturned(ctx context.Context, arg LockReturnedParams) ([]Dispatch, error) {
+	rows, err := q.db.Query(ctx, lockReturned, arg.TenantID, arg.Role)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Dispatch
+	for rows.Next() {
+		var i Dispatch
+		if err := rows.Scan(
+			&i.TenantID,
+			&i.ID,
+			&i.Host,
+			&i.Role,
+			&i.Brief,
+			&i.BriefClass,
+			&i.Project,
+			&i.Mission,
+			&i.ModelRequested,
+			&i.Exact,
+			&i.Estimate,
+			&i.Priority,
+			&i.Deadline,
+			&i.Origin,
+			&i.CreatedBy,
+			&i.CreatedAt,
+			&i.State,
+			&i.CameFrom,
+			&i.Reason,
+			&i.PromisedStart,
+			&i.Model,
+			&i.Provider,
+			&i.SubscriptionID,
+			&i.Subscription,
+			&i.Downgraded,
+			&i.Lifted,
+			&i.Attempts,
+			&i.WaitsOn,
+			&i.WaitsMicros,
+			&i.Attempt,
+			&i.MaxAttempts,
+			&i.Worker,
+			&i.Claim,
+			&i.ClaimExpiresAt,
+			&i.Metered,
+			&i.Progress,
+			&i.Actuals,
+			&i.Unmetered,
+			&i.Result,
+			&i.StartedAt,
+			&i.FinishedAt,
+			&i.DependsOn,
+			&i.WorkerHost,
+			&i.ReadyAt,
+			&i.ReturnedAt,
 			&i.ContextTokens,
 			&i.FinishBy,
 			&i.Expected,
@@ -797,8 +937,90 @@ func (q *Queries) LockRunning(ctx context.Context, arg LockRunningParams) error 
 	return err
 }
 
+const lockUnclaimed = `-- name: LockUnclaimed :many
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
+WHERE tenant_id = $1 AND state = 'ready' AND ready_at <= $2::timestamptz
+ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED
+`
+
+type LockUnclaimedParams struct {
+	TenantID string
+	Since    time.Time
+}
+
+func (q *Queries) LockUnclaimed(ctx context.Context, arg LockUnclaimedParams) ([]Dispatch, error) {
+	rows, err := q.db.Query(ctx, lockUnclaimed, arg.TenantID, arg.Since)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Dispatch
+	for rows.Next() {
+		var i Dispatch
+		if err := rows.Scan(
+			&i.TenantID,
+			&i.ID,
+			&i.Host,
+			&i.Role,
+			&i.Brief,
+			&i.BriefClass,
+			&i.Project,
+			&i.Mission,
+			&i.ModelRequested,
+			&i.Exact,
+			&i.Estimate,
+			&i.Priority,
+			&i.Deadline,
+			&i.Origin,
+			&i.CreatedBy,
+			&i.CreatedAt,
+			&i.State,
+			&i.CameFrom,
+			&i.Reason,
+			&i.PromisedStart,
+			&i.Model,
+			&i.Provider,
+			&i.SubscriptionID,
+			&i.Subscription,
+			&i.Downgraded,
+			&i.Lifted,
+			&i.Attempts,
+			&i.WaitsOn,
+			&i.WaitsMicros,
+			&i.Attempt,
+			&i.MaxAttempts,
+			&i.Worker,
+			&i.Claim,
+			&i.ClaimExpiresAt,
+			&i.Metered,
+			&i.Progress,
+			&i.Actuals,
+			&i.Unmetered,
+			&i.Result,
+			&i.StartedAt,
+			&i.FinishedAt,
+			&i.DependsOn,
+			&i.WorkerHost,
+			&i.ReadyAt,
+			&i.ReturnedAt,
+			&i.ContextTokens,
+			&i.FinishBy,
+			&i.Expected,
+			&i.RetryOf,
+			&i.Failure,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lockWaiting = `-- name: LockWaiting :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'queued' ORDER BY lifted DESC, priority DESC, id FOR UPDATE
 `
 
@@ -855,6 +1077,8 @@ func (q *Queries) LockWaiting(ctx context.Context, tenantID string) ([]Dispatch,
 			&i.FinishedAt,
 			&i.DependsOn,
 			&i.WorkerHost,
+			&i.ReadyAt,
+			&i.ReturnedAt,
 			&i.ContextTokens,
 			&i.FinishBy,
 			&i.Expected,
@@ -881,6 +1105,74 @@ func (q *Queries) NextPromise(ctx context.Context, tenantID string) (*time.Time,
 	var promised_start *time.Time
 	err := row.Scan(&promised_start)
 	return promised_start, err
+}
+
+const nextReady = `-- name: NextReady :one
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
+WHERE tenant_id = $1 AND role = $2 AND state = 'ready' ORDER BY priority DESC, id LIMIT 1
+`
+
+type NextReadyParams struct {
+	TenantID string
+	Role     string
+}
+
+func (q *Queries) NextReady(ctx context.Context, arg NextReadyParams) (Dispatch, error) {
+	row := q.db.QueryRow(ctx, nextReady, arg.TenantID, arg.Role)
+	var i Dispatch
+	err := row.Scan(
+		&i.TenantID,
+		&i.ID,
+		&i.Host,
+		&i.Role,
+		&i.Brief,
+		&i.BriefClass,
+		&i.Project,
+		&i.Mission,
+		&i.ModelRequested,
+		&i.Exact,
+		&i.Estimate,
+		&i.Priority,
+		&i.Deadline,
+		&i.Origin,
+		&i.CreatedBy,
+		&i.CreatedAt,
+		&i.State,
+		&i.CameFrom,
+		&i.Reason,
+		&i.PromisedStart,
+		&i.Model,
+		&i.Provider,
+		&i.SubscriptionID,
+		&i.Subscription,
+		&i.Downgraded,
+		&i.Lifted,
+		&i.Attempts,
+		&i.WaitsOn,
+		&i.WaitsMicros,
+		&i.Attempt,
+		&i.MaxAttempts,
+		&i.Worker,
+		&i.Claim,
+		&i.ClaimExpiresAt,
+		&i.Metered,
+		&i.Progress,
+		&i.Actuals,
+		&i.Unmetered,
+		&i.Result,
+		&i.StartedAt,
+		&i.FinishedAt,
+		&i.DependsOn,
+		&i.WorkerHost,
+		&i.ReadyAt,
+		&i.ReturnedAt,
+		&i.ContextTokens,
+		&i.FinishBy,
+		&i.Expected,
+		&i.RetryOf,
+		&i.Failure,
+	)
+	return i, err
 }
 
 const notDone = `-- name: NotDone :many
@@ -923,7 +1215,7 @@ UPDATE fleet.dispatches
 SET host = $3, state = $4, reason = $5, promised_start = $6, model = $7, provider = $8, subscription_id = $9,
     subscription = $10, downgraded = $11, lifted = $12, attempts = $13, waits_on = $14, waits_micros = $15, attempt = $16,
     worker = $17, claim = $18, claim_expires_at = $19, metered = $20, progress = $21, actuals = $22, unmetered = $23,
-    result = $24, started_at = $25, finished_at = $26, worker_host = $27, failure = $28
+    result = $24, started_at = $25, finished_at = $26, worker_host = $27, failure = $28, ready_at = $29, returned_at = $30
 WHERE tenant_id = $1 AND id = $2
 `
 
@@ -956,6 +1248,8 @@ type PutDispatchParams struct {
 	FinishedAt     *time.Time
 	WorkerHost     string
 	Failure        string
+	ReadyAt        *time.Time
+	ReturnedAt     *time.Time
 }
 
 func (q *Queries) PutDispatch(ctx context.Context, arg PutDispatchParams) error {
@@ -988,6 +1282,8 @@ func (q *Queries) PutDispatch(ctx context.Context, arg PutDispatchParams) error 
 		arg.FinishedAt,
 		arg.WorkerHost,
 		arg.Failure,
+		arg.ReadyAt,
+		arg.ReturnedAt,
 	)
 	return err
 }

@@ -7,7 +7,6 @@ package query
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 )
 
@@ -91,7 +90,7 @@ type InsertEventParams struct {
 	At       time.Time
 	Actor    string
 	Cause    string
-	Payload  json.RawMessage
+	Payload  []byte
 }
 
 func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) error {
@@ -113,17 +112,6 @@ SELECT value FROM fleet.counters WHERE tenant_id = $1 AND name = 'event'
 
 func (q *Queries) LastEvent(ctx context.Context, tenantID string) (int64, error) {
 	row := q.db.QueryRow(ctx, lastEvent, tenantID)
-	var value int64
-	err := row.Scan(&value)
-	return value, err
-}
-
-const lockEventCounter = `-- name: LockEventCounter :one
-SELECT value FROM fleet.counters WHERE tenant_id = $1 AND name = 'event' FOR UPDATE
-`
-
-func (q *Queries) LockEventCounter(ctx context.Context, tenantID string) (int64, error) {
-	row := q.db.QueryRow(ctx, lockEventCounter, tenantID)
 	var value int64
 	err := row.Scan(&value)
 	return value, err

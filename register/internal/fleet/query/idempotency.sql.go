@@ -28,27 +28,48 @@ func (q *Queries) DeleteAnswers(ctx context.Context, arg DeleteAnswersParams) (i
 	return result.RowsAffected(), nil
 }
 
-const getAnswer = `-- name: GetAnswer :one
-SELECT hash, status, answer FROM fleet.idempotency WHERE tenant_id = $1 AND caller = $2 AND key = $3
+const getAnswers = `-- name: GetAnswers :many
+SELECT caller, key, hash, answer FROM fleet.idempotency
+WHERE tenant_id = $1
+  AND (caller, key) IN (SELECT unnest($2::text[]), unnest($3::text[]))
 `
 
-type GetAnswerParams struct {
+type GetAnswersParams struct {
 	TenantID string
-	Caller   string
-	Key      string
+	Callers  []string
+	Keys     []string
 }
 
-type GetAnswerRow struct {
+type GetAnswersRow struct {
+	Caller string
+	Key    string
 	Hash   []byte
-	Status int32
 	Answer json.RawMessage
 }
 
-func (q *Queries) GetAnswer(ctx context.Context, arg GetAnswerParams) (GetAnswerRow, error) {
-	row := q.db.QueryRow(ctx, getAnswer, arg.TenantID, arg.Caller, arg.Key)
-	var i GetAnswerRow
-	err := row.Scan(&i.Hash, &i.Status, &i.Answer)
-	return i, err
+func (q *Queries) GetAnswers(ctx context.Context, arg GetAnswersParams) ([]GetAnswersRow, error) {
+	rows, err := q.db.Query(ctx, getAnswers, arg.TenantID, arg.Callers, arg.Keys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []GetAnswersRow
+	for rows.Next() {
+		var i GetAnswersRow
+		if err := rows.Scan(
+			&i.Caller,
+			&i.Key,
+			&i.Hash,
+			&i.Answer,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const insertAnswer = `-- name: InsertAnswer :exec
@@ -81,11 +102,11 @@ func (q *Queries) InsertAnswer(ctx context.Context, arg InsertAnswerParams) erro
 	return err
 }
 
-const lockKey = `-- name: LockKey :exec
-SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))
+const lockKeys = `-- name: LockKeys :exec
+SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest($1::text[]) AS name
 `
 
-func (q *Queries) LockKey(ctx context.Context, name string) error {
-	_, err := q.db.Exec(ctx, lockKey, name)
+func (q *Queries) LockKeys(ctx context.Context, names []string) error {
+	_, err := q.db.Exec(ctx, lockKeys, names)
 	return err
 }

@@ -7,7 +7,36 @@ package query
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
+
+type Agent struct {
+	TenantID        string
+	Name            string
+	Host            string
+	Role            string
+	WorkerHost      string
+	Runtime         string
+	ModelCeiling    string
+	Subscriptions   []string
+	Identity        string
+	State           string
+	CameFrom        *string
+	DeclaredAt      time.Time
+	HeardAt         time.Time
+	LivenessSeconds int32
+	LiveUntil       time.Time
+	EndedAt         *time.Time
+}
+
+type Check struct {
+	TenantID string
+	Host     string
+	Windows  int64
+	Wrong    int64
+	At       time.Time
+}
 
 type Counter struct {
 	TenantID string
@@ -60,6 +89,8 @@ type Dispatch struct {
 	FinishedAt     *time.Time
 	DependsOn      []int64
 	WorkerHost     string
+	ReadyAt        *time.Time
+	ReturnedAt     *time.Time
 	ContextTokens  int64
 	FinishBy       *time.Time
 	Expected       json.RawMessage
@@ -76,7 +107,16 @@ type Event struct {
 	At       time.Time
 	Actor    string
 	Cause    string
-	Payload  json.RawMessage
+	Payload  []byte
+}
+
+type Head struct {
+	TenantID string
+	Day      pgtype.Date
+	Host     string
+	LastSeq  int64
+	Hash     []byte
+	At       time.Time
 }
 
 type Idempotency struct {
@@ -132,6 +172,7 @@ type Pause struct {
 	Reason   string
 	Actor    string
 	At       time.Time
+	Version  int64
 }
 
 type Proposal struct {
@@ -167,6 +208,13 @@ type Reservation struct {
 	SettledAt  *time.Time
 }
 
+type Retention struct {
+	TenantID string
+	Host     string
+	FloorSeq int64
+	At       time.Time
+}
+
 type Room struct {
 	TenantID string
 	Room     string
@@ -184,6 +232,16 @@ type Roster struct {
 	Lens       string
 	Identity   string
 	MatrixID   string
+}
+
+type Seal struct {
+	TenantID string
+	LastSeq  int64
+	FirstSeq int64
+	Host     string
+	Previous []byte
+	Hash     []byte
+	At       time.Time
 }
 
 type Seat struct {
@@ -210,6 +268,17 @@ type Tenant struct {
 	CreatedAt time.Time
 }
 
+type Tier struct {
+	TenantID string
+	Position int32
+	Host     string
+	Provider string
+	Model    string
+	Cost     int64
+	SetBy    *string
+	SetAt    time.Time
+}
+
 type Token struct {
 	ID         int64
 	TenantID   string
@@ -222,6 +291,14 @@ type Token struct {
 	RevokedAt  *time.Time
 	LastUsedAt *time.Time
 	Replaces   *int64
+}
+
+type Version struct {
+	TenantID string
+	Kind     string
+	Name     string
+	Host     string
+	Version  int64
 }
 
 type Vote struct {

@@ -11,7 +11,7 @@ import (
 )
 
 const getPause = `-- name: GetPause :one
-SELECT tenant_id, host, paused, reason, actor, at FROM fleet.pauses WHERE tenant_id = $1
+SELECT tenant_id, host, paused, reason, actor, at, version FROM fleet.pauses WHERE tenant_id = $1
 `
 
 func (q *Queries) GetPause(ctx context.Context, tenantID string) (Pause, error) {
@@ -24,6 +24,7 @@ func (q *Queries) GetPause(ctx context.Context, tenantID string) (Pause, error) 
 		&i.Reason,
 		&i.Actor,
 		&i.At,
+		&i.Version,
 	)
 	return i, err
 }
@@ -38,10 +39,10 @@ func (q *Queries) LockPause(ctx context.Context, tenantID string) error {
 }
 
 const putPause = `-- name: PutPause :exec
-INSERT INTO fleet.pauses (tenant_id, host, paused, reason, actor, at)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO fleet.pauses (tenant_id, host, paused, reason, actor, at, version)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (tenant_id) DO UPDATE
-SET host = excluded.host, paused = excluded.paused, reason = excluded.reason, actor = excluded.actor, at = excluded.at
+SET host = excluded.host, version = excluded.version, paused = excluded.paused, reason = excluded.reason, actor = excluded.actor, at = excluded.at
 `
 
 type PutPauseParams struct {
@@ -51,6 +52,7 @@ type PutPauseParams struct {
 	Reason   string
 	Actor    string
 	At       time.Time
+	Version  int64
 }
 
 func (q *Queries) PutPause(ctx context.Context, arg PutPauseParams) error {
@@ -61,6 +63,7 @@ func (q *Queries) PutPause(ctx context.Context, arg PutPauseParams) error {
 		arg.Reason,
 		arg.Actor,
 		arg.At,
+		arg.Version,
 	)
 	return err
 }

@@ -178,6 +178,59 @@ func (q *Queries) GetIdentityByMatrixID(ctx context.Context, arg GetIdentityByMa
 	return i, err
 }
 
+const getRoom = `-- name: GetRoom :one
+SELECT tenant_id, room, host, alias, purposes, bound_at FROM fleet.rooms WHERE tenant_id = $1 AND room = $2
+`
+
+type GetRoomParams struct {
+	TenantID string
+	Room     string
+}
+
+func (q *Queries) GetRoom(ctx context.Context, arg GetRoomParams) (Room, error) {
+	row := q.db.QueryRow(ctx, getRoom, arg.TenantID, arg.Room)
+	var i Room
+	err := row.Scan(
+		&i.TenantID,
+		&i.Room,
+		&i.Host,
+		&i.Alias,
+		&i.Purposes,
+		&i.BoundAt,
+	)
+	return i, err
+}
+
+const getSeat = `-- name: GetSeat :one
+SELECT s.seat, s.lens, s.identity, coalesce(i.matrix_id, '')::text AS matrix_id
+FROM fleet.seats s JOIN fleet.identities i ON i.tenant_id = s.tenant_id AND i.name = s.identity
+WHERE s.tenant_id = $1 AND s.seat = $2
+`
+
+type GetSeatParams struct {
+	TenantID string
+	Seat     string
+}
+
+type GetSeatRow struct {
+	Seat     string
+	Lens     string
+	Identity string
+	MatrixID string
+}
+
+func (q *Queries) GetSeat(ctx context.Context, arg GetSeatParams) (GetSeatRow, error) {
+	row := q.db.QueryRow(ctx, getSeat, arg.TenantID, arg.Seat)
+	var i GetSeatRow
+	err := row.Scan(
+		&i.Seat,
+		&i.Lens,
+		&i.Identity,
+		&i.MatrixID,
+	)
+	return i, err
+}
+
 const insertToken = `-- name: InsertToken :one
 INSERT INTO fleet.tokens (tenant_id, host, identity, hash, scopes, created_at, expires_at, replaces)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id, tenant_id, host, identity, hash, scopes, created_at, expires_at, revoked_at, last_used_at, replaces
@@ -223,11 +276,17 @@ func (q *Queries) InsertToken(ctx context.Context, arg InsertTokenParams) (Token
 }
 
 const listIdentities = `-- name: ListIdentities :many
-SELECT tenant_id, name, host, kind, matrix_id, roles, created_at, changed_at FROM fleet.identities WHERE tenant_id = $1 ORDER BY name
+SELECT tenant_id, name, host, kind, matrix_id, roles, created_at, changed_at FROM fleet.identities WHERE tenant_id = $1 AND name > $2::text ORDER BY name LIMIT $3
 `
 
-func (q *Queries) ListIdentities(ctx context.Context, tenantID string) ([]Identity, error) {
-	rows, err := q.db.Query(ctx, listIdentities, tenantID)
+type ListIdentitiesParams struct {
+	TenantID string
+	After    string
+	Page     int32
+}
+
+func (q *Queries) ListIdentities(ctx context.Context, arg ListIdentitiesParams) ([]Identity, error) {
+	rows, err := q.db.Query(ctx, listIdentities, arg.TenantID, arg.After, arg.Page)
 	if err != nil {
 		return nil, err
 	}
@@ -256,11 +315,17 @@ func (q *Queries) ListIdentities(ctx context.Context, tenantID string) ([]Identi
 }
 
 const listRooms = `-- name: ListRooms :many
-SELECT tenant_id, room, host, alias, purposes, bound_at FROM fleet.rooms WHERE tenant_id = $1 ORDER BY room
+SELECT tenant_id, room, host, alias, purposes, bound_at FROM fleet.rooms WHERE tenant_id = $1 AND room > $2::text ORDER BY room LIMIT $3
 `
 
-func (q *Queries) ListRooms(ctx context.Context, tenantID string) ([]Room, error) {
-	rows, err := q.db.Query(ctx, listRooms, tenantID)
+type ListRoomsParams struct {
+	TenantID string
+	After    string
+	Page     int32
+}
+
+func (q *Queries) ListRooms(ctx context.Context, arg ListRoomsParams) ([]Room, error) {
+	rows, err := q.db.Query(ctx, listRooms, arg.TenantID, arg.After, arg.Page)
 	if err != nil {
 		return nil, err
 	}
@@ -289,8 +354,14 @@ func (q *Queries) ListRooms(ctx context.Context, tenantID string) ([]Room, error
 const listSeats = `-- name: ListSeats :many
 SELECT s.seat, s.lens, s.identity, coalesce(i.matrix_id, '')::text AS matrix_id
 FROM fleet.seats s JOIN fleet.identities i ON i.tenant_id = s.tenant_id AND i.name = s.identity
-WHERE s.tenant_id = $1 ORDER BY s.seat
+WHERE s.tenant_id = $1 AND s.seat > $2::text ORDER BY s.seat LIMIT $3
 `
+
+type ListSeatsParams struct {
+	TenantID string
+	After    string
+	Page     int32
+}
 
 type ListSeatsRow struct {
 	Seat     string
@@ -299,8 +370,8 @@ type ListSeatsRow struct {
 	MatrixID string
 }
 
-func (q *Queries) ListSeats(ctx context.Context, tenantID string) ([]ListSeatsRow, error) {
-	rows, err := q.db.Query(ctx, listSeats, tenantID)
+func (q *Queries) ListSeats(ctx context.Context, arg ListSeatsParams) ([]ListSeatsRow, error) {
+	rows, err := q.db.Query(ctx, listSeats, arg.TenantID, arg.After, arg.Page)
 	if err != nil {
 		return nil, err
 	}
@@ -366,6 +437,22 @@ func (q *Queries) ListTokens(ctx context.Context, arg ListTokensParams) ([]Token
 		return nil, err
 	}
 	return items, nil
+}
+
+const lockCounter = `-- name: LockCounter :one
+SELECT value FROM fleet.counters WHERE tenant_id = $1 AND name = $2 FOR UPDATE
+`
+
+type LockCounterParams struct {
+	TenantID string
+	Name     string
+}
+
+func (q *Queries) LockCounter(ctx context.Context, arg LockCounterParams) (int64, error) {
+	row := q.db.QueryRow(ctx, lockCounter, arg.TenantID, arg.Name)
+	var value int64
+	err := row.Scan(&value)
+	return value, err
 }
 
 const lockToken = `-- name: LockToken :one
@@ -557,6 +644,21 @@ func (q *Queries) RevokeTokens(ctx context.Context, arg RevokeTokensParams) ([]T
 		return nil, err
 	}
 	return items, nil
+}
+
+const setCounter = `-- name: SetCounter :exec
+UPDATE fleet.counters SET value = $3 WHERE tenant_id = $1 AND name = $2
+`
+
+type SetCounterParams struct {
+	TenantID string
+	Name     string
+	Value    int64
+}
+
+func (q *Queries) SetCounter(ctx context.Context, arg SetCounterParams) error {
+	_, err := q.db.Exec(ctx, setCounter, arg.TenantID, arg.Name, arg.Value)
+	return err
 }
 
 const touchToken = `-- name: TouchToken :exec

@@ -259,17 +259,24 @@ func (q *Queries) InsertVote(ctx context.Context, arg InsertVoteParams) error {
 const listProposals = `-- name: ListProposals :many
 SELECT tenant_id, id, host, title, body, action, dispatch_id, action_text, state, quorum, pass, closes_at, carried_out, outcome, origin, opened_by, opened_at, closed_at FROM fleet.proposals
 WHERE tenant_id = $1 AND ($2::text = '' OR state = $2::text)
-ORDER BY id DESC LIMIT $3
+  AND ($3::bigint = 0 OR id < $3::bigint)
+ORDER BY id DESC LIMIT $4
 `
 
 type ListProposalsParams struct {
 	TenantID string
 	State    string
+	Before   int64
 	Page     int32
 }
 
 func (q *Queries) ListProposals(ctx context.Context, arg ListProposalsParams) ([]Proposal, error) {
-	rows, err := q.db.Query(ctx, listProposals, arg.TenantID, arg.State, arg.Page)
+	rows, err := q.db.Query(ctx, listProposals,
+		arg.TenantID,
+		arg.State,
+		arg.Before,
+		arg.Page,
+	)
 	if err != nil {
 		return nil, err
 	}

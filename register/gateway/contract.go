@@ -29,6 +29,7 @@ const bodyLimit = 1 << 20
 // contract is openapi.yaml at work: it finds the operation of a request and checks the request against it.
 type contract struct {
 	document []byte // as JSON
+	page     []byte // as HTML
 	router   routers.Router
 }
 
@@ -36,6 +37,11 @@ func newContract() (*contract, error) {
 	document, err := openapi3.NewLoader().LoadFromData(register.Contract)
 	if err != nil {
 		return nil, fmt.Errorf("reading the contract: %w", err)
+	}
+	describeCodes(document)
+	page, err := docs(document)
+	if err != nil {
+		return nil, err
 	}
 	served, err := json.Marshal(document)
 	if err != nil {
@@ -46,7 +52,7 @@ func newContract() (*contract, error) {
 	if err != nil {
 		return nil, fmt.Errorf("routing by the contract: %w", err)
 	}
-	return &contract{document: served, router: router}, nil
+	return &contract{document: served, page: page, router: router}, nil
 }
 
 // find is the operation a request asks for.

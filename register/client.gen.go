@@ -2824,6 +2824,8 @@ type ClientInterface interface {
 
 	// Ready The gateway can answer; otherwise it says which part is not ready.
 	//
+	// The parts are the `database`, the `schema` (another version than the gateway was made for), the numbering of `events` and the `sweep` for what time asks for. The `audit` says when its seals lag, which does not make the gateway unready.
+	//
 	// Corresponds with GET /readyz (the `Ready` operationId).
 	Ready(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
@@ -3947,6 +3949,8 @@ func (c *Client) Health(ctx context.Context, reqEditors ...RequestEditorFn) (*ht
 }
 
 // Ready The gateway can answer; otherwise it says which part is not ready.
+//
+// The parts are the `database`, the `schema` (another version than the gateway was made for), the numbering of `events` and the `sweep` for what time asks for. The `audit` says when its seals lag, which does not make the gateway unready.
 //
 // Corresponds with GET /readyz (the `Ready` operationId).
 func (c *Client) Ready(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7581,6 +7585,8 @@ type ClientWithResponsesInterface interface {
 
 	// ReadyWithResponse The gateway can answer; otherwise it says which part is not ready.
 	//
+	// The parts are the `database`, the `schema` (another version than the gateway was made for), the numbering of `events` and the `sweep` for what time asks for. The `audit` says when its seals lag, which does not make the gateway unready.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /readyz (the `Ready` operationId).
@@ -10801,6 +10807,8 @@ func (c *ClientWithResponses) HealthWithResponse(ctx context.Context, reqEditors
 }
 
 // ReadyWithResponse The gateway can answer; otherwise it says which part is not ready.
+//
+// The parts are the `database`, the `schema` (another version than the gateway was made for), the numbering of `events` and the `sweep` for what time asks for. The `audit` says when its seals lag, which does not make the gateway unready.
 //
 // Returns a wrapper object for the known response body format(s).
 //

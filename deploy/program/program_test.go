@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -238,4 +240,13 @@ func TestExecRunsACommandOnceUnderAKey(t *testing.T) {
 	list, err := register.NewAPI(server.URL(), token).Dispatches(t.Context(), register.By{}, "", 0)
 	require.NoError(t, err)
 	require.Len(t, list.Dispatches, 2)
+}
+
+func TestTheGatewayListensOnLoopbackUnlessToldOtherwise(t *testing.T) {
+	t.Parallel()
+	listen, found := reflect.TypeFor[gatewayCommand]().FieldByName("Listen")
+	require.True(t, found)
+	host, _, err := net.SplitHostPort(listen.Tag.Get("default"))
+	require.NoError(t, err)
+	require.True(t, net.ParseIP(host).IsLoopback(), host)
 }

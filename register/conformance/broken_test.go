@@ -111,9 +111,59 @@ var faults = []fault{
 				extension["reserved"] = []map[string]any{{"unit": "messages", "micros": 1}}
 			})
 		}),
-		[]string{"a running one is extended by its own claim only"},
+		[]string{"a running one is extended by its own claim only", atTheCap},
 		"asked to hold",
 	},
+	{"it lets the pace refuse an extension", refusing("/extend", `"micros":60000000`, "cap_reached", 409), []string{atTheCap}, "answered 409 cap_reached"},
+	{
+		"it holds past the cap", changing(func(r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/extend") {
+				rewrite(r, func(asked map[string]any) {
+					for _, amount := range asked["reserve"].([]any) {
+						if total := amount.(map[string]any); fmt.Sprint(total["micros"]) == "101000000" {
+							total["micros"] = 61_000_000
+						}
+					}
+				})
+			}
+		}),
+		[]string{atTheCap},
+		"not cap_reached",
+	},
+	{
+		"it books one unit of several", changing(func(r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/complete") {
+				rewrite(r, func(end map[string]any) {
+					if actuals, _ := end["actuals"].([]any); len(actuals) > 1 {
+						end["actuals"] = []any{actuals[1]}
+					}
+				})
+			}
+		}),
+		[]string{"one run holds, meters and spends several units"},
+		"the window tokens has 2000000 committed",
+	},
+	{
+		"it forgets units that a heartbeat leaves out", alter(func(r *http.Request, a *httptest.ResponseRecorder) []byte {
+			return edit(a.Body.Bytes(), func(dispatch map[string]any) {
+				if metered, _ := dispatch["metered"].([]any); len(metered) > 1 {
+					dispatch["metered"] = metered[1:]
+				}
+			})
+		}),
+		[]string{"one run holds, meters and spends several units"},
+		"one by one, and it shows",
+	},
+	{
+		"it takes a session of any size", changing(func(r *http.Request) {
+			if r.Method == http.MethodPost && r.URL.Path == "/api/fleet/dispatches" {
+				rewrite(r, func(asked map[string]any) { delete(asked, "context_tokens") })
+			}
+		}),
+		[]string{"a session that does not fit its context is 422 context_cap"},
+		"not context_cap",
+	},
+	{"it lets work be retried twice", retryTwice(), []string{"what was cancelled is asked for again as a new one, once"}, "not already_retried"},
 	{"it gives one dispatch to two workers", claimTwice(), []string{"16 claimers at once get each dispatch once"}, "was given with the claim"},
 	{
 		"it forgets what a worker is logged in to", changing(func(r *http.Request) {
@@ -402,6 +452,43 @@ func mansEverything() func(http.Handler) http.Handler {
 			gateway.ServeHTTP(w, r)
 		})
 	}
+}
+
+const atTheCap = "a running one is extended past the pace, never past the cap, on all windows or on none"
+
+// refusing answers a request whose body holds something with a problem.
+func refusing(path, holds, code string, status int) func(http.Handler) http.Handler {
+	return func(gateway http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !strings.HasSuffix(r.URL.Path, path) || !bytes.Contains(bodyOf(r), []byte(holds)) {
+				gateway.ServeHTTP(w, r)
+				return
+			}
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(status)
+			_, _ = fmt.Fprintf(w, `{"type":"/problems/%[1]s","title":"Conflict","status":%[2]d,"code":%[1]q,"detail":"Not now."}`, code, status)
+		})
+	}
+}
+
+// retryTwice answers a retry of what was retried already as the first one was answered.
+func retryTwice() func(http.Handler) http.Handler {
+	var mutex sync.Mutex
+	first := make(map[string][]byte)
+	return alter(func(r *http.Request, a *httptest.ResponseRecorder) []byte {
+		mutex.Lock()
+		defer mutex.Unlock()
+		switch {
+		case !strings.HasSuffix(r.URL.Path, "/retry"):
+		case a.Code == http.StatusCreated:
+			first[r.URL.Path] = a.Body.Bytes()
+		case bytes.Contains(a.Body.Bytes(), []byte("already_retried")):
+			a.Code = http.StatusCreated
+			a.Header().Set("Content-Type", "application/json")
+			return first[r.URL.Path]
+		}
+		return a.Body.Bytes()
+	})
 }
 
 // claimTwice answers every claim in the race with the first one's answer.

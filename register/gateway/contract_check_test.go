@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -106,7 +107,9 @@ func (s *streaming) WriteHeader(status int) {
 
 func (s *streaming) Write(body []byte) (int, error) {
 	if s.status >= 400 {
-		answer := &httptest.ResponseRecorder{Code: s.status, HeaderMap: s.Header(), Body: bytes.NewBuffer(body)}
+		answer := httptest.NewRecorder()
+		maps.Copy(answer.Header(), s.Header())
+		answer.Code, answer.Body = s.status, bytes.NewBuffer(body)
 		checkProblem(s.t, s.request, s.allowed, answer)
 	}
 	return s.ResponseWriter.Write(body)

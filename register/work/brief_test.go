@@ -69,6 +69,9 @@ func TestTheEnvironmentSaysWhatTheRunIsAndKeepsTheWorkersSecrets(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(is["MOSAIC_RESERVED"]), &reserved))
 	require.Equal(t, dispatch.Holds, reserved)
 	require.Equal(t, int64(5_000_000), reserved[0].Micros)
+	require.Equal(t, filepath.Join(done.Result.Reference, "reserved.json"), is["MOSAIC_RESERVED_FILE"])
+	require.Equal(t, "200000", is["MOSAIC_CONTEXT_CAP"])
+	require.Empty(t, is["MOSAIC_CONTEXT_TOKENS"])
 }
 
 func TestAnotherRegistersFolderOfThatNameIsLeftAlone(t *testing.T) {

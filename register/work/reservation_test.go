@@ -162,7 +162,7 @@ func TestACommandThatHasGivenItsOutcomeIsNotStoppedForItsSpend(t *testing.T) {
 	b.dispatch(t, "Add a health check")
 	worker := b.work(t, result(`{"outcome": "done", "actuals": [{"unit": "credits", "micros": 9000000}]}`)+waiting)
 	b.becomes(t, "D-1", func(d register.Dispatch) bool { return len(d.Metered) == 1 })
-	time.Sleep(2500 * time.Millisecond) // two looks at the meter
+	require.Never(t, func() bool { return b.show(t, "D-1").State != register.DispatchStateRunning }, 2500*time.Millisecond, 100*time.Millisecond)
 	worker.goOn(t)
 	require.Equal(t, int64(9_000_000), b.reaches(t, "D-1", register.DispatchStateDone).Actuals[0].Micros)
 }

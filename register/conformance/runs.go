@@ -1,0 +1,188 @@
+package conformance
+
+import (
+	"context"
+	"net/url"
+	"time"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+)
+
+func runs() []promise {
+	return []promise{
+		{"runs", "a running one is extended past the pace, never past the cap, on all windows or on none", extendToTheCap},
+		{"runs", "one run holds, meters and spends several units", spendSeveral},
+		{"runs", "a session that does not fit its context is 422 context_cap", rejectContext},
+	}
+}
+
+const whole = int64(1_000_000)
+
+// borrow meters the highest tier's provider by a subscription of this run with two windows, 100 tokens and 100 percent, none of which
+// the pace allows yet. Without a live window of its own nobody's work is metered there, so nobody's is disturbed.
+func (t *trial) borrow(ctx context.Context) (giveBack func(), err error) {
+	_, tiers, err := t.ladder(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var status register.BudgetStatus
+	if err := t.read(ctx, viewer, "/api/fleet/budgets?provider="+url.QueryEscape(tiers[0].Provider), &status); err != nil {
+		return nil, err
+	}
+	for _, w := range status.Windows {
+		if w.Subscription != provider {
+			return nil, notTried("it would draw on the windows of " + tiers[0].Provider + ", which are in use; it takes a register without any")
+		}
+	}
+	giveBack = func() { _ = t.borrowUntil(context.WithoutCancel(ctx), tiers[0].Provider, time.Now().Add(time.Second)) }
+	return giveBack, t.borrowUntil(ctx, tiers[0].Provider, time.Now().Add(10*time.Hour))
+}
+
+func (t *trial) borrowUntil(ctx context.Context, from string, reset time.Time) error {
+	for name, unit := range map[string]register.Unit{"tokens": register.UnitTokens, "share": register.UnitPercent} {
+		_, err := t.setWindow(ctx, register.BudgetSetRequest{
+			Provider: from, Subscription: provider, Window: name, Unit: unit, LimitMicros: 100 * whole,
+			Since: time.Now().Add(-time.Second), UsedMicros: new(int64(0)), ResetAt: reset,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func amountsOf(tokens, percent int64) []register.Amount {
+	return []register.Amount{{Unit: register.UnitTokens, Micros: tokens * whole}, {Unit: register.UnitPercent, Micros: percent * whole}}
+}
+
+// several asks for work that spends both units.
+func (t *trial) several(role string, tokens, percent int64) register.DispatchRequest {
+	asked := t.work(role)
+	asked.Exact, asked.Estimate = true, nil
+	for _, amount := range amountsOf(tokens, percent) {
+		asked.Estimate = append(asked.Estimate, register.EstimateAmount(amount))
+	}
+	return asked
+}
+
+// holding says what is wrong unless a run holds these amounts, each once.
+func holding(what string, holds []register.Hold, tokens, percent int64) error {
+	held := map[register.Unit]int64{}
+	for _, hold := range holds {
+		held[hold.Unit] += hold.Micros
+	}
+	for _, want := range amountsOf(tokens, percent) {
+		if micros, known := held[want.Unit]; !known || micros != want.Micros || len(holds) != 2 {
+			return seen("%s it holds %+v, not %d tokens and %d percent", what, holds, tokens, percent)
+		}
+	}
+	return nil
+}
+
+func extendToTheCap(ctx context.Context, t *trial) error {
+	giveBack, err := t.borrow(ctx)
+	if err != nil {
+		return err
+	}
+	defer giveBack()
+	claim, err := t.running(ctx, "cap", 60)
+	if err != nil {
+		return err
+	}
+	paced := t.several(claim.Dispatch.Role, 60, 0)
+	paced.DryRun = true
+	if now, err := t.dispatch(ctx, paced); err != nil || now.State == register.DispatchStateReady {
+		if err == nil {
+			err = notTried("the pace admits 60 of 100 tokens at once, so that it cannot be told from the cap")
+		}
+		return err
+	}
+	id := claim.Dispatch.ID
+	extend := func(reserve []register.Amount) register.Mutation {
+		return register.ExtendDispatch(id, register.ExtendRequest{Claim: claim.ID, Reserve: reserve})
+	}
+	var extension register.Extension
+	if err := t.report(ctx, extend(amountsOf(60, 0)), &extension); err != nil {
+		return err
+	}
+	if err := holding("extended", extension.Holds, 60, 0); err != nil {
+		return err
+	}
+	if err := t.reportRefused(ctx, register.ProblemCodeCapReached, extend(amountsOf(101, 50))); err != nil {
+		return err
+	}
+	shown, err := t.show(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := holding("after more was refused", shown.Holds, 60, 0); err != nil {
+		return err
+	}
+	return t.report(ctx, t.unmetered(claim), nil)
+}
+
+func spendSeveral(ctx context.Context, t *trial) error {
+	giveBack, err := t.borrow(ctx)
+	if err != nil {
+		return err
+	}
+	defer giveBack()
+	role := t.role("units")
+	made, err := t.dispatch(ctx, t.several(role, 2, 1))
+	if err != nil {
+		return err
+	}
+	if err := holding("admitted", made.Holds, 2, 1); err != nil {
+		return err
+	}
+	claim, err := t.claim(ctx, role, role+"-1", 60)
+	if err != nil || claim == nil {
+		return seen("%s is ready, and a claim for its role found nothing (%v)", made.ID, err)
+	}
+	spent := amountsOf(3, 1)
+	for _, amount := range spent {
+		beat := register.HeartbeatRequest{Claim: claim.ID, Metered: []register.Amount{amount}}
+		if err := t.report(ctx, register.HeartbeatDispatch(made.ID, beat), nil); err != nil {
+			return err
+		}
+	}
+	shown, err := t.show(ctx, made.ID)
+	if err != nil {
+		return err
+	}
+	if len(shown.Metered) != 2 {
+		return seen("heartbeats metered %+v one by one, and it shows %+v", spent, shown.Metered)
+	}
+	end := register.CompleteRequest{Claim: claim.ID, Outcome: register.CompleteRequestOutcomeDone, Actuals: spent}
+	if err := t.report(ctx, register.CompleteDispatch(made.ID, end), nil); err != nil {
+		return err
+	}
+	var status register.BudgetStatus
+	if err := t.read(ctx, viewer, "/api/fleet/budgets?provider="+url.QueryEscape(claim.Dispatch.Provider), &status); err != nil {
+		return err
+	}
+	for _, w := range status.Windows {
+		for _, want := range spent {
+			if w.Unit == want.Unit && (w.CommittedMicros != want.Micros || w.ReservedMicros != 0) {
+				return seen("%+v were spent, and the window %s has %d committed and %d reserved", spent, w.Window, w.CommittedMicros, w.ReservedMicros)
+			}
+		}
+	}
+	return nil
+}
+
+func rejectContext(ctx context.Context, t *trial) error {
+	asked := t.work(t.role("context"))
+	asked.ContextTokens = 1_000_000_000
+	if err := t.man(ctx, asked.Role); err != nil {
+		return err
+	}
+	if err := t.refused(ctx, register.ProblemCodeContextCap, operator, register.CreateDispatch(asked)); err != nil {
+		return err
+	}
+	listed, err := t.inRole(ctx, asked.Role, "")
+	if err == nil && len(listed) > 0 {
+		err = seen("%v was recorded", ids(listed))
+	}
+	return err
+}

@@ -80,6 +80,10 @@ foreign-look: build $(FOREIGN) ## Draw every kind of reply as a phone shows it, 
 chaos: build ## Kill gateways under load and audit the register. CHAOS=5m for longer
 	@$(TESTBED) -- env $(if $(CHAOS),CHAOS='$(CHAOS)') go test $(TAGS) -count=1 -v -timeout 2h ./deploy/chaos
 
+.PHONY: fuzz
+fuzz: go ## Send altered requests to every operation of the gateway for a minute. FUZZ=10m for longer
+	@$(TESTBED) -- env FUZZ='$(or $(FUZZ),60s)' go test $(TAGS) -count=1 -timeout 2h -run '^TestFuzzing' ./register/gateway
+
 .PHONY: bench
 bench: go ## Run every benchmark there is
 	@$(TESTBED) -- go test $(TAGS) -run '^$$' -bench $(or $(BENCH),.) -benchmem $(or $(PACKAGES),./...)

@@ -30,7 +30,7 @@ func Table(reports []*Report) string {
 	for _, row := range rows {
 		line := fmt.Sprintf("%-30s", row.name)
 		for _, report := range reports {
-			line += fmt.Sprintf("%18s", row.cell(report))
+			line += fmt.Sprintf(" %17s", row.cell(report))
 		}
 		table.WriteString(line + "\n")
 	}

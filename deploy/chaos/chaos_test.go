@@ -82,7 +82,7 @@ func TestKilledGatewaysLoseNothingAndDoNothingTwice(t *testing.T) {
 	require.NoError(t, crew.Wait())
 	n.audit(readers)
 	t.Logf("%s, %d kills: %d keys answered, %d dispatches ran (seed %d)", long, kills, len(n.answered), len(n.runs), n.seed)
-	require.GreaterOrEqual(t, kills, int(long/(3*time.Second)), "gateways were hardly killed")
+	require.GreaterOrEqual(t, kills, int(long/(10*time.Second)), "gateways were hardly killed")
 	require.Greater(t, len(n.runs), creators, "hardly anything ran")
 }
 

@@ -13,9 +13,9 @@ if [ ! -d "$folder" ]; then
 fi
 
 case "$MOSAIC_AGENT_MODEL" in
-  opus) price=200 ;;   # micro-credits a token: opus : sonnet : haiku = 5 : 3 : 1
-  haiku) price=40 ;;
-  *) price=120 ;;
+  opus) price=20 ;;   # micro-credits a token: opus : sonnet : haiku = 5 : 3 : 1
+  haiku) price=4 ;;
+  *) price=12 ;;
 esac
 
 echo "surveying $folder on $MOSAIC_AGENT_MODEL"

@@ -29,6 +29,7 @@ const bodyLimit = 1 << 20
 // contract is openapi.yaml at work: it finds the operation of a request and checks the request against it.
 type contract struct {
 	document []byte // as JSON
+	page     []byte // as HTML
 	router   routers.Router
 }
 
@@ -36,6 +37,11 @@ func newContract() (*contract, error) {
 	document, err := openapi3.NewLoader().LoadFromData(register.Contract)
 	if err != nil {
 		return nil, fmt.Errorf("reading the contract: %w", err)
+	}
+	describeCodes(document)
+	page, err := docs(document)
+	if err != nil {
+		return nil, err
 	}
 	served, err := json.Marshal(document)
 	if err != nil {
@@ -46,18 +52,18 @@ func newContract() (*contract, error) {
 	if err != nil {
 		return nil, fmt.Errorf("routing by the contract: %w", err)
 	}
-	return &contract{document: served, router: router}, nil
+	return &contract{document: served, page: page, router: router}, nil
 }
 
 // find is the operation a request asks for.
 func (c *contract) find(r *http.Request) (*routers.Route, map[string]string, error) {
-	if route, path, err := c.router.FindRoute(r); err == nil {
+	if route, path, err := c.router.FindRoute(r); err == nil && whole(path) {
 		return route, path, nil
 	}
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		other := r.Clone(r.Context())
 		other.Method = method
-		if _, _, err := c.router.FindRoute(other); err == nil {
+		if _, path, err := c.router.FindRoute(other); err == nil && whole(path) {
 			return nil, nil, &problem{
 				Code: register.ProblemCodeInvalid, Status: http.StatusMethodNotAllowed,
 				Detail:   fmt.Sprintf("%s does not go with this address; %s does.", r.Method, method),
@@ -69,6 +75,16 @@ func (c *contract) find(r *http.Request) (*routers.Route, map[string]string, err
 		Code: register.ProblemCodeNotFound, Detail: "There is nothing at this address.",
 		NextStep: "See /api/fleet/openapi.json for what there is.",
 	}
+}
+
+// whole says whether every part of an address that names something does.
+func whole(path map[string]string) bool {
+	for _, part := range path {
+		if part == "" {
+			return false
+		}
+	}
+	return true
 }
 
 // check reads the body, checks the request against the contract and adds the key and the hash to the call.

@@ -33,6 +33,9 @@ func (g *Gateway) handler() (http.Handler, error) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(contract.document)
 	})
+	for _, at := range []string{"GET /api/fleet/{$}", "GET /api/fleet/docs"} {
+		routes.HandleFunc(at, servePage(contract.page))
+	}
 	routes.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if err := g.admit(contract, &r); err != nil {
 			answer(w, r, err)
@@ -53,7 +56,7 @@ func (g *Gateway) admit(contract *contract, r **http.Request) error {
 		return err
 	}
 	observed((*r).Context(), route.Operation.OperationID)
-	if route.Operation.Security != nil && len(*route.Operation.Security) == 0 {
+	if open(route.Operation) {
 		return nil
 	}
 	asked, err := g.authenticate(*r)

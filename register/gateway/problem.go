@@ -90,6 +90,9 @@ func answer(w http.ResponseWriter, r *http.Request, err error) {
 	if p.Status == 0 {
 		p.Status = statuses[p.Code]
 	}
+	if p.NextStep == "" {
+		p.NextStep = "Correct the request and send it with a new key."
+	}
 	p.Type, p.Title = "/problems/"+string(p.Code), http.StatusText(p.Status)
 	p.RequestID = w.Header().Get(requestIDHeader)
 	if p.Status >= http.StatusInternalServerError && r.Context().Err() == nil {

@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"net/url"
+	"slices"
 	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
@@ -34,7 +35,7 @@ func (t *trial) borrow(ctx context.Context) (giveBack func(), err error) {
 			return nil, notTried("it would draw on the windows of " + tiers[0].Provider + ", which are in use; it takes a register without any")
 		}
 	}
-	giveBack = func() { _ = t.borrowUntil(context.WithoutCancel(ctx), tiers[0].Provider, time.Now().Add(time.Second)) }
+	giveBack = func() { _ = t.borrowUntil(context.WithoutCancel(ctx), tiers[0].Provider, time.Now().Add(3*time.Second)) }
 	return giveBack, t.borrowUntil(ctx, tiers[0].Provider, time.Now().Add(10*time.Hour))
 }
 
@@ -49,6 +50,11 @@ func (t *trial) borrowUntil(ctx context.Context, from string, reset time.Time) e
 		}
 	}
 	return nil
+}
+
+// drop frees what a run still holds if its promise was broken before its end.
+func (t *trial) drop(ctx context.Context, id string) {
+	_ = t.change(context.WithoutCancel(ctx), operator, register.CancelDispatch(id, "its promise has been tried"), nil)
 }
 
 func amountsOf(tokens, percent int64) []register.Amount {
@@ -98,6 +104,7 @@ func extendToTheCap(ctx context.Context, t *trial) error {
 		return err
 	}
 	id := claim.Dispatch.ID
+	defer t.drop(ctx, id)
 	extend := func(reserve []register.Amount) register.Mutation {
 		return register.ExtendDispatch(id, register.ExtendRequest{Claim: claim.ID, Reserve: reserve})
 	}
@@ -107,6 +114,9 @@ func extendToTheCap(ctx context.Context, t *trial) error {
 	}
 	if err := holding("extended", extension.Holds, 60, 0); err != nil {
 		return err
+	}
+	if want := amountsOf(60, 0)[0]; !slices.Contains(extension.Reserved, want) {
+		return seen("extended it has reserved %+v, without %+v", extension.Reserved, want)
 	}
 	if err := t.reportRefused(ctx, register.ProblemCodeCapReached, extend(amountsOf(101, 50))); err != nil {
 		return err
@@ -132,6 +142,7 @@ func spendSeveral(ctx context.Context, t *trial) error {
 	if err != nil {
 		return err
 	}
+	defer t.drop(ctx, made.ID)
 	if err := holding("admitted", made.Holds, 2, 1); err != nil {
 		return err
 	}

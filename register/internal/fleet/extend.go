@@ -78,7 +78,7 @@ func (t *transaction) extend(ctx context.Context, b *book, row *query.Dispatch, 
 func (b *book) raises(row *query.Dispatch, reservations []query.ActiveReservationsRow, totals []Amount) ([]raise, error) {
 	var out []raise
 	for _, total := range totals {
-		for _, window := range b.counting(row.SubscriptionID, total.Unit) {
+		for _, window := range b.counting(row, total.Unit) {
 			r := raise{window: window, by: total.Micros, to: total.Micros}
 			for _, held := range reservations {
 				if held.WindowID == window.ID {
@@ -132,7 +132,7 @@ func (b *book) reservedOf(row *query.Dispatch, holds []Hold, totals []Amount) []
 		}
 	}
 	for _, total := range totals {
-		if len(b.counting(row.SubscriptionID, total.Unit)) == 0 {
+		if len(b.counting(row, total.Unit)) == 0 {
 			reserved[total.Unit] = max(reserved[total.Unit], total.Micros)
 		}
 	}

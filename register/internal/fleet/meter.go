@@ -4,14 +4,19 @@ import (
 	"slices"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
 )
 
-// counting is the live windows of a subscription that count a unit. Every one of them is charged for what a run spends in it.
-func (b *book) counting(subscriptionID *int64, unit string) []*budget.Window {
+// counting is the live windows of a run's subscription that meter its work and count a unit. Every one of them is charged for what it
+// spends in it.
+func (b *book) counting(row *query.Dispatch, unit string) []*budget.Window {
+	request := budget.Request{Role: row.Role, Project: row.Project, Mission: row.Mission}
 	var out []*budget.Window
 	for _, id := range b.order {
 		window, subscription := b.window(id)
-		if subscriptionID != nil && subscription.ID == *subscriptionID && window.Unit == unit && !window.Lapsed(b.now) {
+		ours := row.SubscriptionID != nil && subscription.ID == *row.SubscriptionID && window.Scope.Covers(&request) &&
+			(window.Model == "" || window.Model == row.Model)
+		if ours && window.Unit == unit && !window.Lapsed(b.now) {
 			out = append(out, window)
 		}
 	}

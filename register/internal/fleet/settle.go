@@ -66,7 +66,7 @@ func (t *transaction) commitUnheld(ctx context.Context, b *book, row *query.Disp
 			window, _ := b.window(id)
 			counted = counted || window.Unit == amount.Unit
 		}
-		for _, window := range b.counting(row.SubscriptionID, amount.Unit) {
+		for _, window := range b.counting(row, amount.Unit) {
 			counted = true
 			if booked[window.ID] {
 				continue

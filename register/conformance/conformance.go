@@ -141,7 +141,7 @@ func (t *trial) leave(ctx context.Context) []string {
 	note("the agents could not be listed", t.retireAll(ctx, func(name string) {
 		note(name+" was not retired", t.change(ctx, "", register.RetireAgent(name), nil))
 	}))
-	note("the window of "+provider+" stays", t.change(ctx, "", register.SetBudget(window(time.Now().Add(time.Second))), nil))
+	note("the window of "+provider+" stays", t.change(ctx, "", register.SetBudget(window(time.Now().Add(3*time.Second))), nil))
 	for _, name := range []string{operator, worker, viewer, member} {
 		identity := register.IdentityRequest{Kind: register.IdentityRequestKindService, Roles: []register.FleetRole{}}
 		note(name+" keeps its roles", t.change(ctx, "", register.PutIdentity(name, identity), nil))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -269,7 +270,7 @@ func (x *target) value(parameter *openapi3.Parameter, random *rand.Rand) (value 
 
 // oddities are values that programs have broken at.
 var oddities = []any{
-	nil, true, false, 0, -1, 1, 1.5, -0.0, 1e300, json.Number("1e999"), json.Number("9223372036854775807"), json.Number("9223372036854775808"),
+	nil, true, false, 0, -1, 1, 1.5, math.Copysign(0, -1), 1e300, json.Number("1e999"), json.Number("9223372036854775807"), json.Number("9223372036854775808"),
 	json.Number("-9223372036854775808"), json.Number("1000000000000000001"), json.Number("0.1e1"), json.Number("99999999999999999999999999999999999999"),
 	"", " ", "\t\n", "\u0000", "a\u0000b", "\ufeff", "\u202e🙂\u2066", "ÿ\u0300\u0301", "D-0", "D-1", "D-99999999999999999999", "d-007", "P-1", "T-1", "-1", "0",
 	"2147483648", "9223372036854775808", "NaN", "Infinity", "null", "true", "{}", "[]", "'; DROP TABLE fleet.dispatches; --", "%00", "%s%n", "../../etc/passwd",

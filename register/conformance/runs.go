@@ -35,7 +35,9 @@ func (t *trial) borrow(ctx context.Context) (giveBack func(), err error) {
 			return nil, notTried("it would draw on the windows of " + tiers[0].Provider + ", which are in use; it takes a register without any")
 		}
 	}
-	giveBack = func() { _ = t.borrowUntil(context.WithoutCancel(ctx), tiers[0].Provider, time.Now().Add(3*time.Second)) }
+	giveBack = func() {
+		_ = t.borrowUntil(context.WithoutCancel(ctx), tiers[0].Provider, time.Now().Add(3*time.Second))
+	}
 	return giveBack, t.borrowUntil(ctx, tiers[0].Provider, time.Now().Add(10*time.Hour))
 }
 

@@ -35,8 +35,10 @@ type bundle struct {
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	database := localtest.Database(t).Gateway
-	running, err := gateway.New(t.Context(), gateway.Options{Listen: "127.0.0.1:0", DatabaseURL: database, Tenant: tenant, Host: "alpha",
-		RequestsPerSecond: 20, RequestBurst: ample})
+	running, err := gateway.New(t.Context(), gateway.Options{
+		Listen: "127.0.0.1:0", DatabaseURL: database, Tenant: tenant, Host: "alpha",
+		RequestsPerSecond: 20, RequestBurst: ample,
+	})
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

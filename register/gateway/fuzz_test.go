@@ -276,7 +276,12 @@ var oddities = []any{
 	"2147483648", "9223372036854775808", "NaN", "Infinity", "null", "true", "{}", "[]", "'; DROP TABLE fleet.dispatches; --", "%00", "%s%n", "../../etc/passwd",
 	"0001-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59", "2016-12-31T23:59:60Z", "2026-02-30T00:00:00Z", "1969-12-31T23:59:59.999999999Z", "infinity", "now",
 	strings.Repeat("long", 20_000), strings.Repeat("é", 65_536), strings.Repeat("\"", 500), "open", "credits", "claude", "admin", "coder-1",
-	[]any{}, []any{nil}, []any{[]any{[]any{}}}, map[string]any{}, map[string]any{"": ""}, map[string]any{"unit": "credits", "micros": -1},
+	[]any{},
+	[]any{nil},
+	[]any{[]any{[]any{}}},
+	map[string]any{},
+	map[string]any{"": ""},
+	map[string]any{"unit": "credits", "micros": -1},
 }
 
 func oddText(random *rand.Rand) string {

@@ -114,7 +114,11 @@ func (w *Window) outlooks(now time.Time) []time.Time {
 
 // within is an amount as a window can have used it.
 func (w *Window) within(used float64) int64 {
-	return int64(min(float64(w.Capacity()), max(0, math.Round(used))))
+	capacity := w.Capacity()
+	if used >= float64(capacity) { // compared before it is converted: the largest capacity has no float of its own
+		return capacity
+	}
+	return int64(max(0, math.Round(used)))
 }
 
 // Says is the forecast in one sentence.

@@ -2,6 +2,7 @@ package budget
 
 import (
 	"encoding/json"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -168,6 +169,18 @@ func TestAForecastStaysWithinTheWindow(t *testing.T) {
 		}
 		require.NotEmpty(t, f.Says(&w))
 	})
+}
+
+func TestAForecastOfTheLargestWindowIsFullNotNegative(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	w := Window{Unit: "tokens", Limit: math.MaxInt64, Since: now.Add(-time.Hour), Reset: now.Add(time.Hour), Reserved: math.MaxInt64}
+	f := Foresee(&w, Uses{}, nil, now)
+	require.Equal(t, int64(math.MaxInt64), f.AtReset)
+	require.Zero(t, f.Left)
+	for _, point := range f.Path {
+		require.Equal(t, Outlook{At: point.At, Low: math.MaxInt64, Expected: math.MaxInt64, High: math.MaxInt64}, point)
+	}
 }
 
 func TestACurveSurvivesStorage(t *testing.T) {

@@ -98,6 +98,37 @@ func TestAWriteOfAnEarlierEpochFails(t *testing.T) {
 	require.NoError(t, err, "a write of the epoch does not")
 }
 
+func TestConnectionsMadeAtOnceAreAllOfTheEpoch(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	terminate(t, b.ready(t))
+	var epoch atomic.Int64
+	epoch.Store(b.epoch(t))
+	database, err := openDatabase(t.Context(), b.options.DatabaseURL, &epoch, zerolog.Nop())
+	require.NoError(t, err)
+	defer database.Close()
+	begin, said := make(chan struct{}), make(chan string, 16)
+	for range cap(said) {
+		go func() {
+			<-begin
+			var of string
+			session, err := database.RawDB.Conn(t.Context())
+			if err == nil {
+				defer session.Close()
+				err = session.QueryRowContext(t.Context(), `SHOW mosaic.epoch`).Scan(&of)
+			}
+			if err != nil {
+				of = err.Error()
+			}
+			said <- of
+		}()
+	}
+	close(begin)
+	for range cap(said) {
+		require.Equal(t, fmt.Sprint(epoch.Load()), <-said)
+	}
+}
+
 func (b *bench) health() int {
 	response, err := http.Get("http://" + b.options.Listen + "/readyz")
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -43,6 +44,7 @@ func openDatabase(ctx context.Context, url string, epoch *atomic.Int64, log zero
 	config.RuntimeParams["idle_in_transaction_session_timeout"] = fmt.Sprint(leaderSilence.Milliseconds())
 	raw := stdlib.OpenDB(*config, stdlib.OptionBeforeConnect(func(_ context.Context, config *pgx.ConnConfig) error {
 		if now := epoch.Load(); now > 0 {
+			config.RuntimeParams = maps.Clone(config.RuntimeParams) // pgx shares it among connections, which are made at once
 			config.RuntimeParams["mosaic.epoch"] = strconv.FormatInt(now, 10)
 		}
 		return nil

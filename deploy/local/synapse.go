@@ -2,22 +2,15 @@ package local
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 )
 
 // Synapse is a running Synapse from PyPI: SQLite, one process, no federation. It has sliding sync, which Element X needs.
 type Synapse struct {
-	process *Process
-	options HomeserverOptions
-	version string
-	url     string
-	secret  string
-	cancel  context.CancelFunc
+	server
+	cancel context.CancelFunc
 }
 
 var _ Homeserver = (*Synapse)(nil)
@@ -26,60 +19,28 @@ var _ Homeserver = (*Synapse)(nil)
 // first time, and returns once it answers. Data, signing key and port survive restarts. With RateLimits the users in
 // Exempt are freed from them as soon as their accounts exist.
 func StartSynapse(ctx context.Context, dir string, options HomeserverOptions) (*Synapse, error) {
-	dir, err := options.fill(dir)
+	running, err := startServer(ctx, dir, options, software{
+		install: InstallSynapse, configure: writeSynapseConfig, patience: 2 * time.Minute,
+		process: func(python string, _ HomeserverOptions) ProcessOptions {
+			return ProcessOptions{Name: "synapse", Path: python, Args: []string{"-m", "synapse.app.homeserver", "--config-path", "homeserver.yaml"}}
+		},
+	})
 	if err != nil {
 		return nil, err
 	}
-	python, version, err := InstallSynapse(ctx, options.Binaries, options.Progress)
-	if err != nil {
-		return nil, err
-	}
-	if err := options.placeAt(dir); err != nil {
-		return nil, err
-	}
-	secret, err := homeserverSecret(dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := writeSynapseConfig(dir, options, secret); err != nil {
-		return nil, err
-	}
-	s := &Synapse{options: options, version: version, secret: secret}
-	s.url = "http://" + net.JoinHostPort(reachable(options.Host), strconv.Itoa(options.Port))
-	if s.process, err = StartProcess(ProcessOptions{
-		Name: "synapse", Path: python, Args: []string{"-m", "synapse.app.homeserver", "--config-path", "homeserver.yaml"},
-		Dir: dir, LogFile: filepath.Join(dir, "synapse.log"),
-	}); err != nil {
-		return nil, err
-	}
-	if err := s.process.WaitUntil(ctx, 2*time.Minute, func(ctx context.Context) error { return answersVersions(ctx, s.url) }); err != nil {
-		s.process.Stop()
-		return nil, fmt.Errorf("starting the homeserver: %w", err)
-	}
-	return s, s.exemptWhenThere(dir)
+	s := &Synapse{server: running}
+	return s, s.exemptWhenThere(running.dir)
 }
 
-func (s *Synapse) URL() string          { return s.url }
-func (s *Synapse) ServerName() string   { return s.options.ServerName }
-func (s *Synapse) SharedSecret() string { return s.secret }
-func (s *Synapse) Software() string     { return "Synapse " + s.version }
-func (s *Synapse) SlidingSync() bool    { return true }
-func (s *Synapse) Process() *Process    { return s.process }
-
-// HTTPSPort is 0 unless it was given a certificate.
-func (s *Synapse) HTTPSPort() int {
-	if s.options.TLSCertificate == "" {
-		return 0
-	}
-	return s.options.TLSPort
-}
+func (s *Synapse) Software() string  { return "Synapse " + s.version }
+func (s *Synapse) SlidingSync() bool { return true }
 
 // Stop ends it and waits until it is gone.
 func (s *Synapse) Stop() {
 	if s.cancel != nil {
 		s.cancel()
 	}
-	s.process.Stop()
+	s.server.Stop()
 }
 
 // exemptWhenThere frees the users in Exempt from rate limits through the admin API, which knows only accounts that exist;

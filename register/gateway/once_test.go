@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -10,9 +11,11 @@ import (
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet"
 )
 
 func TestARepeatedChangeIsAnsweredByteForByte(t *testing.T) {
@@ -60,14 +63,11 @@ func TestARepeatedChangeIsAnsweredByteForByte(t *testing.T) {
 		key := []string{"Idempotency-Key", c.mutation.Method + c.mutation.Path}
 		status, _, first := b.raw(t, c.mutation.Method, c.mutation.Path, b.tokens[c.token], string(c.mutation.Body), key...)
 		require.Equal(t, 2, status/100, "%s %s: %s", c.mutation.Method, c.mutation.Path, first)
-		before, err := b.store.NumberEvents(t.Context())
-		require.NoError(t, err)
+		before := b.changes(t)
 		again, _, second := b.raw(t, c.mutation.Method, c.mutation.Path, b.tokens[c.token], string(c.mutation.Body), key...)
 		require.Equal(t, status, again)
 		require.Equal(t, string(first), string(second), c.mutation.Path)
-		after, err := b.store.NumberEvents(t.Context())
-		require.NoError(t, err)
-		require.Equal(t, before, after, "%s %s happened once", c.mutation.Method, c.mutation.Path)
+		require.Equal(t, before, b.changes(t), "%s %s happened once", c.mutation.Method, c.mutation.Path)
 
 		if c.mutation.Body != nil {
 			other, _, body := b.raw(t, c.mutation.Method, c.mutation.Path, b.tokens[c.token], string(c.mutation.Body)+" ", key...)
@@ -144,4 +144,14 @@ func TestConcurrentRepeatsOnTwoGatewaysHappenOnce(t *testing.T) {
 		require.Equal(t, string(first), string(body))
 	}
 	require.Equal(t, "D-1", answers[0].ID)
+}
+
+// changes counts the events somebody asked for; what time does by itself may come at any moment.
+func (b *bundle) changes(t *testing.T) (count int) {
+	t.Helper()
+	database, err := pgx.Connect(t.Context(), b.database)
+	require.NoError(t, err)
+	defer func() { _ = database.Close(context.WithoutCancel(t.Context())) }()
+	require.NoError(t, database.QueryRow(t.Context(), `SELECT count(*) FROM fleet.events WHERE actor <> $1`, fleet.Time).Scan(&count))
+	return count
 }

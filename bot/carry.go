@@ -57,6 +57,10 @@ func (b *Bot) hearMessage(ctx context.Context, h *heard, said *said) error {
 		return b.hearEdit(ctx, h, said, content, original)
 	}
 	text, addressed := b.addressed(ctx, said.Event, content)
+	text, addressed, err := b.askedInThread(ctx, said.Event, text, addressed)
+	if err != nil {
+		return err
+	}
 	if !addressed {
 		return b.journal.end(ctx, h, stateDropped, "")
 	}
@@ -103,7 +107,10 @@ func (b *Bot) addressed(ctx context.Context, evt *event.Event, content *event.Me
 	if content.RelatesTo.GetReplyTo() != "" {
 		text = event.TrimReplyFallbackText(text)
 	}
-	return commands.Addressed(text, b.options.Prefix, b.names(), b.direct(ctx, evt.RoomID))
+	if rest, ok := commands.Addressed(text, b.options.Prefix, b.names(), b.direct(ctx, evt.RoomID)); ok {
+		return rest, true
+	}
+	return text, false
 }
 
 // prepare understands a command and stores the finished call, once; a command not understood, and one that is for the bot
@@ -121,10 +128,19 @@ func (b *Bot) prepare(ctx context.Context, h *heard, who register.Identity, text
 		return false, fmt.Errorf("understanding a command: %w", err)
 	}
 	switch name, number, _ := commands.Local(call); name {
+	case commands.LocalConfirm:
+		return b.takeQuestion(ctx, h, root, number)
 	case commands.LocalRun:
 		return b.takeOffer(ctx, h, root, number)
 	case commands.LocalReplay:
 		return false, b.replay(ctx, h, root, who, number)
+	}
+	question, asked, err := commands.Ask(ctx, b.api, register.By{Actor: h.Sender.String()}, call)
+	if err != nil {
+		return false, fmt.Errorf("asking whether to ask back: %w", err)
+	}
+	if asked {
+		return false, b.askBack(ctx, h, root, call, question)
 	}
 	return true, b.journal.prepare(ctx, h, call)
 }
@@ -154,14 +170,23 @@ func (b *Bot) answer(ctx context.Context, h *heard, root id.EventID, answer comm
 		markdown = fmt.Sprintf("_I could read this only %s after it came._\n\n%s", late, markdown)
 	}
 	err := transaction(ctx, b.database, func(ctx context.Context) error {
-		if err := b.sign(ctx, h.Room, h.ID, signOf(answer.Mood), "answer"); err != nil {
+		on, err := b.signedOn(ctx, h)
+		if err != nil {
 			return err
 		}
-		_, err := b.outbox.add(ctx, outgoing{
+		if on != "" {
+			if err := b.sign(ctx, h.Room, on, signOf(answer.Mood), "answer"); err != nil {
+				return err
+			}
+		}
+		row, err := b.outbox.add(ctx, outgoing{
 			Txn: txnID("reply", h.ID.String()), Room: h.Room, Rank: reply, Type: event.EventMessage.Type,
 			Content: inThread(words(markdown, nil), root, h.ID),
 		})
 		if err != nil {
+			return err
+		}
+		if err := b.noteDispatch(ctx, h, root, row, answer); err != nil {
 			return err
 		}
 		if err := b.removeHourglass(ctx, h); err != nil {
@@ -242,7 +267,7 @@ func (b *Bot) hourglass(ctx context.Context, h *heard) *hourglass {
 	glass.timer = time.AfterFunc(slow, func() {
 		glass.mutex.Lock()
 		defer glass.mutex.Unlock()
-		if glass.stopped {
+		if glass.stopped || h.Type != event.EventMessage.Type && h.Type != event.EventEncrypted.Type {
 			return
 		}
 		_, err := b.outbox.add(ctx, outgoing{

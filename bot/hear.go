@@ -156,7 +156,7 @@ func (b *Bot) attempt(ctx context.Context, h *heard) (err error) {
 	case event.EventMessage.Type:
 		return b.hearMessage(ctx, h, said)
 	case event.EventReaction.Type:
-		return b.hearReaction(ctx, h, said)
+		return b.hearSign(ctx, h, said)
 	case event.EventRedaction.Type:
 		return b.hearRedaction(ctx, h)
 	}
@@ -255,9 +255,13 @@ func (b *Bot) askedForSomething(ctx context.Context, h *heard) (root id.EventID,
 		if content.RelatesTo.GetReplaceID() != "" {
 			return "", false
 		}
-		_, addressed := b.addressed(ctx, said.Event, content)
-		return threadOf(said.Event), addressed
+		text, addressed := b.addressed(ctx, said.Event, content)
+		_, addressed, err := b.askedInThread(ctx, said.Event, text, addressed)
+		return threadOf(said.Event), addressed && err == nil
 	case *event.ReactionEventContent:
+		if h.Call != nil && h.Call.Command == "cancel" {
+			return b.rootOf(ctx, h, content.RelatesTo.EventID), true
+		}
 		proposal, err := b.proposalAt(ctx, content.RelatesTo.EventID)
 		return content.RelatesTo.EventID, err == nil && proposal != "" && verdictOf(content.RelatesTo.Key) != ""
 	}

@@ -114,8 +114,11 @@ func (b *Bot) dispatchStep(e register.Event, at place, notice commands.Notice, r
 			message.Ref = dispatchRef(e.Dispatch.ID)
 			message.About = 0
 		}
-		_, err = b.outbox.add(ctx, message)
-		return at.room, err
+		row, err := b.outbox.add(ctx, message)
+		if err != nil {
+			return "", err
+		}
+		return at.room, b.spokenOf(ctx, e.Dispatch.ID, row, at.asked, at.root)
 	}
 }
 

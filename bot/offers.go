@@ -46,8 +46,14 @@ func (b *Bot) offer(ctx context.Context, h *heard, root id.EventID, late time.Du
 		if err != nil {
 			return fmt.Errorf("keeping an offer: %w", err)
 		}
-		if err := b.sign(ctx, h.Room, h.ID, signTooLate, "answer"); err != nil {
+		on, err := b.signedOn(ctx, h)
+		if err != nil {
 			return err
+		}
+		if on != "" {
+			if err := b.sign(ctx, h.Room, on, signTooLate, "answer"); err != nil {
+				return err
+			}
 		}
 		text := fmt.Sprintf("**Not run.** You asked for this %s ago, and what changes something I begin within %s or not at all. "+
 			"If you still want it, send `%s run K%d`.", spoken(late), spoken(b.options.StaleAfter), b.options.Prefix, number)

@@ -33,6 +33,8 @@ type Call struct {
 	Mutation *register.Mutation `json:"mutation,omitempty"`
 	// Arguments are those of a reading command, and what a reply to a mutation needs beside the answer.
 	Arguments json.RawMessage `json:"arguments,omitempty"`
+	// Confirmed says that whoever asked wants it done without being asked back.
+	Confirmed bool `json:"confirmed,omitempty"`
 	// Said is the command as it was understood, for a refusal to show again; nil for one that was not typed.
 	Said *Said `json:"said,omitempty"`
 	// Zone is the IANA name replies show instants in.

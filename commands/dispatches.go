@@ -217,9 +217,10 @@ func cancelCommand() *command {
 type cancelGrammar struct {
 	Dispatch string `arg:"" placeholder:"D-12" kind:"dispatch" help:"The dispatch."`
 	Reason   string `arg:"" optional:"" kind:"text" placeholder:"reason" help:"Why, for whoever reads it later."`
+	sure
 }
 
 func (g *cancelGrammar) request(r *reader) request {
 	id, reason := r.dispatch("", g.Dispatch), r.text("The reason", g.Reason, 500)
-	return request{mutation: new(register.CancelDispatch(id, reason))}
+	return request{mutation: new(register.CancelDispatch(id, reason)), arguments: id, confirmed: g.Yes}
 }

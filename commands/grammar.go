@@ -32,6 +32,7 @@ type grammar interface {
 type request struct {
 	mutation  *register.Mutation
 	arguments any
+	confirmed bool // not to be asked back
 }
 
 // problem is a whole sentence for the person who typed.

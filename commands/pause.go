@@ -38,10 +38,10 @@ func (g *pauseGrammar) request(r *reader) request {
 	return request{mutation: new(register.SetPause(register.PauseRequest{Paused: true, Reason: r.text("The reason", g.Reason, 500)}))}
 }
 
-type resumeGrammar struct{}
+type resumeGrammar struct{ sure }
 
 func (g *resumeGrammar) request(*reader) request {
-	return request{mutation: new(register.SetPause(register.PauseRequest{Paused: false}))}
+	return request{mutation: new(register.SetPause(register.PauseRequest{Paused: false})), confirmed: g.Yes}
 }
 
 func runSwitch(ctx context.Context, s *session, call Call) (Reply, error) {

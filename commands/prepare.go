@@ -170,7 +170,7 @@ func call(asked Asked, chosen *command, in input) (Call, error) {
 	if r.problem != nil {
 		return Call{}, chosen.misread(r.problem)
 	}
-	finished := Call{Command: chosen.name, Mutation: made.mutation, Said: saidOf(in), Zone: zoneName(asked.Zone)}
+	finished := Call{Command: chosen.name, Mutation: made.mutation, Confirmed: made.confirmed, Said: saidOf(in), Zone: zoneName(asked.Zone)}
 	if made.arguments != nil {
 		arguments, err := json.Marshal(made.arguments)
 		if err != nil {

@@ -31,7 +31,7 @@ func init() {
 		agentsCommand(), agentsRetireCommand(), pauseCommand(), resumeCommand(),
 		budgetSetCommand(), budgetStatusCommand(), budgetResetCommand(), budgetExplainCommand(),
 		boardProposeCommand(), boardListCommand(), boardShowCommand(), boardSeatsCommand(), voteCommand(),
-		runCommand(), replayCommand(),
+		confirmCommand(), runCommand(), replayCommand(),
 	}
 }
 

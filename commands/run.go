@@ -30,9 +30,9 @@ func run(ctx context.Context, s *session, call Call) (Reply, error) {
 	if chosen == nil {
 		return Reply{}, fmt.Errorf("carrying out %q: this version does not know it", call.Command)
 	}
-	zone, err := time.LoadLocation(call.Zone)
+	zone, err := zoneOf(call)
 	if err != nil {
-		return Reply{}, fmt.Errorf("carrying out %q in zone %q: %w", call.Command, call.Zone, err)
+		return Reply{}, err
 	}
 	s.zone = zone
 	reply, err := chosen.run(ctx, s, call)
@@ -41,6 +41,14 @@ func run(ctx context.Context, s *session, call Call) (Reply, error) {
 		return reply, err
 	}
 	return s.refusal(chosen, call, failure), nil
+}
+
+func zoneOf(call Call) (*time.Location, error) {
+	zone, err := time.LoadLocation(call.Zone)
+	if err != nil {
+		return nil, fmt.Errorf("carrying out %q in zone %q: %w", call.Command, call.Zone, err)
+	}
+	return zone, nil
 }
 
 // refusal makes a refusal by the gateway a reply that ends with a command that works.

@@ -8,9 +8,15 @@ import (
 	"github.com/rs/zerolog"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/bot"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
 type botCommand struct {
+	botSettings
+}
+
+// botSettings are what a bot needs; the doctor reads the same.
+type botSettings struct {
 	Client          client        `embed:""`
 	Homeserver      string        `help:"The homeserver's URL." env:"MATRIX_HOMESERVER" config:"bot.homeserver"`
 	UserID          string        `help:"The bot's Matrix ID." env:"MATRIX_USER_ID" config:"bot.user_id"`
@@ -25,13 +31,22 @@ type botCommand struct {
 	Listen          string        `help:"Address for /healthz, /readyz and /metrics; empty serves none." env:"MOSAIC_BOT_LISTEN" config:"bot.listen"`
 }
 
-func (c *botCommand) Run(ctx context.Context, program *program) error {
-	api, err := c.Client.api()
-	if err != nil {
-		return err
-	}
+// options are the settings as the bot takes them; without a token for the gateway they have no API.
+func (c *botSettings) options(ctx context.Context, program *program) (bot.Options, error) {
 	zone, err := program.zone()
-	if err != nil {
+	options := bot.Options{
+		Homeserver: c.Homeserver, UserID: c.UserID, Password: c.Password, AccessToken: c.AccessToken, DatabaseURL: c.Database,
+		PickleKey: c.PickleKey, RecoveryKeyFile: c.RecoveryKeyFile, Prefix: c.Prefix, StaleAfter: c.StaleAfter, CreateRooms: c.CreateRooms, Listen: c.Listen,
+		Zone: zone, Log: *zerolog.Ctx(ctx),
+	}
+	if c.Client.Token != "" {
+		options.API = register.NewAPI(c.Client.URL, c.Client.Token)
+	}
+	return options, err
+}
+
+func (c *botCommand) Run(ctx context.Context, program *program) error {
+	if _, err := c.Client.api(); err != nil {
 		return err
 	}
 	for _, needed := range [][2]string{
@@ -45,11 +60,11 @@ func (c *botCommand) Run(ctx context.Context, program *program) error {
 			return fmt.Errorf("the bot needs %s; `mosaic-matrix settings` explains each", needed[1])
 		}
 	}
-	b, err := bot.New(ctx, bot.Options{
-		Homeserver: c.Homeserver, UserID: c.UserID, Password: c.Password, AccessToken: c.AccessToken, DatabaseURL: c.Database,
-		PickleKey: c.PickleKey, RecoveryKeyFile: c.RecoveryKeyFile, Prefix: c.Prefix, StaleAfter: c.StaleAfter, CreateRooms: c.CreateRooms, Listen: c.Listen,
-		API: api, Zone: zone, Log: *zerolog.Ctx(ctx),
-	})
+	options, err := c.options(ctx, program)
+	if err != nil {
+		return err
+	}
+	b, err := bot.New(ctx, options)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func agentsCommand() *command {
 var agentStates = []string{"live", "gone", "retired"}
 
 type agentsGrammar struct {
-	States []string `arg:"" optional:"" placeholder:"STATE…" help:"live, gone or retired."`
+	States []string `arg:"" optional:"" placeholder:"STATE…" choices:"live,gone,retired" help:"live, gone or retired."`
 }
 
 func (g *agentsGrammar) request(r *reader) request {

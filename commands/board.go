@@ -36,7 +36,7 @@ type proposeGrammar struct {
 	Body   string `placeholder:"TEXT" kind:"text" help:"What the board should know."`
 	For    string `placeholder:"D-12" kind:"dispatch" field:"action.dispatch" help:"The refused dispatch whose pace the board is to lift."`
 	Quorum string `placeholder:"N" help:"Seats that must vote; without it more than half."`
-	Pass   string `placeholder:"RULE" help:"majority, two-thirds or unanimous; majority unless given."`
+	Pass   string `placeholder:"RULE" choices:"majority,two-thirds,unanimous" help:"majority, two-thirds or unanimous; majority unless given."`
 	Closes string `placeholder:"T" kind:"time" field:"closes_at" help:"When voting ends, such as 24h, which it is unless given, or fri 17:00."`
 }
 
@@ -110,7 +110,7 @@ func boardListCommand() *command {
 }
 
 type boardListGrammar struct {
-	State string `arg:"" optional:"" help:"open, passed, rejected or expired."`
+	State string `arg:"" optional:"" choices:"open,passed,rejected,expired" help:"open, passed, rejected or expired."`
 }
 
 func (g *boardListGrammar) request(r *reader) request {

@@ -34,7 +34,7 @@ func budgetSetCommand() *command {
 type budgetSetGrammar struct {
 	Provider     string `required:"" placeholder:"P" help:"Who sells the quota, such as claude."`
 	Limit        string `required:"" placeholder:"N" field:"limit_micros" help:"The whole quota, such as 500, 40k, 2M or 12.50."`
-	Unit         string `required:"" placeholder:"U" help:"What it counts: messages, tokens, dollars, credits, compute-minutes or percent."`
+	Unit         string `required:"" placeholder:"U" choices:"messages,tokens,dollars,credits,compute-minutes,percent" help:"What it counts: messages, tokens, dollars, credits, compute-minutes or percent."`
 	ResetAt      string `required:"" placeholder:"T" kind:"time" help:"When it resets, such as +5h or fri 17:00."`
 	Subscription string `placeholder:"S" help:"Which subscription; without it the provider's own name."`
 	Window       string `placeholder:"NAME" help:"Which window of it; without it main."`

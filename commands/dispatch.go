@@ -51,7 +51,7 @@ type dispatchGrammar struct {
 	Priority string   `placeholder:"0-9" help:"Higher goes first; 5 unless given."`
 	Project  string   `placeholder:"NAME" help:"The project it belongs to."`
 	Mission  string   `placeholder:"NAME" help:"The mission it belongs to."`
-	Class    string   `placeholder:"CLASS" field:"brief_class" help:"strategic, technical or hotfix; technical unless given."`
+	Class    string   `placeholder:"CLASS" choices:"strategic,technical,hotfix" field:"brief_class" help:"strategic, technical or hotfix; technical unless given."`
 	DryRun   bool     `help:"Say what would be decided, and reserve nothing."`
 }
 

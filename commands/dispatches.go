@@ -34,8 +34,8 @@ func listCommand() *command {
 }
 
 type listGrammar struct {
-	States []string `arg:"" optional:"" placeholder:"STATE…" help:"queued, ready, running, done, failed, cancelled or refused."`
-	State  string   `placeholder:"STATE" help:"The same as a flag; several are separated by commas."`
+	States []string `arg:"" optional:"" placeholder:"STATE…" choices:"queued,ready,running,done,failed,cancelled,refused" help:"queued, ready, running, done, failed, cancelled or refused."`
+	State  string   `placeholder:"STATE" choices:"queued,ready,running,done,failed,cancelled,refused" help:"The same as a flag; several are separated by commas."`
 }
 
 func (g *listGrammar) request(r *reader) request {

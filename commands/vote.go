@@ -28,7 +28,7 @@ func voteCommand() *command {
 
 type voteGrammar struct {
 	Proposal string `arg:"" placeholder:"P-7" kind:"proposal" help:"The proposal."`
-	Verdict  string `arg:"" placeholder:"approve|reject|conditional|abstain" help:"approve, reject, conditional or abstain."`
+	Verdict  string `arg:"" placeholder:"approve|reject|conditional|abstain" choices:"approve,reject,conditional,abstain" help:"approve, reject, conditional or abstain."`
 	Reason   string `arg:"" optional:"" kind:"text" placeholder:"why" help:"Why."`
 	Seat     string `placeholder:"SEAT" help:"Which of your seats votes, if you hold more than one."`
 }

@@ -22,18 +22,20 @@ type program struct {
 	LogFormat string `help:"How log lines look: json for machines, console for people." enum:"json,console" default:"json" env:"MOSAIC_LOG_FORMAT" config:"log.format"`
 	Zone      string `help:"IANA zone in which times are read and shown." default:"UTC" env:"MOSAIC_ZONE" config:"zone" placeholder:"ZONE"`
 
-	Demo     demoCommand     `cmd:"" help:"Show the main job, start to finish, on a private Postgres and homeserver; then stop."`
-	Up       upCommand       `cmd:"" help:"Set up the same and stay, with a prompt that takes the same commands."`
-	Gateway  gatewayCommand  `cmd:"" help:"Serve the gateway API, the only door to the register."`
-	Bot      botCommand      `cmd:"" help:"Carry commands, notices and votes between Matrix rooms and the gateway."`
-	Work     workCommand     `cmd:"" help:"Claim dispatches of a role and run a command on each brief."`
-	Doctor   doctorCommand   `cmd:"" help:"Look at every part the bot needs; each line is OK or says how it is mended."`
-	Exec     execCommand     `cmd:"" help:"Carry out one command on this terminal, as in a room."`
-	Token    tokenCommand    `cmd:"" help:"Issue, list, rotate and revoke bearer tokens; a new one is shown once and stored hashed."`
-	Audit    auditCommand    `cmd:"" help:"Check that the fleet's audit is whole."`
-	Simulate simulateCommand `cmd:"" help:"Play generated work against the budget's rules and against simpler ones, and compare."`
-	Settings settingsCommand `cmd:"" help:"List every setting: file key, environment variable, default."`
-	Version  versionCommand  `cmd:"" help:"Print the version."`
+	Demo       demoCommand       `cmd:"" help:"Show the main job, start to finish, on a private Postgres and homeserver; then stop."`
+	Up         upCommand         `cmd:"" help:"Set up the same and stay, with a prompt that takes the same commands."`
+	Gateway    gatewayCommand    `cmd:"" help:"Serve the gateway API, the only door to the register."`
+	Bot        botCommand        `cmd:"" help:"Carry commands, notices and votes between Matrix rooms and the gateway."`
+	Work       workCommand       `cmd:"" help:"Claim dispatches of a role and run a command on each brief."`
+	Doctor     doctorCommand     `cmd:"" help:"Look at every part the bot needs; each line is OK or says how it is mended."`
+	Exec       execCommand       `cmd:"" help:"Carry out one command on this terminal, as in a room."`
+	Token      tokenCommand      `cmd:"" help:"Issue, list, rotate and revoke bearer tokens; a new one is shown once and stored hashed."`
+	Audit      auditCommand      `cmd:"" help:"Check that the fleet's audit is whole."`
+	Simulate   simulateCommand   `cmd:"" help:"Play generated work against the budget's rules and against simpler ones, and compare."`
+	Settings   settingsCommand   `cmd:"" help:"List every setting: file key, environment variable, default."`
+	Completion completionCommand `cmd:"" help:"Print what completes this program's words in a shell: bash, zsh or fish."`
+	Complete   completeCommand   `cmd:"" hidden:"" help:"Offer the words that may come next; for what completion prints."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
 
 	Conformance conformanceCommand `cmd:"" help:"Run the contract of the gateway API against a gateway that is not in use, and print what it keeps."`
 }
@@ -59,7 +61,7 @@ func Run(ctx context.Context, version string, arguments []string) int {
 	}
 	ctx = cli.logger().WithContext(ctx)
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	parsed.Bind(&cli, versionNumber(version), settings(config.Settings(parser.Model.Node)))
+	parsed.Bind(&cli, parser, versionNumber(version), settings(config.Settings(parser.Model.Node)))
 	if err := parsed.Run(); err != nil {
 		var code exitCode
 		if errors.As(err, &code) {
@@ -87,7 +89,7 @@ func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 func configFlag(arguments []string) string {
 	for i, argument := range arguments {
 		switch {
-		case argument == "--" || argument == "exec":
+		case argument == "--" || argument == "exec" || argument == "complete":
 			return os.Getenv("MOSAIC_CONFIG")
 		case argument == "--config" && i+1 < len(arguments):
 			return arguments[i+1]

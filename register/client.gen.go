@@ -162,6 +162,7 @@ const (
 	EventTypeAgentJoined       EventType = "agent.joined"
 	EventTypeAgentRetired      EventType = "agent.retired"
 	EventTypeAuditHead         EventType = "audit.head"
+	EventTypeBudgetBurn        EventType = "budget.burn"
 	EventTypeBudgetReset       EventType = "budget.reset"
 	EventTypeBudgetSet         EventType = "budget.set"
 	EventTypeBudgetStep        EventType = "budget.step"
@@ -181,6 +182,8 @@ const (
 	EventTypeProposalClosed    EventType = "proposal.closed"
 	EventTypeProposalOpened    EventType = "proposal.opened"
 	EventTypeProposalVoted     EventType = "proposal.voted"
+	EventTypeRingAcked         EventType = "ring.acked"
+	EventTypeRingAgain         EventType = "ring.again"
 	EventTypeRoomBound         EventType = "room.bound"
 	EventTypeSeatSet           EventType = "seat.set"
 	EventTypeTokenIssued       EventType = "token.issued"
@@ -200,6 +203,8 @@ func (e EventType) Valid() bool {
 	case EventTypeAgentRetired:
 		return true
 	case EventTypeAuditHead:
+		return true
+	case EventTypeBudgetBurn:
 		return true
 	case EventTypeBudgetReset:
 		return true
@@ -238,6 +243,10 @@ func (e EventType) Valid() bool {
 	case EventTypeProposalOpened:
 		return true
 	case EventTypeProposalVoted:
+		return true
+	case EventTypeRingAcked:
+		return true
+	case EventTypeRingAgain:
 		return true
 	case EventTypeRoomBound:
 		return true
@@ -668,6 +677,27 @@ func (e Unit) Valid() bool {
 	}
 }
 
+// Defines values for Verbosity.
+const (
+	VerbosityHigh   Verbosity = "high"
+	VerbosityLow    Verbosity = "low"
+	VerbosityMedium Verbosity = "medium"
+)
+
+// Valid indicates whether the value is a known member of the Verbosity enum.
+func (e Verbosity) Valid() bool {
+	switch e {
+	case VerbosityHigh:
+		return true
+	case VerbosityLow:
+		return true
+	case VerbosityMedium:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Verdict.
 const (
 	VerdictAbstain     Verdict = "abstain"
@@ -714,6 +744,12 @@ func (e WindowSource) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// AckRequest defines model for AckRequest.
+type AckRequest struct {
+	// Rings The rings that are meant; none means all that have not eased.
+	Rings []string `json:"rings,omitempty,omitzero"`
 }
 
 // Action What a passed proposal carries out.
@@ -900,6 +936,23 @@ type BudgetSetRequest struct {
 type BudgetStatus struct {
 	Now     time.Time `json:"now"`
 	Windows []Window  `json:"windows"`
+}
+
+// Burn A window is spent so fast that its step will change before its reset.
+type Burn struct {
+	// DowngradeAt When work will be lowered or wait.
+	DowngradeAt time.Time `json:"downgrade_at"`
+
+	// Fast A matter of minutes to hours, not of days.
+	Fast bool `json:"fast"`
+
+	// Rate How many times as fast as the even spread.
+	Rate float64 `json:"rate"`
+
+	// RunsDryAt When nothing would be left; absent if that is not before the reset.
+	RunsDryAt time.Time `json:"runs_dry_at,omitempty,omitzero"`
+	Text      string    `json:"text"`
+	Window    Window    `json:"window"`
 }
 
 // Claim defines model for Claim.
@@ -1110,6 +1163,9 @@ type Event struct {
 	// Audit Where the chain of seals ends.
 	Audit AuditHead `json:"audit,omitempty,omitzero"`
 
+	// Burn A window is spent so fast that its step will change before its reset.
+	Burn Burn `json:"burn,omitempty,omitzero"`
+
 	// Cause Why it happened, one sentence.
 	Cause    string   `json:"cause,omitempty,omitzero"`
 	Dispatch Dispatch `json:"dispatch,omitempty,omitzero"`
@@ -1118,11 +1174,14 @@ type Event struct {
 	Ladder   Ladder   `json:"ladder,omitempty,omitzero"`
 
 	// Pause The fleet's one switch. Without `by` it was never used.
-	Pause    Pause       `json:"pause,omitempty,omitzero"`
-	Proposal Proposal    `json:"proposal,omitempty,omitzero"`
-	Room     RoomBinding `json:"room,omitempty,omitzero"`
-	Seat     Seat        `json:"seat,omitempty,omitzero"`
-	Seq      int64       `json:"seq"`
+	Pause    Pause    `json:"pause,omitempty,omitzero"`
+	Proposal Proposal `json:"proposal,omitempty,omitzero"`
+
+	// Ring A window at refuse that wakes the operators until one of them acknowledges it or it eases.
+	Ring Ring        `json:"ring,omitempty,omitzero"`
+	Room RoomBinding `json:"room,omitempty,omitzero"`
+	Seat Seat        `json:"seat,omitempty,omitzero"`
+	Seq  int64       `json:"seq"`
 
 	// Step A window moved on the ladder.
 	Step     StepChange `json:"step,omitempty,omitzero"`
@@ -1513,6 +1572,31 @@ type RetryRequest struct {
 	TakesSeconds int `json:"takes_seconds,omitempty,omitzero"`
 }
 
+// Ring A window at refuse that wakes the operators until one of them acknowledges it or it eases.
+type Ring struct {
+	AckedAt time.Time `json:"acked_at,omitempty,omitzero"`
+	AckedBy string    `json:"acked_by,omitempty,omitzero"`
+
+	// EndedAt When the window eased.
+	EndedAt time.Time `json:"ended_at,omitempty,omitzero"`
+	FirstAt time.Time `json:"first_at"`
+	ID      string    `json:"id"`
+
+	// NextAt When it rings again; absent if it does not.
+	NextAt   time.Time `json:"next_at,omitempty,omitzero"`
+	Provider string    `json:"provider"`
+
+	// Rung How often it rang.
+	Rung         int    `json:"rung"`
+	Subscription string `json:"subscription"`
+	Window       string `json:"window"`
+}
+
+// RingList defines model for RingList.
+type RingList struct {
+	Rings []Ring `json:"rings"`
+}
+
 // RoomBinding defines model for RoomBinding.
 type RoomBinding struct {
 	Alias    string        `json:"alias,omitempty,omitzero"`
@@ -1520,6 +1604,10 @@ type RoomBinding struct {
 
 	// Room The Matrix room ID.
 	Room string `json:"room"`
+
+	// Verbosity How much a room bound for the budget is told: `low` only refusals, `medium` every step and warning too, `high` also every
+	// admission that was lowered or queued. In a binding that is written, absent keeps what it was; new rooms begin with `medium`.
+	Verbosity Verbosity `json:"verbosity,omitempty,omitzero"`
 
 	// Version How often this setting was changed; its `ETag` is this number in quotes.
 	Version Version `json:"version,omitempty,omitzero"`
@@ -1594,6 +1682,12 @@ type StepChange struct {
 	From      Step   `json:"from"`
 	ModelFrom string `json:"model_from,omitempty,omitzero"`
 	ModelTo   string `json:"model_to,omitempty,omitzero"`
+
+	// Post Whether this is the first notice of the step in this epoch; if not, the last one is edited.
+	Post bool `json:"post,omitempty,omitzero"`
+
+	// Ring What rings the operators for it, if it does.
+	Ring string `json:"ring,omitempty,omitzero"`
 
 	// Text Why, one sentence.
 	Text string `json:"text"`
@@ -1679,6 +1773,17 @@ type TokenScope string
 
 // Unit defines model for Unit.
 type Unit string
+
+// Verbosity How much a room bound for the budget is told: `low` only refusals, `medium` every step and warning too, `high` also every
+// admission that was lowered or queued. In a binding that is written, absent keeps what it was; new rooms begin with `medium`.
+type Verbosity string
+
+// VerbosityRequest defines model for VerbosityRequest.
+type VerbosityRequest struct {
+	// Verbosity How much a room bound for the budget is told: `low` only refusals, `medium` every step and warning too, `high` also every
+	// admission that was lowered or queued. In a binding that is written, absent keeps what it was; new rooms begin with `medium`.
+	Verbosity Verbosity `json:"verbosity"`
+}
 
 // Verdict defines model for Verdict.
 type Verdict string
@@ -2108,6 +2213,21 @@ type CastVoteParams struct {
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
+// GetRingsParams defines parameters for GetRings.
+type GetRingsParams struct {
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// AckRingsParams defines parameters for AckRings.
+type AckRingsParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
 // ListRoomsParams defines parameters for ListRooms.
 type ListRoomsParams struct {
 	// Cursor Where to read on, the `next` of the page before. It is opaque, and good for the list that gave it.
@@ -2136,6 +2256,18 @@ type BindRoomParams struct {
 type GetRoomParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// SetRoomVerbosityParams defines parameters for SetRoomVerbosity.
+type SetRoomVerbosityParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListSeatsParams defines parameters for ListSeats.
@@ -2258,8 +2390,14 @@ type OpenProposalJSONRequestBody = ProposalRequest
 // CastVoteJSONRequestBody defines body for CastVote for application/json ContentType.
 type CastVoteJSONRequestBody = VoteRequest
 
+// AckRingsJSONRequestBody defines body for AckRings for application/json ContentType.
+type AckRingsJSONRequestBody = AckRequest
+
 // BindRoomJSONRequestBody defines body for BindRoom for application/json ContentType.
 type BindRoomJSONRequestBody = RoomBinding
+
+// SetRoomVerbosityJSONRequestBody defines body for SetRoomVerbosity for application/json ContentType.
+type SetRoomVerbosityJSONRequestBody = VerbosityRequest
 
 // PutSeatJSONRequestBody defines body for PutSeat for application/json ContentType.
 type PutSeatJSONRequestBody = SeatRequest
@@ -2716,6 +2854,31 @@ type ClientInterface interface {
 	// Corresponds with PUT /api/fleet/proposals/{proposal}/votes/{seat} (the `CastVote` operationId).
 	CastVote(ctx context.Context, proposal ProposalID, seat SeatName, params *CastVoteParams, body CastVoteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetRings Windows at refuse that wake the operators and have not eased, acknowledged or not.
+	//
+	// Corresponds with GET /api/fleet/rings (the `GetRings` operationId).
+	GetRings(ctx context.Context, params *GetRingsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AckRingsWithBody Acknowledge rings, all that have not eased if none is named. They ring no more.
+	//
+	// A window that comes to refuse rings at once, and again after 15 and 45 minutes until somebody acknowledges it or it eases.
+	// What was acknowledged before stays with who was first.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/fleet/rings/ack (the `AckRings` operationId).
+	AckRingsWithBody(ctx context.Context, params *AckRingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AckRings Acknowledge rings, all that have not eased if none is named. They ring no more.
+	//
+	// A window that comes to refuse rings at once, and again after 15 and 45 minutes until somebody acknowledges it or it eases.
+	// What was acknowledged before stays with who was first.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/fleet/rings/ack (the `AckRings` operationId).
+	AckRings(ctx context.Context, params *AckRingsParams, body AckRingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListRooms The rooms the fleet speaks in, and what each is for.
 	//
 	// Corresponds with GET /api/fleet/rooms (the `ListRooms` operationId).
@@ -2739,6 +2902,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/fleet/rooms/{room} (the `GetRoom` operationId).
 	GetRoom(ctx context.Context, room string, params *GetRoomParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetRoomVerbosityWithBody Say how much a bound room is told of the budget.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/fleet/rooms/{room}/verbosity (the `SetRoomVerbosity` operationId).
+	SetRoomVerbosityWithBody(ctx context.Context, room string, params *SetRoomVerbosityParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetRoomVerbosity Say how much a bound room is told of the budget.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/fleet/rooms/{room}/verbosity (the `SetRoomVerbosity` operationId).
+	SetRoomVerbosity(ctx context.Context, room string, params *SetRoomVerbosityParams, body SetRoomVerbosityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListSeats The board's seats and who holds them.
 	//
@@ -3682,6 +3859,61 @@ func (c *Client) CastVote(ctx context.Context, proposal ProposalID, seat SeatNam
 	return c.Client.Do(req)
 }
 
+// GetRings Windows at refuse that wake the operators and have not eased, acknowledged or not.
+//
+// Corresponds with GET /api/fleet/rings (the `GetRings` operationId).
+func (c *Client) GetRings(ctx context.Context, params *GetRingsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRingsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AckRingsWithBody Acknowledge rings, all that have not eased if none is named. They ring no more.
+//
+// A window that comes to refuse rings at once, and again after 15 and 45 minutes until somebody acknowledges it or it eases.
+// What was acknowledged before stays with who was first.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/fleet/rings/ack (the `AckRings` operationId).
+func (c *Client) AckRingsWithBody(ctx context.Context, params *AckRingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAckRingsRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AckRings Acknowledge rings, all that have not eased if none is named. They ring no more.
+//
+// A window that comes to refuse rings at once, and again after 15 and 45 minutes until somebody acknowledges it or it eases.
+// What was acknowledged before stays with who was first.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/fleet/rings/ack (the `AckRings` operationId).
+func (c *Client) AckRings(ctx context.Context, params *AckRingsParams, body AckRingsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAckRingsRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListRooms The rooms the fleet speaks in, and what each is for.
 //
 // Corresponds with GET /api/fleet/rooms (the `ListRooms` operationId).
@@ -3736,6 +3968,40 @@ func (c *Client) BindRoom(ctx context.Context, params *BindRoomParams, body Bind
 // Corresponds with GET /api/fleet/rooms/{room} (the `GetRoom` operationId).
 func (c *Client) GetRoom(ctx context.Context, room string, params *GetRoomParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetRoomRequest(c.Server, room, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetRoomVerbosityWithBody Say how much a bound room is told of the budget.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/fleet/rooms/{room}/verbosity (the `SetRoomVerbosity` operationId).
+func (c *Client) SetRoomVerbosityWithBody(ctx context.Context, room string, params *SetRoomVerbosityParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetRoomVerbosityRequestWithBody(c.Server, room, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetRoomVerbosity Say how much a bound room is told of the budget.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/fleet/rooms/{room}/verbosity (the `SetRoomVerbosity` operationId).
+func (c *Client) SetRoomVerbosity(ctx context.Context, room string, params *SetRoomVerbosityParams, body SetRoomVerbosityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetRoomVerbosityRequest(c.Server, room, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -6222,6 +6488,112 @@ func NewCastVoteRequestWithBody(server string, proposal ProposalID, seat SeatNam
 	return req, nil
 }
 
+// NewGetRingsRequest constructs an http.Request for the GetRings method
+func NewGetRingsRequest(server string, params *GetRingsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/rings")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewAckRingsRequest calls the generic AckRings builder with application/json body
+func NewAckRingsRequest(server string, params *AckRingsParams, body AckRingsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAckRingsRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewAckRingsRequestWithBody constructs an http.Request for the AckRings method, with any body, and a specified content type
+func NewAckRingsRequestWithBody(server string, params *AckRingsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/rings/ack")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListRoomsRequest constructs an http.Request for the ListRooms method
 func NewListRoomsRequest(server string, params *ListRoomsParams) (*http.Request, error) {
 	var err error
@@ -6420,6 +6792,88 @@ func NewGetRoomRequest(server string, room string, params *GetRoomParams) (*http
 			}
 
 			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSetRoomVerbosityRequest calls the generic SetRoomVerbosity builder with application/json body
+func NewSetRoomVerbosityRequest(server string, room string, params *SetRoomVerbosityParams, body SetRoomVerbosityJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetRoomVerbosityRequestWithBody(server, room, params, "application/json", bodyReader)
+}
+
+// NewSetRoomVerbosityRequestWithBody constructs an http.Request for the SetRoomVerbosity method, with any body, and a specified content type
+func NewSetRoomVerbosityRequestWithBody(server string, room string, params *SetRoomVerbosityParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "room", room, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/rooms/%s/verbosity", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
 		}
 
 	}
@@ -7461,6 +7915,33 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /api/fleet/proposals/{proposal}/votes/{seat} (the `CastVote` operationId).
 	CastVoteWithResponse(ctx context.Context, proposal ProposalID, seat SeatName, params *CastVoteParams, body CastVoteJSONRequestBody, reqEditors ...RequestEditorFn) (*CastVoteResponse, error)
 
+	// GetRingsWithResponse Windows at refuse that wake the operators and have not eased, acknowledged or not.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/rings (the `GetRings` operationId).
+	GetRingsWithResponse(ctx context.Context, params *GetRingsParams, reqEditors ...RequestEditorFn) (*GetRingsResponse, error)
+
+	// AckRingsWithBodyWithResponse Acknowledge rings, all that have not eased if none is named. They ring no more.
+	//
+	// A window that comes to refuse rings at once, and again after 15 and 45 minutes until somebody acknowledges it or it eases.
+	// What was acknowledged before stays with who was first.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/rings/ack (the `AckRings` operationId).
+	AckRingsWithBodyWithResponse(ctx context.Context, params *AckRingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AckRingsResponse, error)
+
+	// AckRingsWithResponse Acknowledge rings, all that have not eased if none is named. They ring no more.
+	//
+	// A window that comes to refuse rings at once, and again after 15 and 45 minutes until somebody acknowledges it or it eases.
+	// What was acknowledged before stays with who was first.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/rings/ack (the `AckRings` operationId).
+	AckRingsWithResponse(ctx context.Context, params *AckRingsParams, body AckRingsJSONRequestBody, reqEditors ...RequestEditorFn) (*AckRingsResponse, error)
+
 	// ListRoomsWithResponse The rooms the fleet speaks in, and what each is for.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7488,6 +7969,20 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/fleet/rooms/{room} (the `GetRoom` operationId).
 	GetRoomWithResponse(ctx context.Context, room string, params *GetRoomParams, reqEditors ...RequestEditorFn) (*GetRoomResponse, error)
+
+	// SetRoomVerbosityWithBodyWithResponse Say how much a bound room is told of the budget.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/fleet/rooms/{room}/verbosity (the `SetRoomVerbosity` operationId).
+	SetRoomVerbosityWithBodyWithResponse(ctx context.Context, room string, params *SetRoomVerbosityParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetRoomVerbosityResponse, error)
+
+	// SetRoomVerbosityWithResponse Say how much a bound room is told of the budget.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/fleet/rooms/{room}/verbosity (the `SetRoomVerbosity` operationId).
+	SetRoomVerbosityWithResponse(ctx context.Context, room string, params *SetRoomVerbosityParams, body SetRoomVerbosityJSONRequestBody, reqEditors ...RequestEditorFn) (*SetRoomVerbosityResponse, error)
 
 	// ListSeatsWithResponse The board's seats and who holds them.
 	//
@@ -9247,6 +9742,102 @@ func (r CastVoteResponse) ContentType() string {
 	return ""
 }
 
+type GetRingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RingList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRingsResponse) GetJSON200() *RingList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetRingsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRingsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AckRingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RingList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AckRingsResponse) GetJSON200() *RingList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AckRingsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AckRingsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AckRingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AckRingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AckRingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListRoomsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -9399,6 +9990,61 @@ func (r GetRoomResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetRoomResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SetRoomVerbosityResponse200Headers the declared response headers of an HTTP 200 response for SetRoomVerbosity
+type SetRoomVerbosityResponse200Headers struct {
+	ETag string
+}
+
+type SetRoomVerbosityResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RoomBinding
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SetRoomVerbosityResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetRoomVerbosityResponse) GetJSON200() *RoomBinding {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetRoomVerbosityResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetRoomVerbosityResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetRoomVerbosityResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetRoomVerbosityResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetRoomVerbosityResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10588,6 +11234,51 @@ func (c *ClientWithResponses) CastVoteWithResponse(ctx context.Context, proposal
 	return ParseCastVoteResponse(rsp)
 }
 
+// GetRingsWithResponse Windows at refuse that wake the operators and have not eased, acknowledged or not.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/rings (the `GetRings` operationId).
+func (c *ClientWithResponses) GetRingsWithResponse(ctx context.Context, params *GetRingsParams, reqEditors ...RequestEditorFn) (*GetRingsResponse, error) {
+	rsp, err := c.GetRings(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRingsResponse(rsp)
+}
+
+// AckRingsWithBodyWithResponse Acknowledge rings, all that have not eased if none is named. They ring no more.
+//
+// A window that comes to refuse rings at once, and again after 15 and 45 minutes until somebody acknowledges it or it eases.
+// What was acknowledged before stays with who was first.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/rings/ack (the `AckRings` operationId).
+func (c *ClientWithResponses) AckRingsWithBodyWithResponse(ctx context.Context, params *AckRingsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AckRingsResponse, error) {
+	rsp, err := c.AckRingsWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAckRingsResponse(rsp)
+}
+
+// AckRingsWithResponse Acknowledge rings, all that have not eased if none is named. They ring no more.
+//
+// A window that comes to refuse rings at once, and again after 15 and 45 minutes until somebody acknowledges it or it eases.
+// What was acknowledged before stays with who was first.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/rings/ack (the `AckRings` operationId).
+func (c *ClientWithResponses) AckRingsWithResponse(ctx context.Context, params *AckRingsParams, body AckRingsJSONRequestBody, reqEditors ...RequestEditorFn) (*AckRingsResponse, error) {
+	rsp, err := c.AckRings(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAckRingsResponse(rsp)
+}
+
 // ListRoomsWithResponse The rooms the fleet speaks in, and what each is for.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10638,6 +11329,32 @@ func (c *ClientWithResponses) GetRoomWithResponse(ctx context.Context, room stri
 		return nil, err
 	}
 	return ParseGetRoomResponse(rsp)
+}
+
+// SetRoomVerbosityWithBodyWithResponse Say how much a bound room is told of the budget.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/fleet/rooms/{room}/verbosity (the `SetRoomVerbosity` operationId).
+func (c *ClientWithResponses) SetRoomVerbosityWithBodyWithResponse(ctx context.Context, room string, params *SetRoomVerbosityParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetRoomVerbosityResponse, error) {
+	rsp, err := c.SetRoomVerbosityWithBody(ctx, room, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetRoomVerbosityResponse(rsp)
+}
+
+// SetRoomVerbosityWithResponse Say how much a bound room is told of the budget.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/fleet/rooms/{room}/verbosity (the `SetRoomVerbosity` operationId).
+func (c *ClientWithResponses) SetRoomVerbosityWithResponse(ctx context.Context, room string, params *SetRoomVerbosityParams, body SetRoomVerbosityJSONRequestBody, reqEditors ...RequestEditorFn) (*SetRoomVerbosityResponse, error) {
+	rsp, err := c.SetRoomVerbosity(ctx, room, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetRoomVerbosityResponse(rsp)
 }
 
 // ListSeatsWithResponse The board's seats and who holds them.
@@ -12043,6 +12760,72 @@ func ParseCastVoteResponse(rsp *http.Response) (*CastVoteResponse, error) {
 	return response, nil
 }
 
+// ParseGetRingsResponse parses an HTTP response from a GetRingsWithResponse call
+func ParseGetRingsResponse(rsp *http.Response) (*GetRingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RingList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAckRingsResponse parses an HTTP response from a AckRingsWithResponse call
+func ParseAckRingsResponse(rsp *http.Response) (*AckRingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AckRingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RingList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListRoomsResponse parses an HTTP response from a ListRoomsWithResponse call
 func ParseListRoomsResponse(rsp *http.Response) (*ListRoomsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -12155,6 +12938,52 @@ func ParseGetRoomResponse(rsp *http.Response) (*GetRoomResponse, error) {
 	switch {
 	case rsp.StatusCode == 200:
 		var headers GetRoomResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSetRoomVerbosityResponse parses an HTTP response from a SetRoomVerbosityWithResponse call
+func ParseSetRoomVerbosityResponse(rsp *http.Response) (*SetRoomVerbosityResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetRoomVerbosityResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RoomBinding
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SetRoomVerbosityResponse200Headers
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

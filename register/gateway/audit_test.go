@@ -257,6 +257,7 @@ func TestEveryChangeIsAudited(t *testing.T) {
 	var opened register.Proposal
 	b.send(t, b.olga, register.OpenProposal(register.ProposalRequest{Title: "x", Action: register.Action{Kind: "override", Dispatch: refused.ID}}), &opened)
 	issued := b.issue(t, time.Time{}).Token.ID
+	b.send(t, b.olga, full("full"), nil)
 	first, silent := claim, register.HeartbeatDispatch(claim.Dispatch.ID, register.HeartbeatRequest{Claim: claim.ID})
 
 	tries := map[string]struct {
@@ -276,24 +277,26 @@ func TestEveryChangeIsAudited(t *testing.T) {
 		"setBudget": {"olga", "olga", register.SetBudget(register.BudgetSetRequest{
 			Provider: "claude", Unit: "credits", LimitMicros: 600_000_000, ResetAt: time.Now().Add(time.Hour),
 		})},
-		"resetBudget":  {"olga", "olga", register.ResetBudget(register.BudgetResetRequest{Provider: "claude", ResetAt: time.Now().Add(2 * time.Hour)})},
-		"putSeat":      {"root", "root", register.PutSeat("cso", register.SeatRequest{Lens: "safety", Identity: "ada"})},
-		"openProposal": {"olga", "olga", register.OpenProposal(register.ProposalRequest{Title: "y"})},
-		"castVote":     {"mosaic-bot", "ada", register.CastVote(opened.ID, "ceo", register.VoteRequest{Verdict: register.VerdictReject})},
-		"withdrawVote": {"mosaic-bot", "ada", register.WithdrawVote(opened.ID, "ceo", "")},
-		"bindRoom":     {"root", "root", register.BindRoom(register.RoomBinding{Room: "!r:localhost", Purposes: []register.RoomPurpose{"fleet"}})},
-		"putIdentity":  {"root", "root", register.PutIdentity("nina", register.IdentityRequest{Kind: "human", Roles: []register.FleetRole{"viewer"}})},
-		"issueToken":   {"root", "root", register.IssueTokenTo(register.TokenRequest{Identity: "vera", Scopes: []register.TokenScope{"read"}})},
-		"rotateToken":  {"root", "root", register.RotateToken(issued, register.TokenRotation{})},
-		"revokeToken":  {"root", "root", register.RevokeToken(issued)},
-		"declareAgent": {"coder-1", "coder-1", register.DeclareAgent("coder-3", register.AgentDeclaration{})},
-		"retireAgent":  {"root", "root", register.RetireAgent("coder-3")},
-		"setPause":     {"olga", "olga", register.SetPause(register.PauseRequest{Paused: true, Reason: "why"})},
+		"resetBudget":      {"olga", "olga", register.ResetBudget(register.BudgetResetRequest{Provider: "claude", ResetAt: time.Now().Add(2 * time.Hour)})},
+		"putSeat":          {"root", "root", register.PutSeat("cso", register.SeatRequest{Lens: "safety", Identity: "ada"})},
+		"openProposal":     {"olga", "olga", register.OpenProposal(register.ProposalRequest{Title: "y"})},
+		"castVote":         {"mosaic-bot", "ada", register.CastVote(opened.ID, "ceo", register.VoteRequest{Verdict: register.VerdictReject})},
+		"withdrawVote":     {"mosaic-bot", "ada", register.WithdrawVote(opened.ID, "ceo", "")},
+		"bindRoom":         {"root", "root", register.BindRoom(register.RoomBinding{Room: "!r:localhost", Purposes: []register.RoomPurpose{"fleet"}})},
+		"putIdentity":      {"root", "root", register.PutIdentity("nina", register.IdentityRequest{Kind: "human", Roles: []register.FleetRole{"viewer"}})},
+		"issueToken":       {"root", "root", register.IssueTokenTo(register.TokenRequest{Identity: "vera", Scopes: []register.TokenScope{"read"}})},
+		"rotateToken":      {"root", "root", register.RotateToken(issued, register.TokenRotation{})},
+		"revokeToken":      {"root", "root", register.RevokeToken(issued)},
+		"declareAgent":     {"coder-1", "coder-1", register.DeclareAgent("coder-3", register.AgentDeclaration{})},
+		"retireAgent":      {"root", "root", register.RetireAgent("coder-3")},
+		"ackRings":         {"olga", "olga", register.AckRings()},
+		"setRoomVerbosity": {"olga", "olga", register.SetRoomVerbosity("!r:localhost", register.VerbosityHigh)},
+		"setPause":         {"olga", "olga", register.SetPause(register.PauseRequest{Paused: true, Reason: "why"})},
 	}
 	// What one needs of another decides the order; the pause keeps claims away, so it comes last.
 	order := []string{
 		"createDispatch", "cancelDispatch", "retryDispatch", "claimDispatch", "heartbeatDispatch", "extendDispatch", "completeDispatch", "setBudget", "resetBudget", "putSeat", "openProposal",
-		"castVote", "withdrawVote", "bindRoom", "putIdentity", "issueToken", "rotateToken", "revokeToken",
+		"castVote", "withdrawVote", "bindRoom", "setRoomVerbosity", "ackRings", "putIdentity", "issueToken", "rotateToken", "revokeToken",
 		"declareAgent", "retireAgent", "putLadder", "setPause",
 	}
 	require.ElementsMatch(t, mutating(t), order, "every operation that changes something is tried here")

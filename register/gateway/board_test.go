@@ -94,7 +94,7 @@ func TestRoomsAndIdentitiesAreKeptAsTheyWereSet(t *testing.T) {
 	b.send(t, b.admin, register.BindRoom(binding), nil)
 	rooms, err := b.reader.Rooms(t.Context(), register.By{})
 	require.NoError(t, err)
-	binding.Version = 2
+	binding.Version, binding.Verbosity = 2, register.VerbosityMedium
 	require.Equal(t, []register.RoomBinding{binding}, rooms.Rooms)
 	identities, err := b.reader.Identities(t.Context(), register.By{})
 	require.NoError(t, err)

@@ -203,7 +203,8 @@ func TestTheGatewayAcceptsEveryExampleOfTheContract(t *testing.T) {
 	issued := send("issueToken", "root")["token"].(map[string]any)["id"].(string)
 	rotated := send("rotateToken", "root", "T-3", issued)["token"].(map[string]any)["id"].(string)
 	send("revokeToken", "root", "T-3", rotated)
-	for _, name := range []string{"listTokens", "listAuditEntries", "listAuditSeals", "getAuditHead", "retireAgent", "setPause"} {
+	b.send(t, b.olga, full("full"), nil)
+	for _, name := range []string{"getRings", "ackRings", "setRoomVerbosity", "listTokens", "listAuditEntries", "listAuditSeals", "getAuditHead", "retireAgent", "setPause"} {
 		send(name, "root")
 	}
 	// The stream does not end, so only its beginning is read.

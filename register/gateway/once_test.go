@@ -31,6 +31,7 @@ func TestARepeatedChangeIsAnsweredByteForByte(t *testing.T) {
 	contract, err := newContract()
 	require.NoError(t, err)
 	tried := map[string]bool{"issueToken": true, "rotateToken": true, "revokeToken": true} // their repeats withhold the secret
+	b.send(t, b.olga, full("full"), nil)
 	for _, c := range []struct {
 		token    string
 		mutation register.Mutation
@@ -43,6 +44,7 @@ func TestARepeatedChangeIsAnsweredByteForByte(t *testing.T) {
 		{"coder-1", register.CompleteDispatch(created.ID, register.CompleteRequest{Claim: claim.ID, Outcome: "failed", Unmetered: "no meter"})},
 		{"olga", register.RetryDispatch(created.ID, register.RetryRequest{Reason: "again"})},
 		{"olga", register.SetBudget(register.BudgetSetRequest{Provider: "codex", Unit: "tokens", LimitMicros: 9, ResetAt: time.Now().Add(time.Hour)})},
+		{"olga", register.AckRings()},
 		{"olga", register.ResetBudget(register.BudgetResetRequest{Provider: "claude", ResetAt: time.Now().Add(time.Hour), Zero: true})},
 		{"olga", register.OpenProposal(register.ProposalRequest{Title: "Another"})},
 		{"olga", register.CastVote(proposal.ID, "ceo", register.VoteRequest{Verdict: register.VerdictConditional, EventID: "$1"})},
@@ -53,6 +55,7 @@ func TestARepeatedChangeIsAnsweredByteForByte(t *testing.T) {
 		{"root", register.PutLadder(register.LadderRequest{Tiers: []register.Tier{{Provider: "claude", Model: "opus", Cost: 5}}})},
 		{"root", register.PutSeat("cto", register.SeatRequest{Lens: "feasibility", Identity: "olga"})},
 		{"root", register.BindRoom(register.RoomBinding{Room: "!r:localhost", Purposes: []register.RoomPurpose{"board", "fleet"}})},
+		{"olga", register.SetRoomVerbosity("!r:localhost", register.VerbosityLow)},
 		{"root", register.PutIdentity("eve", register.IdentityRequest{Kind: "human", Roles: []register.FleetRole{"viewer"}})},
 	} {
 		request, err := http.NewRequestWithContext(t.Context(), c.mutation.Method, c.mutation.Path, http.NoBody)

@@ -29,7 +29,7 @@ func (o *operations) GetRoom(ctx context.Context, request GetRoomRequestObject) 
 // BindRoom binds a room to its purposes.
 func (o *operations) BindRoom(ctx context.Context, request BindRoomRequestObject) (BindRoomResponseObject, error) {
 	body := request.Body
-	room, err := o.store.BindRoom(ctx, mutation(ctx, http.StatusOK), fleet.Room{Room: body.Room, Alias: body.Alias, Purposes: names(body.Purposes)})
+	room, err := o.store.BindRoom(ctx, mutation(ctx, http.StatusOK), fleet.Room{Room: body.Room, Alias: body.Alias, Purposes: names(body.Purposes), Verbosity: string(body.Verbosity)})
 	answer, err := answered[register.RoomBinding](room, err)
 	return BindRoom200JSONResponse{Body: answer, Headers: BindRoom200ResponseHeaders{ETag: fleet.Tag(room.Version)}}, err
 }

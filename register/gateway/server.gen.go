@@ -119,6 +119,12 @@ type ServerInterface interface {
 	// CastVote Cast or change a seat's one live vote. The vote that decides carries out the linked action in the same transaction.
 	// (PUT /api/fleet/proposals/{proposal}/votes/{seat})
 	CastVote(w http.ResponseWriter, r *http.Request, proposal ProposalID, seat SeatName, params CastVoteParams)
+	// GetRings Windows at refuse that wake the operators and have not eased, acknowledged or not.
+	// (GET /api/fleet/rings)
+	GetRings(w http.ResponseWriter, r *http.Request, params GetRingsParams)
+	// AckRings Acknowledge rings, all that have not eased if none is named. They ring no more.
+	// (POST /api/fleet/rings/ack)
+	AckRings(w http.ResponseWriter, r *http.Request, params AckRingsParams)
 	// ListRooms The rooms the fleet speaks in, and what each is for.
 	// (GET /api/fleet/rooms)
 	ListRooms(w http.ResponseWriter, r *http.Request, params ListRoomsParams)
@@ -128,6 +134,9 @@ type ServerInterface interface {
 	// GetRoom One room binding.
 	// (GET /api/fleet/rooms/{room})
 	GetRoom(w http.ResponseWriter, r *http.Request, room string, params GetRoomParams)
+	// SetRoomVerbosity Say how much a bound room is told of the budget.
+	// (PUT /api/fleet/rooms/{room}/verbosity)
+	SetRoomVerbosity(w http.ResponseWriter, r *http.Request, room string, params SetRoomVerbosityParams)
 	// ListSeats The board's seats and who holds them.
 	// (GET /api/fleet/seats)
 	ListSeats(w http.ResponseWriter, r *http.Request, params ListSeatsParams)
@@ -2419,6 +2428,111 @@ func (siw *ServerInterfaceWrapper) CastVote(w http.ResponseWriter, r *http.Reque
 	handler.ServeHTTP(w, r)
 }
 
+// GetRings operation middleware
+func (siw *ServerInterfaceWrapper) GetRings(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetRingsParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Mosaic-Actor" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Mosaic-Actor")]; found {
+		var MosaicActor Actor
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Mosaic-Actor", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Mosaic-Actor", valueList[0], &MosaicActor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Mosaic-Actor", Err: err})
+			return
+		}
+
+		params.MosaicActor = &MosaicActor
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetRings(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AckRings operation middleware
+func (siw *ServerInterfaceWrapper) AckRings(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AckRingsParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		err := fmt.Errorf("Header parameter Idempotency-Key is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Idempotency-Key", Err: err})
+		return
+	}
+
+	// ------------- Optional header parameter "Mosaic-Actor" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Mosaic-Actor")]; found {
+		var MosaicActor Actor
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Mosaic-Actor", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Mosaic-Actor", valueList[0], &MosaicActor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Mosaic-Actor", Err: err})
+			return
+		}
+
+		params.MosaicActor = &MosaicActor
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AckRings(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListRooms operation middleware
 func (siw *ServerInterfaceWrapper) ListRooms(w http.ResponseWriter, r *http.Request) {
 
@@ -2610,6 +2724,98 @@ func (siw *ServerInterfaceWrapper) GetRoom(w http.ResponseWriter, r *http.Reques
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetRoom(w, r, room, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SetRoomVerbosity operation middleware
+func (siw *ServerInterfaceWrapper) SetRoomVerbosity(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "room" -------------
+	var room string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", r.PathValue("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "room", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SetRoomVerbosityParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		err := fmt.Errorf("Header parameter Idempotency-Key is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Idempotency-Key", Err: err})
+		return
+	}
+
+	// ------------- Optional header parameter "Mosaic-Actor" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Mosaic-Actor")]; found {
+		var MosaicActor Actor
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Mosaic-Actor", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Mosaic-Actor", valueList[0], &MosaicActor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Mosaic-Actor", Err: err})
+			return
+		}
+
+		params.MosaicActor = &MosaicActor
+
+	}
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SetRoomVerbosity(w, r, room, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3320,6 +3526,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/rooms", wrapper.ListRooms)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/api/fleet/rooms", wrapper.BindRoom)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/rooms/{room}", wrapper.GetRoom)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/api/fleet/rooms/{room}/verbosity", wrapper.SetRoomVerbosity)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/identities", wrapper.ListIdentities)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/identities/{name}", wrapper.GetIdentity)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/api/fleet/identities/{name}", wrapper.PutIdentity)
@@ -3334,6 +3541,8 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/api/fleet/agents/{agent}", wrapper.DeclareAgent)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/pause", wrapper.GetPause)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/api/fleet/pause", wrapper.SetPause)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/rings", wrapper.GetRings)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/fleet/rings/ack", wrapper.AckRings)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/events", wrapper.StreamEvents)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/audit/entries", wrapper.ListAuditEntries)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/audit/seals", wrapper.ListAuditSeals)
@@ -4796,6 +5005,85 @@ func (response CastVotedefaultApplicationProblemPlusJSONResponse) VisitCastVoteR
 	return err
 }
 
+type GetRingsRequestObject struct {
+	Params GetRingsParams
+}
+
+type GetRingsResponseObject interface {
+	VisitGetRingsResponse(w http.ResponseWriter) error
+}
+
+type GetRings200JSONResponse RingList
+
+func (response GetRings200JSONResponse) VisitGetRingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRingsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetRingsdefaultApplicationProblemPlusJSONResponse) VisitGetRingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AckRingsRequestObject struct {
+	Params AckRingsParams
+	Body   *AckRingsJSONRequestBody
+}
+
+type AckRingsResponseObject interface {
+	VisitAckRingsResponse(w http.ResponseWriter) error
+}
+
+type AckRings200JSONResponse RingList
+
+func (response AckRings200JSONResponse) VisitAckRingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AckRingsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AckRingsdefaultApplicationProblemPlusJSONResponse) VisitAckRingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListRoomsRequestObject struct {
 	Params ListRoomsParams
 }
@@ -4920,6 +5208,55 @@ type GetRoomdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetRoomdefaultApplicationProblemPlusJSONResponse) VisitGetRoomResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetRoomVerbosityRequestObject struct {
+	Room   string `json:"room"`
+	Params SetRoomVerbosityParams
+	Body   *SetRoomVerbosityJSONRequestBody
+}
+
+type SetRoomVerbosityResponseObject interface {
+	VisitSetRoomVerbosityResponse(w http.ResponseWriter) error
+}
+
+type SetRoomVerbosity200ResponseHeaders struct {
+	ETag string
+}
+
+type SetRoomVerbosity200JSONResponse struct {
+	Body    RoomBinding
+	Headers SetRoomVerbosity200ResponseHeaders
+}
+
+func (response SetRoomVerbosity200JSONResponse) VisitSetRoomVerbosityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetRoomVerbositydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SetRoomVerbositydefaultApplicationProblemPlusJSONResponse) VisitSetRoomVerbosityResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5423,6 +5760,12 @@ type StrictServerInterface interface {
 	// CastVote Cast or change a seat's one live vote. The vote that decides carries out the linked action in the same transaction.
 	// (PUT /api/fleet/proposals/{proposal}/votes/{seat})
 	CastVote(ctx context.Context, request CastVoteRequestObject) (CastVoteResponseObject, error)
+	// GetRings Windows at refuse that wake the operators and have not eased, acknowledged or not.
+	// (GET /api/fleet/rings)
+	GetRings(ctx context.Context, request GetRingsRequestObject) (GetRingsResponseObject, error)
+	// AckRings Acknowledge rings, all that have not eased if none is named. They ring no more.
+	// (POST /api/fleet/rings/ack)
+	AckRings(ctx context.Context, request AckRingsRequestObject) (AckRingsResponseObject, error)
 	// ListRooms The rooms the fleet speaks in, and what each is for.
 	// (GET /api/fleet/rooms)
 	ListRooms(ctx context.Context, request ListRoomsRequestObject) (ListRoomsResponseObject, error)
@@ -5432,6 +5775,9 @@ type StrictServerInterface interface {
 	// GetRoom One room binding.
 	// (GET /api/fleet/rooms/{room})
 	GetRoom(ctx context.Context, request GetRoomRequestObject) (GetRoomResponseObject, error)
+	// SetRoomVerbosity Say how much a bound room is told of the budget.
+	// (PUT /api/fleet/rooms/{room}/verbosity)
+	SetRoomVerbosity(ctx context.Context, request SetRoomVerbosityRequestObject) (SetRoomVerbosityResponseObject, error)
 	// ListSeats The board's seats and who holds them.
 	// (GET /api/fleet/seats)
 	ListSeats(ctx context.Context, request ListSeatsRequestObject) (ListSeatsResponseObject, error)
@@ -6485,6 +6831,65 @@ func (sh *strictHandler) CastVote(w http.ResponseWriter, r *http.Request, propos
 	}
 }
 
+// GetRings operation middleware
+func (sh *strictHandler) GetRings(w http.ResponseWriter, r *http.Request, params GetRingsParams) {
+	var request GetRingsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRings(ctx, request.(GetRingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRings")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetRingsResponseObject); ok {
+		if err := validResponse.VisitGetRingsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AckRings operation middleware
+func (sh *strictHandler) AckRings(w http.ResponseWriter, r *http.Request, params AckRingsParams) {
+	var request AckRingsRequestObject
+
+	request.Params = params
+
+	var body AckRingsJSONRequestBody
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AckRings(ctx, request.(AckRingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AckRings")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AckRingsResponseObject); ok {
+		if err := validResponse.VisitAckRingsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListRooms operation middleware
 func (sh *strictHandler) ListRooms(w http.ResponseWriter, r *http.Request, params ListRoomsParams) {
 	var request ListRoomsRequestObject
@@ -6564,6 +6969,40 @@ func (sh *strictHandler) GetRoom(w http.ResponseWriter, r *http.Request, room st
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetRoomResponseObject); ok {
 		if err := validResponse.VisitGetRoomResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SetRoomVerbosity operation middleware
+func (sh *strictHandler) SetRoomVerbosity(w http.ResponseWriter, r *http.Request, room string, params SetRoomVerbosityParams) {
+	var request SetRoomVerbosityRequestObject
+
+	request.Room = room
+	request.Params = params
+
+	var body SetRoomVerbosityJSONRequestBody
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SetRoomVerbosity(ctx, request.(SetRoomVerbosityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetRoomVerbosity")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SetRoomVerbosityResponseObject); ok {
+		if err := validResponse.VisitSetRoomVerbosityResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -100,6 +100,7 @@ func TestEveryEventKeepsToTheContract(t *testing.T) {
 	claim = b.claim(t)
 	b.send(t, b.worker, register.CompleteDispatch(claim.Dispatch.ID, register.CompleteRequest{Claim: claim.ID, Outcome: "done", Unmetered: "x"}), nil)
 	b.send(t, b.olga, register.ResetBudget(register.BudgetResetRequest{Provider: "claude", ResetAt: time.Now().Add(time.Hour)}), nil)
+	b.burn(t)
 	b.send(t, b.admin, register.RotateToken(b.issue(t, time.Time{}).Token.ID, register.TokenRotation{}), nil)
 	b.send(t, b.admin, register.RevokeToken(b.issue(t, time.Time{}).Token.ID), nil)
 	b.send(t, b.olga, register.SetPause(register.PauseRequest{Paused: true, Reason: "why"}), nil)
@@ -112,6 +113,7 @@ func TestEveryEventKeepsToTheContract(t *testing.T) {
 		agent, err := b.reader.Agent(t.Context(), register.By{}, "coder-2")
 		return err == nil && agent.State == register.AgentStateGone
 	}, 20*time.Second, 50*time.Millisecond)
+	b.ringTwice(t)
 	b.allSealed(t)
 	_, err := b.store.TellHead(t.Context())
 	require.NoError(t, err)

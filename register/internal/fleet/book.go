@@ -189,6 +189,9 @@ func (t *transaction) closeBook(ctx context.Context, b *book) error {
 			continue
 		}
 		change := b.change(id, from, to)
+		if err := t.announce(ctx, id, &change); err != nil {
+			return err
+		}
 		if err := t.tell(ctx, Event{Type: "budget.step", Cause: change.Text, Step: &change}); err != nil {
 			return err
 		}

@@ -21,6 +21,8 @@ type Event struct {
 
 	Dispatch *Dispatch   `json:"dispatch,omitempty"`
 	Step     *StepChange `json:"step,omitempty"`
+	Ring     *Ring       `json:"ring,omitempty"`
+	Burn     *Burn       `json:"burn,omitempty"`
 	Window   *Window     `json:"window,omitempty"`
 	Proposal *Proposal   `json:"proposal,omitempty"`
 	Seat     *Seat       `json:"seat,omitempty"`

@@ -14,9 +14,13 @@ type ProposalID int64
 // TokenID is the number of a bearer token, written T-3.
 type TokenID int64
 
+// RingID is the number of a ring, written R-4.
+type RingID int64
+
 func (id DispatchID) String() string { return "D-" + strconv.FormatInt(int64(id), 10) }
 func (id ProposalID) String() string { return "P-" + strconv.FormatInt(int64(id), 10) }
 func (id TokenID) String() string    { return "T-" + strconv.FormatInt(int64(id), 10) }
+func (id RingID) String() string     { return "R-" + strconv.FormatInt(int64(id), 10) }
 
 // MarshalText writes D-12.
 func (id DispatchID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
@@ -26,6 +30,16 @@ func (id ProposalID) MarshalText() ([]byte, error) { return []byte(id.String()),
 
 // MarshalText writes T-3.
 func (id TokenID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// MarshalText writes R-4.
+func (id RingID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText reads R-4, in either case.
+func (id *RingID) UnmarshalText(text []byte) error {
+	number, err := identifier(string(text), 'R')
+	*id = RingID(number)
+	return err
+}
 
 // UnmarshalText reads D-12, in either case.
 func (id *DispatchID) UnmarshalText(text []byte) error {
@@ -64,6 +78,12 @@ func ParseProposalID(text string) (ProposalID, error) {
 func ParseTokenID(text string) (TokenID, error) {
 	number, err := identifier(text, 'T')
 	return TokenID(number), err
+}
+
+// ParseRingID reads R-4, in either case.
+func ParseRingID(text string) (RingID, error) {
+	number, err := identifier(text, 'R')
+	return RingID(number), err
 }
 
 func identifier(text string, letter byte) (int64, error) {

@@ -35,6 +35,7 @@ var chores = []chore{
 	{"retain", time.Hour, (*Store).Retain},
 	// It comes around more often than it speaks, so that a gateway that was down at midnight is not a day late.
 	{"audit_head", 10 * time.Minute, (*Store).tellHead},
+	{"warn", burnPoll, (*Store).Warn},
 	{"check", 10 * time.Minute, (*Store).checkAndComplain},
 }
 

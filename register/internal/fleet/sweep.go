@@ -8,9 +8,9 @@ import (
 )
 
 // Sweep does what only time asks for: lost workers' claims end, silent agents are gone, work that nobody claims returns its hold,
-// and proposals past their time close. Any gateway may call it at any time.
+// what nobody acknowledged rings again, and proposals past their time close. Any gateway may call it at any time.
 func (s *Store) Sweep(ctx context.Context) error {
-	for _, sweep := range []func(context.Context) error{s.expireClaims, s.loseAgents, s.returnUnclaimed} {
+	for _, sweep := range []func(context.Context) error{s.expireClaims, s.loseAgents, s.returnUnclaimed, s.ringAgain} {
 		if err := sweep(ctx); err != nil {
 			return err
 		}

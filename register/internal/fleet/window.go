@@ -45,6 +45,8 @@ type StepChange struct {
 	ModelTo   string      `json:"model_to,omitempty"`
 	EasesAt   time.Time   `json:"eases_at,omitzero"`
 	Text      string      `json:"text"`
+	Post      bool        `json:"post"`           // the first notice of this step in the epoch; else the last one is edited
+	Ring      *RingID     `json:"ring,omitempty"` // what rings the operators for it
 }
 
 // BudgetStatus is every window and the instant it was read at.

@@ -175,6 +175,14 @@ type Pause struct {
 	Version  int64
 }
 
+type Posted struct {
+	TenantID string
+	WindowID int64
+	Level    string
+	Host     string
+	At       time.Time
+}
+
 type Proposal struct {
 	TenantID   string
 	ID         int64
@@ -215,13 +223,30 @@ type Retention struct {
 	At       time.Time
 }
 
+type Ring struct {
+	TenantID     string
+	ID           int64
+	Host         string
+	WindowID     int64
+	Provider     string
+	Subscription string
+	WindowName   string
+	FirstAt      time.Time
+	Rung         int32
+	NextAt       *time.Time
+	AckedBy      *string
+	AckedAt      *time.Time
+	EndedAt      *time.Time
+}
+
 type Room struct {
-	TenantID string
-	Room     string
-	Host     string
-	Alias    string
-	Purposes []string
-	BoundAt  time.Time
+	TenantID  string
+	Room      string
+	Host      string
+	Alias     string
+	Purposes  []string
+	BoundAt   time.Time
+	Verbosity string
 }
 
 type Roster struct {

@@ -179,7 +179,7 @@ func (q *Queries) GetIdentityByMatrixID(ctx context.Context, arg GetIdentityByMa
 }
 
 const getRoom = `-- name: GetRoom :one
-SELECT tenant_id, room, host, alias, purposes, bound_at FROM fleet.rooms WHERE tenant_id = $1 AND room = $2
+SELECT tenant_id, room, host, alias, purposes, bound_at, verbosity FROM fleet.rooms WHERE tenant_id = $1 AND room = $2
 `
 
 type GetRoomParams struct {
@@ -197,6 +197,7 @@ func (q *Queries) GetRoom(ctx context.Context, arg GetRoomParams) (Room, error) 
 		&i.Alias,
 		&i.Purposes,
 		&i.BoundAt,
+		&i.Verbosity,
 	)
 	return i, err
 }
@@ -315,7 +316,7 @@ func (q *Queries) ListIdentities(ctx context.Context, arg ListIdentitiesParams) 
 }
 
 const listRooms = `-- name: ListRooms :many
-SELECT tenant_id, room, host, alias, purposes, bound_at FROM fleet.rooms WHERE tenant_id = $1 AND room > $2::text ORDER BY room LIMIT $3
+SELECT tenant_id, room, host, alias, purposes, bound_at, verbosity FROM fleet.rooms WHERE tenant_id = $1 AND room > $2::text ORDER BY room LIMIT $3
 `
 
 type ListRoomsParams struct {
@@ -340,6 +341,7 @@ func (q *Queries) ListRooms(ctx context.Context, arg ListRoomsParams) ([]Room, e
 			&i.Alias,
 			&i.Purposes,
 			&i.BoundAt,
+			&i.Verbosity,
 		); err != nil {
 			return nil, err
 		}

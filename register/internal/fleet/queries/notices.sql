@@ -1,0 +1,50 @@
+-- name: ListPosted :many
+SELECT level FROM fleet.posted WHERE tenant_id = $1 AND window_id = $2;
+
+-- name: InsertPosted :exec
+INSERT INTO fleet.posted (tenant_id, window_id, level, host, at) VALUES ($1, $2, $3, $4, $5);
+
+-- name: InsertPostedOnce :execrows
+INSERT INTO fleet.posted (tenant_id, window_id, level, host, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING;
+
+-- name: InsertRing :one
+INSERT INTO fleet.rings (tenant_id, host, window_id, provider, subscription, window_name, first_at, rung, next_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id;
+
+-- name: EndRing :exec
+UPDATE fleet.rings SET host = sqlc.arg(host), next_at = NULL, ended_at = sqlc.arg(now)::timestamptz
+WHERE tenant_id = sqlc.arg(tenant_id) AND window_id = sqlc.arg(window_id) AND ended_at IS NULL;
+
+-- name: ListOpenRings :many
+SELECT * FROM fleet.rings WHERE tenant_id = $1 AND ended_at IS NULL ORDER BY id;
+
+-- name: LockRings :many
+SELECT * FROM fleet.rings
+WHERE tenant_id = sqlc.arg(tenant_id) AND (id = ANY(sqlc.arg(ids)::bigint[]) OR cardinality(sqlc.arg(ids)::bigint[]) = 0 AND ended_at IS NULL)
+ORDER BY id FOR UPDATE;
+
+-- name: CountRingsDue :one
+SELECT count(*) FROM fleet.rings WHERE tenant_id = sqlc.arg(tenant_id) AND next_at <= sqlc.arg(now)::timestamptz;
+
+-- name: LockRingsDue :many
+SELECT * FROM fleet.rings WHERE tenant_id = sqlc.arg(tenant_id) AND next_at <= sqlc.arg(now)::timestamptz ORDER BY id FOR UPDATE;
+
+-- name: PutRing :exec
+UPDATE fleet.rings SET host = $3, rung = $4, next_at = $5, acked_by = $6, acked_at = $7, ended_at = $8 WHERE tenant_id = $1 AND id = $2;
+
+-- name: SetRoomVerbosity :exec
+UPDATE fleet.rooms SET verbosity = $3, host = $4 WHERE tenant_id = $1 AND room = $2;
+
+-- name: WindowMoves :many
+-- What changed a window's use, summed over spans of so many seconds: entries, and holds as they came and went.
+SELECT date_bin(make_interval(secs => sqlc.arg(seconds)::float8), moves.at, sqlc.arg(since)::timestamptz)::timestamptz AS at,
+       moves.entered, sum(moves.micros)::bigint AS micros
+FROM (
+    SELECT l.at, l.kind = 'entered' AS entered, l.micros FROM fleet.ledger l WHERE l.tenant_id = sqlc.arg(tenant_id) AND l.window_id = sqlc.arg(window_id)::bigint
+    UNION ALL
+    SELECT r.held_at, false, r.micros FROM fleet.reservations r WHERE r.tenant_id = sqlc.arg(tenant_id) AND r.window_id = sqlc.arg(window_id)::bigint
+    UNION ALL
+    SELECT r.settled_at, false, -r.micros FROM fleet.reservations r
+    WHERE r.tenant_id = sqlc.arg(tenant_id) AND r.window_id = sqlc.arg(window_id)::bigint AND r.settled_at IS NOT NULL
+) moves
+GROUP BY 1, 2 ORDER BY 1;

@@ -177,5 +177,5 @@ func unanswered(err error) bool {
 	if !errors.As(err, &failure) {
 		return errors.Is(err, context.DeadlineExceeded)
 	}
-	return failure.Response == nil || failure.Response.StatusCode >= http.StatusInternalServerError
+	return failure.Response == nil || failure.Response.StatusCode == http.StatusRequestTimeout || failure.Response.StatusCode >= http.StatusInternalServerError
 }

@@ -211,7 +211,10 @@ func (b *Bot) open(ctx context.Context) (err error) {
 			return fmt.Errorf("listening on %s for health: %w", b.options.Listen, err)
 		}
 	}
-	b.sender = &sender{bot: b}
+	b.sender = newSender(b)
+	if err := b.resumeLimits(ctx); err != nil {
+		return err
+	}
 	b.upkeep = newUpkeep(b.keys)
 	b.metrics.registry.MustRegister(newGauges(b))
 	return nil

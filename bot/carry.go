@@ -174,17 +174,17 @@ func (b *Bot) answer(ctx context.Context, h *heard, root id.EventID, answer comm
 		if err != nil {
 			return err
 		}
-		if on != "" {
-			if err := b.sign(ctx, h.Room, on, signOf(answer.Mood), "answer"); err != nil {
-				return err
-			}
-		}
 		row, err := b.outbox.add(ctx, outgoing{
 			Txn: txnID("reply", h.ID.String()), Room: h.Room, Rank: reply, Type: event.EventMessage.Type,
 			Content: inThread(words(markdown, nil), root, h.ID),
 		})
 		if err != nil {
 			return err
+		}
+		if on != "" {
+			if err := b.sign(ctx, h.Room, on, signOf(answer.Mood), "answer"); err != nil {
+				return err
+			}
 		}
 		if err := b.noteDispatch(ctx, h, root, row, answer); err != nil {
 			return err
@@ -242,9 +242,17 @@ func (b *Bot) sign(ctx context.Context, room id.RoomID, on id.EventID, key, why 
 		}
 	}
 	_, err = b.outbox.add(ctx, outgoing{
-		Txn: txn, Room: room, Rank: reply, Type: event.EventReaction.Type, Content: reaction(on, key), Ref: signRef(on),
+		Txn: txn, Room: room, Rank: rankOfSign(key), Type: event.EventReaction.Type, Content: reaction(on, key), Ref: signRef(on),
 	})
 	return err
+}
+
+// rankOfSign puts a sign behind the words that say the same; the lock may be all that its sender can read.
+func rankOfSign(key string) rank {
+	if key == signLock {
+		return reply
+	}
+	return notice
 }
 
 func keyOf(message *outgoing) string {
@@ -269,6 +277,9 @@ func (b *Bot) hourglass(ctx context.Context, h *heard) *hourglass {
 		defer glass.mutex.Unlock()
 		if glass.stopped || h.Type != event.EventMessage.Type && h.Type != event.EventEncrypted.Type {
 			return
+		}
+		if b.sender.pace.wait() > 0 {
+			return // under limits it would only delay the answer
 		}
 		_, err := b.outbox.add(ctx, outgoing{
 			Txn: txnID("hourglass", h.ID.String()), Room: h.Room, Rank: reply, Type: event.EventReaction.Type,

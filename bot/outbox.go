@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"strconv"
 	"time"
 
 	"go.mau.fi/util/dbutil"
@@ -29,11 +31,14 @@ const (
 	edit
 )
 
-// Edits of one message are at least editSpacing apart, and editSlowSpacing once there were editsQuick of them.
+// Edits of one message are at least editSpacing apart, and editSlowSpacing once there were editsQuick of them; after each
+// editsStep more that doubles, up to editSlowest, since clients read all edits of a message they show.
 const (
 	editSpacing     = time.Second
 	editSlowSpacing = 30 * time.Second
+	editSlowest     = time.Hour
 	editsQuick      = 100
+	editsStep       = 20
 )
 
 // outgoing is one event to be sent, once.
@@ -49,8 +54,13 @@ type outgoing struct {
 	// Ref names what the row is for, so that a later event finds it again.
 	Ref string
 
+	// Last has an edit go out soon however many there were.
+	Last bool
+
 	State      string
 	Attempts   int
+	NotBefore  time.Time
+	raw        string
 	Ciphertext string
 	Attempted  time.Time
 	AboutEvent id.EventID
@@ -78,28 +88,102 @@ func (o *outbox) add(ctx context.Context, message outgoing) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("encoding a message: %w", err)
 	}
-	notBefore := o.now().UTC()
+	notBefore, state, reason := o.now().UTC(), "queued", ""
 	if message.Rank == edit {
 		if notBefore, err = o.spaced(ctx, message, notBefore); err != nil {
 			return 0, err
 		}
+		if written, err := o.rewrite(ctx, message); err != nil {
+			return 0, err
+		} else if written {
+			state, reason = stateDropped, "written into the message itself, which was not sent yet"
+		}
+	} else if err := o.hurry(ctx, message); err != nil {
+		return 0, err
 	}
 	var row int64
 	err = o.database.QueryRow(ctx, `
-		INSERT INTO outbox (txn_id, room_id, rank, type, content, about, ref, not_before, created_at)
-		VALUES ($1, $2, $3, $4, $5, nullif($6::bigint, 0), $7, $8, $9)
+		INSERT INTO outbox (txn_id, room_id, rank, type, content, about, ref, not_before, created_at, thread, state, reason)
+		VALUES ($1, $2, $3, $4, $5, nullif($6::bigint, 0), $7, $8, $9, $10, $11, nullif($12, ''))
 		ON CONFLICT (txn_id) DO UPDATE SET txn_id = excluded.txn_id RETURNING id`,
-		message.Txn, message.Room, message.Rank, message.Type, string(content), message.About, message.Ref, notBefore, o.now().UTC()).Scan(&row)
+		message.Txn, message.Room, message.Rank, message.Type, string(content), message.About, message.Ref, notBefore, o.now().UTC(),
+		threadIn(message), state, reason).Scan(&row)
 	if err != nil {
 		return 0, fmt.Errorf("queueing a message: %w", err)
 	}
 	return row, nil
 }
 
+// threadIn is the thread a message stands in: its root's event, or the outbox row that becomes it; empty is none.
+func threadIn(message outgoing) string {
+	relation, _ := message.Content["m.relates_to"].(map[string]any)
+	if relation == nil || relation["rel_type"] != string(event.RelThread) {
+		return ""
+	}
+	if root := fmt.Sprint(relation["event_id"]); root != "" {
+		return root
+	}
+	return "row:" + strconv.FormatInt(message.About, 10)
+}
+
+// hurry makes what has to be said before message, earlier words of its thread and what it is about, as urgent as it is, so that
+// urgency never turns a thread's order around.
+func (o *outbox) hurry(ctx context.Context, message outgoing) error {
+	_, err := o.database.Exec(ctx, `UPDATE outbox SET rank = $1 WHERE room_id = $2 AND state = 'queued' AND rank > $1 AND rank <> $5
+		AND (id = $3 OR thread = nullif($4, ''))`, message.Rank, message.Room, message.About, threadIn(message), edit)
+	if err != nil {
+		return fmt.Errorf("hurrying what goes before a message: %w", err)
+	}
+	return nil
+}
+
+// rewrite puts an edit into the message it is about while that waits to be sent, which saves an event.
+func (o *outbox) rewrite(ctx context.Context, message outgoing) (bool, error) {
+	fresh, _ := message.Content["m.new_content"].(map[string]any)
+	if fresh == nil {
+		return false, nil
+	}
+	var before string
+	err := o.database.QueryRow(ctx, `SELECT content FROM outbox WHERE id = $1 AND state = 'queued' FOR UPDATE`, message.About).Scan(&before)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	var content map[string]any
+	if err == nil {
+		err = json.Unmarshal([]byte(before), &content)
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading a message that waits: %w", err)
+	}
+	replaced := maps.Clone(fresh)
+	if relation, related := content["m.relates_to"]; related {
+		replaced["m.relates_to"] = relation
+	}
+	after, err := json.Marshal(replaced)
+	if err != nil {
+		return false, fmt.Errorf("encoding a message: %w", err)
+	}
+	result, err := o.database.Exec(ctx, `UPDATE outbox SET content = $2, ciphertext = NULL WHERE id = $1 AND state = 'queued'`, message.About, string(after))
+	if err != nil {
+		return false, fmt.Errorf("writing a message anew: %w", err)
+	}
+	count, err := result.RowsAffected()
+	return count > 0, err
+}
+
+// supersede drops what is queued under a ref and was overtaken by what is said now.
+func (o *outbox) supersede(ctx context.Context, room id.RoomID, ref string) error {
+	_, err := o.database.Exec(ctx, `UPDATE outbox SET state = 'dropped', reason = 'superseded' WHERE ref = $1 AND room_id = $2 AND state = 'queued'`, ref, room)
+	if err != nil {
+		return fmt.Errorf("dropping what was overtaken: %w", err)
+	}
+	return nil
+}
+
 // spaced drops the edits that message supersedes and says when it may go out.
 func (o *outbox) spaced(ctx context.Context, message outgoing, now time.Time) (time.Time, error) {
 	_, err := o.database.Exec(ctx, `UPDATE outbox SET state = 'dropped', reason = 'superseded'
-		WHERE about = $1 AND rank = $2 AND state = 'queued' AND attempts = 0 AND txn_id <> $3`, message.About, edit, message.Txn)
+		WHERE about = $1 AND rank = $2 AND state = 'queued' AND txn_id <> $3`, message.About, edit, message.Txn)
 	if err != nil {
 		return now, fmt.Errorf("dropping superseded edits: %w", err)
 	}
@@ -111,8 +195,8 @@ func (o *outbox) spaced(ctx context.Context, message outgoing, now time.Time) (t
 		return now, fmt.Errorf("reading the last edit: %w", err)
 	}
 	spacing := editSpacing
-	if count > editsQuick {
-		spacing = editSlowSpacing
+	if count > editsQuick && !message.Last {
+		spacing = min(editSlowSpacing<<min((count-editsQuick)/editsStep, 8), editSlowest)
 	}
 	if earliest := last.Time.Add(spacing); last.Valid && earliest.After(now) {
 		return earliest.UTC(), nil
@@ -121,34 +205,39 @@ func (o *outbox) spaced(ctx context.Context, message outgoing, now time.Time) (t
 }
 
 const selectOutgoing = `
-	SELECT o.id, o.txn_id, o.room_id, o.rank, o.type, o.content, coalesce(o.about, 0), o.ref, o.state, o.attempts,
+	SELECT o.id, o.txn_id, o.room_id, o.rank, o.type, o.content, coalesce(o.about, 0), o.ref, o.state, o.attempts, o.not_before,
 	       coalesce(o.ciphertext, ''), o.attempted_at, coalesce(a.event_id, ''), coalesce(a.state, '')
 	FROM outbox o LEFT JOIN outbox a ON a.id = o.about `
 
 func scanOutgoing(row dbutil.Scannable) (*outgoing, error) {
 	var message outgoing
-	var content string
 	var attempted sql.NullTime
-	err := row.Scan(&message.ID, &message.Txn, &message.Room, &message.Rank, &message.Type, &content, &message.About, &message.Ref, &message.State,
-		&message.Attempts, &message.Ciphertext, &attempted, &message.AboutEvent, &message.AboutState)
+	err := row.Scan(&message.ID, &message.Txn, &message.Room, &message.Rank, &message.Type, &message.raw, &message.About, &message.Ref, &message.State,
+		&message.Attempts, &message.NotBefore, &message.Ciphertext, &attempted, &message.AboutEvent, &message.AboutState)
 	if err != nil {
 		return nil, err
 	}
 	message.Attempted = attempted.Time
-	if err := json.Unmarshal([]byte(content), &message.Content); err != nil {
+	if err := json.Unmarshal([]byte(message.raw), &message.Content); err != nil {
 		return nil, fmt.Errorf("reading queued message %d: %w", message.ID, err)
 	}
 	return &message, nil
 }
 
-// next returns what goes out next in a room: what was begun first, then by rank and age. Nothing goes before what it is
-// about. With nothing due, it returns when something will be; zero is never.
+// sayable are the rows that may be said now, or hold up the others of their room until they may. What was put off holds up
+// what came after it, an edit that is not due does not, and nothing goes before what it is about.
+const sayable = `o.state IN ('queued', 'sending') AND (o.rank <> 4 OR o.state = 'sending' OR o.not_before <= $1)
+	AND (o.about IS NULL OR a.state IN ('sent', 'dropped', 'failed'))`
+
+// next returns what goes out next in a room: what was begun first, then by rank and age. With nothing due, it returns when
+// something will be; zero is never.
 func (o *outbox) next(ctx context.Context, room id.RoomID) (*outgoing, time.Duration, error) {
 	now := o.now().UTC()
 	message, err := scanOutgoing(o.database.QueryRow(ctx, selectOutgoing+`
-		WHERE o.room_id = $1 AND o.state IN ('queued', 'sending') AND o.not_before <= $2
-		  AND (o.about IS NULL OR a.state IN ('sent', 'dropped', 'failed'))
-		ORDER BY o.state = 'sending' DESC, o.rank, o.id LIMIT 1`, room, now))
+		WHERE `+sayable+` AND o.room_id = $2 ORDER BY o.state = 'sending' DESC, o.rank, o.id LIMIT 1`, now, room))
+	if err == nil && message.State != stateSending && message.NotBefore.After(now) {
+		return nil, max(message.NotBefore.Sub(now), time.Millisecond), nil
+	}
 	if err == nil {
 		return message, 0, nil
 	}
@@ -166,13 +255,41 @@ func (o *outbox) next(ctx context.Context, room id.RoomID) (*outgoing, time.Dura
 	return nil, max(earliest.Time.Sub(now), time.Millisecond), nil
 }
 
+// turn is a room's claim to be the next that may speak.
+type turn struct {
+	room id.RoomID
+	rank rank
+	age  int64 // of its oldest message of that rank; lower is older
+}
+
+// turns lists the rooms that have something to say now, with what is most urgent in each.
+func (o *outbox) turns(ctx context.Context) ([]turn, error) {
+	rows, err := o.database.Query(ctx, `SELECT DISTINCT ON (o.room_id) o.room_id, o.rank, o.id FROM outbox o LEFT JOIN outbox a ON a.id = o.about
+		WHERE `+sayable+` AND o.not_before <= $1 ORDER BY o.room_id, o.rank, o.id`, o.now().UTC())
+	turns, err := dbutil.NewRowIterWithError(rows, func(row dbutil.Scannable) (t turn, err error) {
+		return t, row.Scan(&t.room, &t.rank, &t.age)
+	}, err).AsList()
+	if err != nil {
+		return nil, fmt.Errorf("reading which room speaks next: %w", err)
+	}
+	return turns, nil
+}
+
+// errOvertaken says that a message changed, or need not be sent any more, since it was read.
+var errOvertaken = errors.New("the message was overtaken by another")
+
 // begin notes an attempt before it is made, with the ciphertext it and every later one sends.
 func (o *outbox) begin(ctx context.Context, message *outgoing, ciphertext string) error {
 	at := o.now().UTC()
-	_, err := o.database.Exec(ctx, `UPDATE outbox SET state = 'sending', attempts = attempts + 1, attempted_at = $2, ciphertext = nullif($3, '') WHERE id = $1`,
-		message.ID, at, ciphertext)
+	result, err := o.database.Exec(ctx, `UPDATE outbox SET state = 'sending', attempts = attempts + 1, attempted_at = $2, ciphertext = nullif($3, '')
+		WHERE id = $1 AND state = $4 AND content = $5`, message.ID, at, ciphertext, message.State, message.raw)
 	if err != nil {
 		return fmt.Errorf("noting an attempt to send: %w", err)
+	}
+	if count, err := result.RowsAffected(); err != nil {
+		return fmt.Errorf("noting an attempt to send: %w", err)
+	} else if count == 0 {
+		return errOvertaken
 	}
 	message.State, message.Attempted, message.Ciphertext = stateSending, at, ciphertext
 	return nil
@@ -208,8 +325,13 @@ func (o *outbox) isSent(ctx context.Context, row int64) (bool, error) {
 
 // later puts back a message that the homeserver certainly did not take.
 func (o *outbox) later(ctx context.Context, message *outgoing, wait time.Duration, reason string) error {
-	_, err := o.database.Exec(ctx, `UPDATE outbox SET state = 'queued', not_before = $2, reason = $3 WHERE id = $1 AND state <> 'sent'`,
+	_, err := o.database.Exec(ctx, `UPDATE outbox SET state = 'queued', not_before = $2, reason = $3 WHERE id = $1 AND state IN ('queued', 'sending')`,
 		message.ID, o.now().Add(wait).UTC(), reason)
+	if err != nil || message.Rank != edit {
+		return err
+	}
+	_, err = o.database.Exec(ctx, `UPDATE outbox o SET state = 'dropped', reason = 'superseded' WHERE id = $1 AND state = 'queued'
+		AND EXISTS (SELECT 1 FROM outbox n WHERE n.about = o.about AND n.rank = o.rank AND n.id > o.id AND n.state IN ('queued', 'sending', 'sent'))`, message.ID)
 	return err
 }
 
@@ -237,7 +359,7 @@ func (o *outbox) latest(ctx context.Context, room id.RoomID, ref string) (*outgo
 
 // withdraw takes back a message: one not begun is dropped, any other is redacted once it is there.
 func (o *outbox) withdraw(ctx context.Context, message *outgoing) error {
-	result, err := o.database.Exec(ctx, `UPDATE outbox SET state = 'dropped', reason = 'withdrawn' WHERE id = $1 AND state = 'queued' AND attempts = 0`, message.ID)
+	result, err := o.database.Exec(ctx, `UPDATE outbox SET state = 'dropped', reason = 'withdrawn' WHERE id = $1 AND state = 'queued'`, message.ID)
 	if err != nil {
 		return fmt.Errorf("withdrawing a message: %w", err)
 	}
@@ -245,7 +367,7 @@ func (o *outbox) withdraw(ctx context.Context, message *outgoing) error {
 		return err
 	}
 	_, err = o.add(ctx, outgoing{
-		Txn: txnID("redact", message.Txn), Room: message.Room, Rank: reply, Type: event.EventRedaction.Type, Content: map[string]any{}, About: message.ID,
+		Txn: txnID("redact", message.Txn), Room: message.Room, Rank: notice, Type: event.EventRedaction.Type, Content: map[string]any{}, About: message.ID,
 	})
 	return err
 }

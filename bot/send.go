@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -23,19 +22,25 @@ const settling = time.Second
 
 // sender speaks: it sends each room's outbox in order and knows for each message whether it was sent.
 type sender struct {
-	bot *Bot
+	bot   *Bot
+	pace  *pace
+	rooms *roomPace
 
 	mutex sync.Mutex
-	until time.Time // the homeserver asked for silence until then
+	spoke map[id.RoomID]time.Time // when a room last spoke under limits
+	held  map[id.RoomID]time.Time // until when a room cannot speak for a reason of its own
+}
+
+func newSender(b *Bot) *sender {
+	return &sender{
+		bot: b, pace: newPace(time.Now), rooms: newRoomPace(time.Now), spoke: map[id.RoomID]time.Time{}, held: map[id.RoomID]time.Time{},
+	}
 }
 
 // speak sends what is due in a room and says when more will be.
 func (s *sender) speak(ctx context.Context, room id.RoomID) time.Duration {
 	ctx = zerolog.Ctx(ctx).With().Stringer("room_id", room).Logger().WithContext(ctx)
 	for ctx.Err() == nil {
-		if wait := s.silence(); wait > 0 {
-			return wait
-		}
 		message, wait, err := s.bot.outbox.next(ctx, room)
 		if err != nil {
 			zerolog.Ctx(ctx).Warn().Err(err).Msg("Outbox cannot be read")
@@ -44,17 +49,15 @@ func (s *sender) speak(ctx context.Context, room id.RoomID) time.Duration {
 		if message == nil {
 			return wait
 		}
+		if wait := s.permit(ctx, message); wait > 0 {
+			return wait
+		}
 		if wait := s.deliver(ctx, message); wait > 0 {
+			s.hold(room, wait)
 			return wait
 		}
 	}
 	return 0
-}
-
-func (s *sender) silence() time.Duration {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	return s.until.Sub(s.bot.now())
 }
 
 // deliver brings one message a step on; a wait says that the room's next step is later.
@@ -89,6 +92,7 @@ func (s *sender) deliver(ctx context.Context, message *outgoing) time.Duration {
 	if err != nil {
 		return s.undelivered(ctx, log, message, err)
 	}
+	s.pace.taken()
 	fault("send.answered")
 	record, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
@@ -249,28 +253,31 @@ func (s *sender) undelivered(ctx context.Context, log zerolog.Logger, message *o
 	if ctx.Err() != nil {
 		return 0
 	}
-	log.Warn().Err(failure).Int("attempts", message.Attempts+1).Msg("Message not delivered yet")
+	if !errors.Is(failure, errOvertaken) {
+		log.Warn().Err(failure).Int("attempts", message.Attempts+1).Msg("Message not delivered yet")
+	}
 	var answer mautrix.HTTPError
 	answered := errors.As(failure, &answer) && answer.Response != nil
 	switch {
+	case errors.Is(failure, errOvertaken):
+		return 0
 	case errors.Is(failure, errNotEncrypted):
 		s.bot.metrics.refusedPlaintext.Inc()
 		s.report(log, s.bot.outbox.giveUp(ctx, message.ID, "failed", failure.Error()))
 		return 0
 	case answered && answer.Response.StatusCode == http.StatusTooManyRequests:
 		wait := retryAfter(answer)
-		s.mutex.Lock()
-		s.until = s.bot.now().Add(wait)
-		s.mutex.Unlock()
+		spacing, burst := s.pace.refused(wait)
 		s.bot.metrics.limited.Inc()
 		s.report(log, s.bot.outbox.later(ctx, message, 0, failure.Error()))
+		s.report(log, s.bot.keepLimits(ctx, spacing, burst))
 		return wait
 	case message.State != stateSending:
 		return s.postpone(ctx, log, message, failure) // it failed before anything of it was sent
 	case unanswered(failure):
 		s.report(log, s.bot.outbox.unsure(ctx, message, failure.Error()))
 		return backoff(message.Attempts)
-	case answered && slices.Contains([]int{http.StatusUnauthorized, http.StatusRequestTimeout}, answer.Response.StatusCode):
+	case answered && answer.Response.StatusCode == http.StatusUnauthorized:
 		return s.postpone(ctx, log, message, failure)
 	case answered:
 		s.report(log, s.bot.outbox.giveUp(ctx, message.ID, "failed", failure.Error()))
@@ -307,5 +314,5 @@ func retryAfter(answer mautrix.HTTPError) time.Duration {
 	if wait <= 0 {
 		return time.Second
 	}
-	return min(wait, 5*time.Minute)
+	return min(wait, longestSilence)
 }

@@ -54,7 +54,7 @@ func Examine(ctx context.Context, options Options) []Finding {
 	}
 	e := &examination{options: options}
 	for _, look := range []func(context.Context){
-		e.lookAtDatabase, e.lookAtHomeserver, e.lookAtToken, e.lookAtDevice, e.lookAtCrossSigning, e.lookAtGateway, e.lookAtRooms, e.lookAtClocks, e.lookAtAside,
+		e.lookAtDatabase, e.lookAtHomeserver, e.lookAtToken, e.lookAtDevice, e.lookAtCrossSigning, e.lookAtGateway, e.lookAtRooms, e.lookAtClocks, e.lookAtLimits, e.lookAtAside,
 	} {
 		bounded, cancel := context.WithTimeout(ctx, examinePatience)
 		look(bounded)

@@ -96,6 +96,9 @@ func (b *Bot) dispatchStep(e register.Event, at place, notice commands.Notice, r
 				return at.room, err
 			}
 		}
+		if err := b.followSign(ctx, e, at); err != nil {
+			return "", err
+		}
 		running, err := b.outbox.latest(ctx, at.room, dispatchRef(e.Dispatch.ID))
 		if err != nil {
 			return "", fmt.Errorf("reading what was said of a dispatch: %w", err)
@@ -114,11 +117,13 @@ func (b *Bot) dispatchStep(e register.Event, at place, notice commands.Notice, r
 			message.Ref = dispatchRef(e.Dispatch.ID)
 			message.About = 0
 		}
-		row, err := b.outbox.add(ctx, message)
-		if err != nil {
-			return "", err
+		if ended(e) && at.root != "" {
+			if err := b.outbox.supersede(ctx, at.room, dispatchRef(e.Dispatch.ID)); err != nil {
+				return "", err
+			}
 		}
-		return at.room, b.spokenOf(ctx, e.Dispatch.ID, row, at.asked, at.root)
+		_, err = b.outbox.add(ctx, message)
+		return at.room, err
 	}
 }
 

@@ -92,7 +92,7 @@ func (s *sender) hold(room id.RoomID, wait time.Duration) {
 }
 
 // typingAfter is how long an answer must be held up by limits before the bot shows that it is coming.
-const typingAfter = time.Second
+const typingAfter = 500 * time.Millisecond
 
 // showTyping shows that an answer is coming while the homeserver does not let it through: what shows typing is not limited as
 // messages are. It does not matter if it fails.

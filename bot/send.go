@@ -54,6 +54,7 @@ func (s *sender) speak(ctx context.Context, room id.RoomID) time.Duration {
 		}
 		if wait := s.deliver(ctx, message); wait > 0 {
 			s.hold(room, wait)
+			s.showTyping(ctx, message, s.pace.wait())
 			return wait
 		}
 	}

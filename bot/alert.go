@@ -22,7 +22,7 @@ func (b *Bot) alert(ctx context.Context, key, markdown string) error {
 
 type storedAlert struct{ key, markdown string }
 
-// queueAlerts queues what is to be told for the rooms bound for the fleet. Without such a room it is kept until there is one.
+// queueAlerts queues what is to be told for the rooms bound for admins, or if there is none those for the fleet. Without such a room it is kept until there is one.
 func (b *Bot) queueAlerts(ctx context.Context) error {
 	rows, err := b.database.Query(ctx, `SELECT key, markdown FROM alert WHERE queued_at IS NULL ORDER BY at`)
 	alerts, err := dbutil.NewRowIterWithError(rows, func(row dbutil.Scannable) (a storedAlert, err error) {
@@ -38,7 +38,10 @@ func (b *Bot) queueAlerts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rooms := boundFor(bindings, register.RoomPurposeFleet)
+	rooms := boundFor(bindings, register.RoomPurposeAdmin)
+	if len(rooms) == 0 {
+		rooms = boundFor(bindings, register.RoomPurposeFleet)
+	}
 	if len(rooms) == 0 {
 		return nil
 	}

@@ -107,7 +107,11 @@ func (b *Bot) addressed(ctx context.Context, evt *event.Event, content *event.Me
 	if content.RelatesTo.GetReplyTo() != "" {
 		text = event.TrimReplyFallbackText(text)
 	}
-	if rest, ok := commands.Addressed(text, b.options.Prefix, b.names(), b.direct(ctx, evt.RoomID)); ok {
+	direct := b.direct(ctx, evt.RoomID)
+	if commands.Short(text, b.options.Prefix) && !direct && !b.directory.bound(evt.RoomID) {
+		return text, false // in a room that is not the fleet's, !vote may be another bot's
+	}
+	if rest, ok := commands.Addressed(text, b.options.Prefix, b.names(), direct); ok {
 		return rest, true
 	}
 	return text, false

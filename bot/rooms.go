@@ -187,13 +187,16 @@ func (b *Bot) ownRoomAt(ctx context.Context, alias id.RoomAlias) (room id.RoomID
 	return "", true, nil
 }
 
-// belonging lists who should be in a room of a purpose: operators and admins in each, the board in board, viewers in the
-// other two.
+// belonging lists who should be in a room of a purpose: admins alone in admin, operators and admins in each other, the board in
+// board, viewers in fleet and budget.
 func (b *Bot) belonging(purpose register.RoomPurpose, identities []register.Identity) []id.UserID {
 	roles := []register.FleetRole{register.FleetRoleOperator, register.FleetRoleAdmin}
-	if purpose == register.RoomPurposeBoard {
+	switch purpose {
+	case register.RoomPurposeAdmin:
+		roles = []register.FleetRole{register.FleetRoleAdmin}
+	case register.RoomPurposeBoard:
 		roles = append(roles, register.FleetRoleBoard)
-	} else {
+	default:
 		roles = append(roles, register.FleetRoleViewer)
 	}
 	var out []id.UserID

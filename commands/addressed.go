@@ -46,6 +46,12 @@ func afterPrefix(text, prefix string) (rest string, ok bool) {
 // aliases are the commands that may follow the prefix's sign at once.
 var aliases = []string{"dispatch", "budget", "board", "vote", "status"}
 
+// Short says whether a line begins with a short form, which may be another bot's where a room is not the fleet's own.
+func Short(text, prefix string) bool {
+	_, short := afterAlias(strings.TrimFunc(text, isBlank), prefix)
+	return short
+}
+
 func afterAlias(text, prefix string) (rest string, ok bool) {
 	sign := prefix[:len(prefix)-len(strings.TrimLeftFunc(prefix, func(r rune) bool { return !unicode.IsLetter(r) }))]
 	after, ok := strings.CutPrefix(text, sign)

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
 func offers(words ...string) []string {
@@ -82,6 +84,6 @@ func accepted(t *testing.T, words []string, last bool) {
 	if last {
 		words = words[:len(words)-1]
 	}
-	_, err := Prepare(Asked{Words: words, At: monday})
+	_, err := Prepare(Asked{Words: words, At: monday, Origin: register.Origin{Room: "!room:example.org"}})
 	require.NoError(t, err, "%q", words)
 }

@@ -31,6 +31,7 @@ func init() {
 		agentsCommand(), agentsRetireCommand(), pauseCommand(), resumeCommand(),
 		budgetSetCommand(), budgetStatusCommand(), budgetResetCommand(), budgetExplainCommand(),
 		boardProposeCommand(), boardListCommand(), boardShowCommand(), boardSeatsCommand(), voteCommand(),
+		roomBindCommand(), roomShowCommand(), roomUnbindCommand(),
 		confirmCommand(), runCommand(), replayCommand(),
 	}
 }
@@ -39,11 +40,12 @@ func init() {
 var (
 	operators = []register.FleetRole{register.FleetRoleOperator, register.FleetRoleAdmin}
 	proposers = []register.FleetRole{register.FleetRoleOperator, register.FleetRoleBoard, register.FleetRoleAdmin}
+	admins    = []register.FleetRole{register.FleetRoleAdmin}
 	voters    = []register.FleetRole{register.FleetRoleBoard}
 )
 
 // groupDefaults is what a group's name alone means.
-var groupDefaults = map[string]string{"budget": "budget status", "board": "board list"}
+var groupDefaults = map[string]string{"budget": "budget status", "board": "board list", "room": "room show"}
 
 // Names are the canonical names of all commands, in the order help shows them.
 func Names() []string {

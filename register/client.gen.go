@@ -526,6 +526,7 @@ func (e ProposalState) Valid() bool {
 
 // Defines values for RoomPurpose.
 const (
+	RoomPurposeAdmin  RoomPurpose = "admin"
 	RoomPurposeBoard  RoomPurpose = "board"
 	RoomPurposeBudget RoomPurpose = "budget"
 	RoomPurposeFleet  RoomPurpose = "fleet"
@@ -534,6 +535,8 @@ const (
 // Valid indicates whether the value is a known member of the RoomPurpose enum.
 func (e RoomPurpose) Valid() bool {
 	switch e {
+	case RoomPurposeAdmin:
+		return true
 	case RoomPurposeBoard:
 		return true
 	case RoomPurposeBudget:
@@ -2884,14 +2887,14 @@ type ClientInterface interface {
 	// Corresponds with GET /api/fleet/rooms (the `ListRooms` operationId).
 	ListRooms(ctx context.Context, params *ListRoomsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// BindRoomWithBody Bind a room to what it is for; binding it again replaces its purposes.
+	// BindRoomWithBody Bind a room to what it is for; binding it again replaces its purposes, none unbinds it. Without an alias it keeps the one it has.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /api/fleet/rooms (the `BindRoom` operationId).
 	BindRoomWithBody(ctx context.Context, params *BindRoomParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// BindRoom Bind a room to what it is for; binding it again replaces its purposes.
+	// BindRoom Bind a room to what it is for; binding it again replaces its purposes, none unbinds it. Without an alias it keeps the one it has.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3929,7 +3932,7 @@ func (c *Client) ListRooms(ctx context.Context, params *ListRoomsParams, reqEdit
 	return c.Client.Do(req)
 }
 
-// BindRoomWithBody Bind a room to what it is for; binding it again replaces its purposes.
+// BindRoomWithBody Bind a room to what it is for; binding it again replaces its purposes, none unbinds it. Without an alias it keeps the one it has.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3946,7 +3949,7 @@ func (c *Client) BindRoomWithBody(ctx context.Context, params *BindRoomParams, c
 	return c.Client.Do(req)
 }
 
-// BindRoom Bind a room to what it is for; binding it again replaces its purposes.
+// BindRoom Bind a room to what it is for; binding it again replaces its purposes, none unbinds it. Without an alias it keeps the one it has.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7949,14 +7952,14 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/fleet/rooms (the `ListRooms` operationId).
 	ListRoomsWithResponse(ctx context.Context, params *ListRoomsParams, reqEditors ...RequestEditorFn) (*ListRoomsResponse, error)
 
-	// BindRoomWithBodyWithResponse Bind a room to what it is for; binding it again replaces its purposes.
+	// BindRoomWithBodyWithResponse Bind a room to what it is for; binding it again replaces its purposes, none unbinds it. Without an alias it keeps the one it has.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /api/fleet/rooms (the `BindRoom` operationId).
 	BindRoomWithBodyWithResponse(ctx context.Context, params *BindRoomParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BindRoomResponse, error)
 
-	// BindRoomWithResponse Bind a room to what it is for; binding it again replaces its purposes.
+	// BindRoomWithResponse Bind a room to what it is for; binding it again replaces its purposes, none unbinds it. Without an alias it keeps the one it has.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11292,7 +11295,7 @@ func (c *ClientWithResponses) ListRoomsWithResponse(ctx context.Context, params 
 	return ParseListRoomsResponse(rsp)
 }
 
-// BindRoomWithBodyWithResponse Bind a room to what it is for; binding it again replaces its purposes.
+// BindRoomWithBodyWithResponse Bind a room to what it is for; binding it again replaces its purposes, none unbinds it. Without an alias it keeps the one it has.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11305,7 +11308,7 @@ func (c *ClientWithResponses) BindRoomWithBodyWithResponse(ctx context.Context, 
 	return ParseBindRoomResponse(rsp)
 }
 
-// BindRoomWithResponse Bind a room to what it is for; binding it again replaces its purposes.
+// BindRoomWithResponse Bind a room to what it is for; binding it again replaces its purposes, none unbinds it. Without an alias it keeps the one it has.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -128,7 +128,7 @@ type ServerInterface interface {
 	// ListRooms The rooms the fleet speaks in, and what each is for.
 	// (GET /api/fleet/rooms)
 	ListRooms(w http.ResponseWriter, r *http.Request, params ListRoomsParams)
-	// BindRoom Bind a room to what it is for; binding it again replaces its purposes.
+	// BindRoom Bind a room to what it is for; binding it again replaces its purposes, none unbinds it. Without an alias it keeps the one it has.
 	// (PUT /api/fleet/rooms)
 	BindRoom(w http.ResponseWriter, r *http.Request, params BindRoomParams)
 	// GetRoom One room binding.
@@ -5769,7 +5769,7 @@ type StrictServerInterface interface {
 	// ListRooms The rooms the fleet speaks in, and what each is for.
 	// (GET /api/fleet/rooms)
 	ListRooms(ctx context.Context, request ListRoomsRequestObject) (ListRoomsResponseObject, error)
-	// BindRoom Bind a room to what it is for; binding it again replaces its purposes.
+	// BindRoom Bind a room to what it is for; binding it again replaces its purposes, none unbinds it. Without an alias it keeps the one it has.
 	// (PUT /api/fleet/rooms)
 	BindRoom(ctx context.Context, request BindRoomRequestObject) (BindRoomResponseObject, error)
 	// GetRoom One room binding.

@@ -137,7 +137,7 @@ func (s *Store) BindRoom(ctx context.Context, m Mutation, room Room) (Room, erro
 		if room.Verbosity, err = t.verbosityOf(ctx, room); err != nil {
 			return Room{}, err
 		}
-		err = t.PutRoom(ctx, query.PutRoomParams{
+		room.Alias, err = t.PutRoom(ctx, query.PutRoomParams{
 			TenantID: t.Tenant, Room: room.Room, Host: t.Host, Alias: room.Alias, Purposes: room.Purposes, BoundAt: t.now,
 		})
 		if err != nil {

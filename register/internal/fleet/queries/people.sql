@@ -80,11 +80,12 @@ SELECT s.seat, s.lens, s.identity, coalesce(i.matrix_id, '')::text AS matrix_id
 FROM fleet.seats s JOIN fleet.identities i ON i.tenant_id = s.tenant_id AND i.name = s.identity
 WHERE s.tenant_id = $1 AND s.seat = $2;
 
--- name: PutRoom :exec
+-- name: PutRoom :one
 INSERT INTO fleet.rooms (tenant_id, room, host, alias, purposes, bound_at)
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (tenant_id, room) DO UPDATE
-SET host = excluded.host, alias = excluded.alias, purposes = excluded.purposes, bound_at = excluded.bound_at;
+SET host = excluded.host, alias = coalesce(nullif(excluded.alias, ''), rooms.alias), purposes = excluded.purposes, bound_at = excluded.bound_at
+RETURNING alias;
 
 -- name: ListRooms :many
 SELECT * FROM fleet.rooms WHERE tenant_id = sqlc.arg(tenant_id) AND room > sqlc.arg(after)::text ORDER BY room LIMIT sqlc.arg(page);

@@ -543,11 +543,12 @@ func (q *Queries) PutIdentity(ctx context.Context, arg PutIdentityParams) (Ident
 	return i, err
 }
 
-const putRoom = `-- name: PutRoom :exec
+const putRoom = `-- name: PutRoom :one
 INSERT INTO fleet.rooms (tenant_id, room, host, alias, purposes, bound_at)
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (tenant_id, room) DO UPDATE
-SET host = excluded.host, alias = excluded.alias, purposes = excluded.purposes, bound_at = excluded.bound_at
+SET host = excluded.host, alias = coalesce(nullif(excluded.alias, ''), rooms.alias), purposes = excluded.purposes, bound_at = excluded.bound_at
+RETURNING alias
 `
 
 type PutRoomParams struct {
@@ -559,8 +560,8 @@ type PutRoomParams struct {
 	BoundAt  time.Time
 }
 
-func (q *Queries) PutRoom(ctx context.Context, arg PutRoomParams) error {
-	_, err := q.db.Exec(ctx, putRoom,
+func (q *Queries) PutRoom(ctx context.Context, arg PutRoomParams) (string, error) {
+	row := q.db.QueryRow(ctx, putRoom,
 		arg.TenantID,
 		arg.Room,
 		arg.Host,
@@ -568,7 +569,9 @@ func (q *Queries) PutRoom(ctx context.Context, arg PutRoomParams) error {
 		arg.Purposes,
 		arg.BoundAt,
 	)
-	return err
+	var alias string
+	err := row.Scan(&alias)
+	return alias, err
 }
 
 const putSeat = `-- name: PutSeat :exec

@@ -187,6 +187,16 @@ func (a *API) Pause(ctx context.Context, by By) (Pause, error) {
 	return answer[Pause](response, err)
 }
 
+// Overrides reads a page of what is lifted, newest first, and what is over too if asked for.
+func (a *API) Overrides(ctx context.Context, by By, ended bool, cursor string) (OverrideList, error) {
+	params := &ListOverridesParams{MosaicActor: optional(by.Actor), Cursor: optional(cursor)}
+	if ended {
+		params.Ended = &ended
+	}
+	response, err := a.calls.ListOverrides(ctx, params)
+	return answer[OverrideList](response, err)
+}
+
 // Ladder reads the tiers work may be lowered through.
 func (a *API) Ladder(ctx context.Context, by By) (Ladder, error) {
 	response, err := a.calls.GetLadder(ctx, &GetLadderParams{MosaicActor: optional(by.Actor)})

@@ -73,6 +73,16 @@ func PutLadder(body LadderRequest) Mutation {
 	return mutation(NewPutLadderRequest(nowhere, &PutLadderParams{}, body))
 }
 
+// GrantOverride lifts what holds a window back; the answer is an OverrideChange.
+func GrantOverride(body OverrideRequest) Mutation {
+	return mutation(NewGrantOverrideRequest(nowhere, &GrantOverrideParams{}, body))
+}
+
+// RevokeOverride ends an override before its time; the answer is an OverrideChange.
+func RevokeOverride(id, reason string) Mutation {
+	return mutation(NewRevokeOverrideRequest(nowhere, id, &RevokeOverrideParams{Reason: reason}))
+}
+
 // DeclareAgent says who a worker is and that it is alive; the answer is an Agent.
 func DeclareAgent(name string, body AgentDeclaration) Mutation {
 	return mutation(NewDeclareAgentRequest(nowhere, name, &DeclareAgentParams{}, body))

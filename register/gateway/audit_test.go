@@ -292,12 +292,14 @@ func TestEveryChangeIsAudited(t *testing.T) {
 		"ackRings":         {"olga", "olga", register.AckRings()},
 		"setRoomVerbosity": {"olga", "olga", register.SetRoomVerbosity("!r:localhost", register.VerbosityHigh)},
 		"setPause":         {"olga", "olga", register.SetPause(register.PauseRequest{Paused: true, Reason: "why"})},
+		"grantOverride":    {"root", "root", register.GrantOverride(register.OverrideRequest{Provider: "claude", Micros: 5})},
+		"revokeOverride":   {"root", "root", register.RevokeOverride("O-1", "why")},
 	}
 	// What one needs of another decides the order; the pause keeps claims away, so it comes last.
 	order := []string{
 		"createDispatch", "cancelDispatch", "retryDispatch", "claimDispatch", "heartbeatDispatch", "extendDispatch", "completeDispatch", "setBudget", "resetBudget", "putSeat", "openProposal",
 		"castVote", "withdrawVote", "bindRoom", "setRoomVerbosity", "ackRings", "putIdentity", "issueToken", "rotateToken", "revokeToken",
-		"declareAgent", "retireAgent", "putLadder", "setPause",
+		"declareAgent", "retireAgent", "grantOverride", "revokeOverride", "putLadder", "setPause",
 	}
 	require.ElementsMatch(t, mutating(t), order, "every operation that changes something is tried here")
 	for _, operation := range order {

@@ -41,6 +41,8 @@ var rules = map[string]rule{
 	"setPause":         {scopes: operating, roles: []string{"operator", "admin"}, verb: "pause or resume the fleet"},
 	"ackRings":         {scopes: operating, roles: []string{"operator", "admin"}, verb: "acknowledge rings"},
 	"setRoomVerbosity": {scopes: operating, roles: []string{"operator", "admin"}, verb: "say how much a room is told"},
+	"grantOverride":    {scopes: operating, roles: []string{"admin"}, verb: "grant overrides"},
+	"revokeOverride":   {scopes: operating, roles: []string{"admin"}, verb: "revoke overrides"},
 	// A bot makes the rooms it then speaks in.
 	"bindRoom":          {scopes: operating, roles: []string{"admin"}, verb: "bind rooms", asItself: []string{"bot"}},
 	"putIdentity":       {scopes: operating, roles: []string{"admin"}, verb: "change identities"},

@@ -177,6 +177,9 @@ func TestTheGatewayAcceptsEveryExampleOfTheContract(t *testing.T) {
 		send(name, "root")
 	}
 	send("declareAgent", "coder-1")
+	override := send("grantOverride", "root")["override"].(map[string]any)["id"].(string)
+	send("listOverrides", "root")
+	send("revokeOverride", "root", "O-3", override)
 	// The life of a dispatch.
 	running := send("createDispatch", "root")["id"].(string)
 	claim := send("claimDispatch", "coder-1")["id"].(string)

@@ -18,6 +18,7 @@ const (
 	listIdentities = "identities"
 	listTokens     = "tokens"
 	listAgents     = "agents"
+	listOverrides  = "overrides"
 )
 
 func pageOf(limit *int) int {

@@ -32,6 +32,7 @@ var statuses = map[register.ProblemCode]int{
 	register.ProblemCodeTokenEnded:          http.StatusConflict,
 	register.ProblemCodePreconditionFailed:  http.StatusPreconditionFailed,
 	register.ProblemCodeAgentRetired:        http.StatusConflict,
+	register.ProblemCodeProviderLimit:       http.StatusConflict,
 	register.ProblemCodeGone:                http.StatusGone,
 	register.ProblemCodeUnitMismatch:        http.StatusUnprocessableEntity,
 	register.ProblemCodeResetInPast:         http.StatusUnprocessableEntity,

@@ -18,11 +18,12 @@ type book struct {
 	order     []int64 // window IDs
 	rows      map[int64]*query.Window
 	movers    map[int64]mover
-	pause     *Pause             // nil while the fleet runs
-	undone    map[int64]string   // the state of what waiting work depends on and is not done
-	cancelled map[int64]struct{} // what this transaction cancelled for a dependency
-	agents    []query.Agent      // the live ones
-	numbered  *int64             // the last dispatch number taken; nil while nobody has asked
+	pause     *Pause               // nil while the fleet runs
+	undone    map[int64]string     // the state of what waiting work depends on and is not done
+	cancelled map[int64]struct{}   // what this transaction cancelled for a dependency
+	agents    []query.Agent        // the live ones
+	overrides map[int64][]Override // of each window, the live ones
+	numbered  *int64               // the last dispatch number taken; nil while nobody has asked
 }
 
 // mover is the dispatch whose decision last touched a window.
@@ -78,7 +79,7 @@ func (t *transaction) fillBook(ctx context.Context, windows []query.Window) (*bo
 	if err != nil {
 		return nil, err
 	}
-	b := &book{now: t.now, fleet: budget.Fleet{Ladder: t.Ladder}, rows: make(map[int64]*query.Window), movers: make(map[int64]mover)}
+	b := &book{now: t.now, fleet: budget.Fleet{Ladder: t.Ladder}, rows: make(map[int64]*query.Window), movers: make(map[int64]mover), overrides: make(map[int64][]Override)}
 	for _, subscription := range subscriptions {
 		s := budget.Subscription{ID: subscription.ID, Provider: subscription.Provider, Name: subscription.Name}
 		for i := range windows {
@@ -95,7 +96,7 @@ func (t *transaction) fillBook(ctx context.Context, windows []query.Window) (*bo
 		b.order = append(b.order, windows[i].ID)
 		b.rows[windows[i].ID] = &windows[i]
 	}
-	return b, nil
+	return b, t.grant(ctx, b)
 }
 
 // lines is the waiting work of every window, in line order.
@@ -108,7 +109,7 @@ func (t *transaction) lines(ctx context.Context) (map[int64][]budget.Waiting, er
 	for _, row := range rows {
 		place := budget.Place{ID: row.ID, Priority: int(row.Priority), Lifted: row.Lifted}
 		for i, window := range row.WaitsOn {
-			lines[window] = append(lines[window], budget.Waiting{Place: place, Need: row.WaitsMicros[i], Start: instant(row.PromisedStart)})
+			lines[window] = append(lines[window], budget.Waiting{Place: place, Need: row.WaitsMicros[i], Margin: row.WaitsMargins[i], Start: instant(row.PromisedStart)})
 		}
 	}
 	return lines, nil
@@ -162,8 +163,8 @@ func (b *book) show(id int64) Window {
 		Provider: subscription.Provider, Subscription: subscription.Name, Window: window.Name, Unit: window.Unit,
 		LimitMicros: window.Limit, FloorMicros: window.Floor, CommittedMicros: window.Committed,
 		ReservedMicros: window.Reserved, UsedMicros: window.Used(), AllowanceMicros: window.Allowance(b.now),
-		BurstMicros: window.Burst(), Step: row.Step, Since: window.Since, ResetAt: window.Reset, Source: row.Source,
-		CheckedAt: row.CheckedAt.UTC(), Lapsed: window.Lapsed(b.now), Waiting: len(window.Line),
+		BurstMicros: window.Burst() + window.Extra, Step: row.Step, Since: window.Since, ResetAt: window.Reset, Source: row.Source,
+		CheckedAt: row.CheckedAt.UTC(), Lapsed: window.Lapsed(b.now), Waiting: len(window.Line), Overrides: b.overrides[id],
 	}
 }
 
@@ -176,7 +177,7 @@ func (t *transaction) closeBook(ctx context.Context, b *book) error {
 		window, _ := b.window(id)
 		row := b.rows[id]
 		before := *row
-		row.CommittedMicros, row.ReservedMicros = window.Committed, window.Reserved
+		row.CommittedMicros, row.ReservedMicros, row.MarginMicros = window.Committed, window.Reserved, window.Margin
 		from := budget.ParseStep(row.Step)
 		to := b.stand(row, window)
 		if reflect.DeepEqual(*row, before) {
@@ -216,7 +217,7 @@ func (t *transaction) putWindow(ctx context.Context, row *query.Window) error {
 	err := t.PutWindow(ctx, query.PutWindowParams{
 		TenantID: t.Tenant, ID: row.ID, Unit: row.Unit, LimitMicros: row.LimitMicros, FloorMicros: row.FloorMicros,
 		CommittedMicros: row.CommittedMicros, ReservedMicros: row.ReservedMicros, Since: row.Since, ResetAt: row.ResetAt,
-		CheckedAt: row.CheckedAt, Step: row.Step, StepHeldAt: row.StepHeldAt, Lowered: row.Lowered, EndedAt: row.EndedAt, Host: t.Host,
+		CheckedAt: row.CheckedAt, Step: row.Step, StepHeldAt: row.StepHeldAt, Lowered: row.Lowered, EndedAt: row.EndedAt, Host: t.Host, MarginMicros: row.MarginMicros,
 	})
 	if err != nil {
 		return fmt.Errorf("writing the window: %w", err)

@@ -211,9 +211,9 @@ func (t *transaction) beginEpoch(ctx context.Context, b *book, subscriptionID in
 	}
 	params.SubscriptionID, params.Epoch = subscriptionID, epoch+1
 	if was != nil {
-		params.ReservedMicros = was.Reserved
+		params.ReservedMicros, params.MarginMicros = was.Reserved, was.Margin
 		row := b.rows[was.ID]
-		row.ReservedMicros, row.EndedAt = 0, new(t.now)
+		row.ReservedMicros, row.MarginMicros, row.EndedAt = 0, 0, new(t.now)
 		if err := t.putWindow(ctx, row); err != nil {
 			return 0, err
 		}

@@ -19,6 +19,7 @@ type Check struct {
 type Discrepancy struct {
 	Window              int64
 	Reserved, Held      int64 // what it shows, and the sum of its active holds
+	Margin, HeldMargin  int64 // how far that lies above the means, and the sum over its active holds
 	Committed, Recorded int64 // what it shows, and the sum of its ledger
 }
 
@@ -32,8 +33,8 @@ func (s *Store) CheckAccounts(ctx context.Context) ([]Discrepancy, error) {
 			return fmt.Errorf("comparing the accounts: %w", err)
 		}
 		for _, row := range rows {
-			if row.ReservedMicros != row.HeldMicros || row.CommittedMicros != row.BookedMicros {
-				wrong = append(wrong, Discrepancy{row.ID, row.ReservedMicros, row.HeldMicros, row.CommittedMicros, row.BookedMicros})
+			if row.ReservedMicros != row.HeldMicros || row.MarginMicros != row.HeldMargin || row.CommittedMicros != row.BookedMicros {
+				wrong = append(wrong, Discrepancy{row.ID, row.ReservedMicros, row.HeldMicros, row.MarginMicros, row.HeldMargin, row.CommittedMicros, row.BookedMicros})
 			}
 		}
 		check.Windows, check.Wrong, check.At = int64(len(rows)), int64(len(wrong)), t.now

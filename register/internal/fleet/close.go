@@ -88,7 +88,7 @@ func (t *transaction) override(ctx context.Context, proposal *Proposal) (Outcome
 	}
 	number := int64(proposal.ID)
 	err = t.InsertOverride(ctx, query.InsertOverrideParams{
-		TenantID: t.Tenant, Host: t.Host, DispatchID: row.ID, ProposalID: &number, Actor: t.actor, At: t.now,
+		TenantID: t.Tenant, Host: t.Host, DispatchID: &row.ID, ProposalID: &number, Actor: t.actor, At: t.now,
 	})
 	if err != nil {
 		return Outcome{}, fmt.Errorf("recording the override: %w", err)

@@ -32,6 +32,7 @@ type Event struct {
 	Pause    *Pause      `json:"pause,omitempty"`
 	Ladder   *Ladder     `json:"ladder,omitempty"`
 	Agent    *Agent      `json:"agent,omitempty"`
+	Override *Override   `json:"override,omitempty"`
 	Audit    *AuditHead  `json:"audit,omitempty"`
 }
 

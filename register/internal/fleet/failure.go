@@ -3,6 +3,7 @@ package fleet
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Error is a refusal by a rule of the register: nothing was changed. Its codes are those of the gateway API.
@@ -41,10 +42,17 @@ const (
 	CodeTokenEnded          = "token_ended"
 	CodePreconditionFailed  = "precondition_failed"
 	CodeAgentRetired        = "agent_retired"
+	CodeProviderLimit       = "provider_limit"
 )
 
 func notFound(what string, next string) error {
 	return &Error{Code: CodeNotFound, Detail: fmt.Sprintf("There is no %s.", what), NextStep: next}
+}
+
+// sentence is a rule's error as a person reads it.
+func sentence(err error) string {
+	text := err.Error()
+	return stopped(strings.ToUpper(text[:1]) + text[1:])
 }
 
 // refusal is the rule's refusal in an error, or nil.

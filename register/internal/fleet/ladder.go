@@ -136,7 +136,7 @@ func (s *Store) PutLadder(ctx context.Context, m Mutation, tiers []Tier) (Ladder
 	return once(ctx, s, m, func(t *transaction) (Ladder, error) {
 		if err := wanted.rules().Validate(); err != nil {
 			return Ladder{}, &Error{
-				Code: CodeInvalid, Field: "tiers", Detail: stopped(strings.ToUpper(err.Error()[:1]) + err.Error()[1:]),
+				Code: CodeInvalid, Field: "tiers", Detail: sentence(err),
 				Example:  `[{"provider": "claude", "model": "opus", "cost": 5}, {"provider": "claude", "model": "haiku", "cost": 1}]`,
 				NextStep: "Correct the tiers and send them with a new key.",
 			}

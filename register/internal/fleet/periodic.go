@@ -49,6 +49,7 @@ func (s *Store) checkAndComplain(ctx context.Context) error {
 	for _, w := range wrong {
 		zerolog.Ctx(ctx).Error().Str("tenant", s.options.Tenant).Int64("window", w.Window).
 			Int64("reserved_micros", w.Reserved).Int64("held_micros", w.Held).
+			Int64("margin_micros", w.Margin).Int64("held_margin_micros", w.HeldMargin).
 			Int64("committed_micros", w.Committed).Int64("booked_micros", w.Recorded).
 			Msg("A window does not show what its holds and its ledger add up to")
 	}

@@ -112,6 +112,7 @@ func settleOn(b *book, row *query.Dispatch, decision *budget.Decision, reason st
 		for _, hold := range decision.Holds {
 			row.WaitsOn = append(row.WaitsOn, hold.Window)
 			row.WaitsMicros = append(row.WaitsMicros, hold.Micros)
+			row.WaitsMargins = append(row.WaitsMargins, hold.Margin)
 		}
 		unroute(row)
 		return StateQueued
@@ -131,7 +132,7 @@ func heldBy(decision *budget.Decision) []budget.Hold {
 func (t *transaction) reserve(ctx context.Context, dispatch int64, decision *budget.Decision) error {
 	for _, hold := range heldBy(decision) {
 		err := t.InsertReservation(ctx, query.InsertReservationParams{
-			TenantID: t.Tenant, Host: t.Host, DispatchID: dispatch, WindowID: hold.Window, Micros: hold.Micros, HeldAt: t.now,
+			TenantID: t.Tenant, Host: t.Host, DispatchID: dispatch, WindowID: hold.Window, Micros: hold.Micros, MarginMicros: hold.Margin, HeldAt: t.now,
 		})
 		if err != nil {
 			return fmt.Errorf("reserving for %s: %w", DispatchID(dispatch), err)
@@ -149,7 +150,7 @@ func (t *transaction) putDispatch(ctx context.Context, row *query.Dispatch) erro
 		Attempt: row.Attempt, Worker: row.Worker, Claim: row.Claim, ClaimExpiresAt: row.ClaimExpiresAt, Metered: row.Metered,
 		Progress: row.Progress, Actuals: row.Actuals, Unmetered: row.Unmetered, Result: row.Result,
 		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, WorkerHost: row.WorkerHost, Failure: row.Failure,
-		ReadyAt: row.ReadyAt, ReturnedAt: row.ReturnedAt,
+		ReadyAt: row.ReadyAt, ReturnedAt: row.ReturnedAt, WaitsMargins: row.WaitsMargins,
 	})
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", DispatchID(row.ID), err)
@@ -174,7 +175,8 @@ func attemptsOf(decision *budget.Decision) []RoutingAttempt {
 }
 
 func clearWait(row *query.Dispatch) {
-	row.PromisedStart, row.WaitsOn, row.WaitsMicros, row.ReadyAt, row.ReturnedAt = nil, []int64{}, []int64{}, nil, nil
+	row.PromisedStart, row.ReadyAt, row.ReturnedAt = nil, nil, nil
+	row.WaitsOn, row.WaitsMicros, row.WaitsMargins = []int64{}, []int64{}, []int64{}
 }
 
 func leaveClaim(row *query.Dispatch) {
@@ -191,7 +193,7 @@ func unroute(row *query.Dispatch) {
 func samePlace(before, after *query.Dispatch) bool {
 	return (before.Reason == after.Reason || len(after.WaitsOn) > 0) && before.ReturnedAt == after.ReturnedAt && before.State == StateQueued && after.State == StateQueued && before.Lifted == after.Lifted &&
 		instant(before.PromisedStart).Equal(instant(after.PromisedStart)) &&
-		reflect.DeepEqual(before.WaitsOn, after.WaitsOn) && reflect.DeepEqual(before.WaitsMicros, after.WaitsMicros)
+		reflect.DeepEqual(before.WaitsOn, after.WaitsOn) && reflect.DeepEqual(before.WaitsMicros, after.WaitsMicros) && reflect.DeepEqual(before.WaitsMargins, after.WaitsMargins)
 }
 
 func moved(before, after *time.Time) bool {

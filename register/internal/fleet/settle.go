@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
@@ -19,7 +18,7 @@ const (
 )
 
 // settle ends the holds of a dispatch and commits its spend. A unit that was held but not spent in is released, or, when unmetered, committed
-// as it was held. Spend may exceed the hold: it is debt that the window shows. Every live window of the subscription
+// at the mean it was held for. Spend may exceed the hold: it is debt that the window shows. Every live window of the subscription
 // that counts a unit is charged for it, also one that held nothing.
 func (t *transaction) settle(ctx context.Context, b *book, row *query.Dispatch, spent []Amount, kind string, unmetered bool) error {
 	reservations, err := t.ActiveReservations(ctx, query.ActiveReservationsParams{TenantID: t.Tenant, Dispatches: []int64{row.ID}})
@@ -29,16 +28,19 @@ func (t *transaction) settle(ctx context.Context, b *book, row *query.Dispatch, 
 	booked := make(map[int64]bool)
 	for _, r := range reservations {
 		window, _ := b.window(r.WindowID)
+		hold := budget.Hold{Window: r.WindowID, Micros: r.Micros, Margin: r.MarginMicros}
 		micros, metered := amountIn(spent, window.Unit)
 		entry, state := kind, "committed"
 		switch {
 		case metered:
+			window.Settle(hold, micros)
 		case unmetered:
-			micros, entry = r.Micros, kindEstimate
+			micros, entry = hold.Micros-hold.Margin, kindEstimate
+			window.Expire(hold, 0, false)
 		default:
 			state = "released"
+			window.Release(hold)
 		}
-		window.Reserved -= r.Micros
 		err := t.SettleReservation(ctx, query.SettleReservationParams{TenantID: t.Tenant, ID: r.ID, State: state, Now: t.now})
 		if err != nil {
 			return fmt.Errorf("settling a hold of %s: %w", DispatchID(row.ID), err)
@@ -47,7 +49,7 @@ func (t *transaction) settle(ctx context.Context, b *book, row *query.Dispatch, 
 		if state == "released" {
 			continue
 		}
-		if err := t.commit(ctx, row, window, Amount{window.Unit, micros}, entry); err != nil {
+		if err := t.book(ctx, row, window, Amount{window.Unit, micros}, entry); err != nil {
 			return err
 		}
 	}
@@ -85,14 +87,21 @@ func (t *transaction) commitUnheld(ctx context.Context, b *book, row *query.Disp
 	return nil
 }
 
-// commit books spend in the ledger and, if it has one, in its window.
+// commit books spend that nothing was held for in the ledger and, if it has one, in its window.
 func (t *transaction) commit(ctx context.Context, row *query.Dispatch, window *budget.Window, amount Amount, kind string) error {
+	if window != nil {
+		window.Settle(budget.Hold{}, amount.Micros)
+	}
+	return t.book(ctx, row, window, amount, kind)
+}
+
+// book writes an entry of the ledger; without a window it stands alone.
+func (t *transaction) book(ctx context.Context, row *query.Dispatch, window *budget.Window, amount Amount, kind string) error {
 	params := query.InsertLedgerParams{
 		TenantID: t.Tenant, Host: t.Host, DispatchID: &row.ID, Attempt: &row.Attempt,
 		Unit: amount.Unit, Micros: amount.Micros, Kind: kind, Actor: t.actor, At: t.now,
 	}
 	if window != nil {
-		window.Committed = min(window.Committed, math.MaxInt64-amount.Micros) + amount.Micros
 		params.WindowID = &window.ID
 	}
 	if err := t.InsertLedger(ctx, params); err != nil {

@@ -10,7 +10,7 @@ import (
 // Sweep does what only time asks for: lost workers' claims end, silent agents are gone, work that nobody claims returns its hold,
 // what nobody acknowledged rings again, and proposals past their time close. Any gateway may call it at any time.
 func (s *Store) Sweep(ctx context.Context) error {
-	for _, sweep := range []func(context.Context) error{s.expireClaims, s.loseAgents, s.returnUnclaimed, s.ringAgain} {
+	for _, sweep := range []func(context.Context) error{s.expireClaims, s.loseAgents, s.returnUnclaimed, s.endOverrides, s.ringAgain} {
 		if err := sweep(ctx); err != nil {
 			return err
 		}
@@ -71,14 +71,14 @@ func (s *Store) expireClaims(ctx context.Context) error {
 	})
 }
 
-// expire commits what a lost worker had metered and sends its dispatch through the gate again, or fails it after its last attempt.
+// expire commits what a lost worker had metered, or what its run was expected to spend, and sends its dispatch through the gate again, or fails it after its last attempt.
 func (t *transaction) expire(ctx context.Context, b *book, row *query.Dispatch) error {
 	t.change.Replan = true
 	metered, err := meteredOf(row)
 	if err != nil {
 		return err
 	}
-	if err := t.settle(ctx, b, row, metered, kindMetered, false); err != nil {
+	if err := t.settle(ctx, b, row, metered, kindMetered, true); err != nil {
 		return err
 	}
 	if row.Attempt >= row.MaxAttempts {

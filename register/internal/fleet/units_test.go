@@ -108,7 +108,7 @@ func TestMeteredSpendGrowsUnitByUnit(t *testing.T) {
 	b.audit(t)
 }
 
-func TestALostRunThatMeteredOneOfItsUnitsReleasesTheOthers(t *testing.T) {
+func TestALostRunCountsInTheUnitsItDidNotMeterAsItWasExpected(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.subscribed(t)
@@ -119,7 +119,7 @@ func TestALostRunThatMeteredOneOfItsUnitsReleasesTheOthers(t *testing.T) {
 	b.clock.pass(time.Minute)
 	b.sweep(t)
 	require.Equal(t, StateReady, b.show(t, claim.Dispatch.ID).State)
-	require.Equal(t, map[string][2]int64{"main": {0, 5}, "five": {9, 20}, "week": {9, 20}, "share": {0, 1}}, b.standing(t), "and the next attempt holds all of them again")
+	require.Equal(t, map[string][2]int64{"main": {5, 5}, "five": {9, 20}, "week": {9, 20}, "share": {1, 1}}, b.standing(t), "and the next attempt holds all of them again")
 	b.audit(t)
 }
 

@@ -32,7 +32,9 @@ type Window struct {
 	CheckedAt       time.Time `json:"checked_at"`
 	Lapsed          bool      `json:"lapsed"`
 	Waiting         int       `json:"waiting"`
-	Version         int64     `json:"version,omitempty"` // not in events of what changes by itself
+	// Overrides are what lifts it at this instant; limit, floor and burst are as they leave them.
+	Overrides []Override `json:"overrides,omitempty"`
+	Version   int64      `json:"version,omitempty"` // not in events of what changes by itself
 }
 
 // StepChange is a window that moved on the ladder.
@@ -120,7 +122,7 @@ func (t *transaction) reviseWindow(ctx context.Context, b *book, key string, cur
 func budgetWindow(row query.Window) budget.Window {
 	return budget.Window{
 		ID: row.ID, Name: row.Name, Unit: row.Unit, Limit: row.LimitMicros, Floor: row.FloorMicros,
-		Committed: row.CommittedMicros, Reserved: row.ReservedMicros, BurstPPM: row.BurstPpm,
-		Since: row.Since.UTC(), Reset: row.ResetAt.UTC(),
+		Committed: row.CommittedMicros, Reserved: row.ReservedMicros, Margin: row.MarginMicros, BurstPPM: row.BurstPpm,
+		Since: row.Since.UTC(), Reset: row.ResetAt.UTC(), Source: budget.ParseSource(row.Source), Checked: row.CheckedAt.UTC(),
 	}
 }

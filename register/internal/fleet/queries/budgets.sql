@@ -26,22 +26,22 @@ WHERE tenant_id = $1 AND subscription_id = $2 AND name = $3;
 
 -- name: InsertWindow :one
 INSERT INTO fleet.windows (tenant_id, host, subscription_id, name, epoch, unit, limit_micros, floor_micros,
-    committed_micros, reserved_micros, burst_ppm, since, reset_at, source, checked_at, step, step_held_at, lowered)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+    committed_micros, reserved_micros, margin_micros, burst_ppm, since, reset_at, source, checked_at, step, step_held_at, lowered)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 RETURNING id;
 
 -- name: PutWindow :exec
 UPDATE fleet.windows
 SET unit = $3, limit_micros = $4, floor_micros = $5, committed_micros = $6, reserved_micros = $7, since = $8, reset_at = $9,
-    checked_at = $10, step = $11, step_held_at = $12, lowered = $13, ended_at = $14, host = $15
+    checked_at = $10, step = $11, step_held_at = $12, lowered = $13, ended_at = $14, host = $15, margin_micros = $16
 WHERE tenant_id = $1 AND id = $2;
 
 -- name: InsertReservation :exec
-INSERT INTO fleet.reservations (tenant_id, host, dispatch_id, window_id, micros, state, held_at)
-VALUES ($1, $2, $3, $4, $5, 'active', $6);
+INSERT INTO fleet.reservations (tenant_id, host, dispatch_id, window_id, micros, margin_micros, state, held_at)
+VALUES ($1, $2, $3, $4, $5, $6, 'active', $7);
 
 -- name: ActiveReservations :many
-SELECT id, dispatch_id, window_id, micros FROM fleet.reservations
+SELECT id, dispatch_id, window_id, micros, margin_micros FROM fleet.reservations
 WHERE tenant_id = $1 AND dispatch_id = ANY(sqlc.arg(dispatches)::bigint[]) AND state = 'active' ORDER BY window_id;
 
 -- name: RaiseReservation :exec
@@ -57,3 +57,25 @@ WHERE tenant_id = sqlc.arg(tenant_id) AND window_id = sqlc.arg(from_window) AND 
 -- name: InsertLedger :exec
 INSERT INTO fleet.ledger (tenant_id, host, window_id, dispatch_id, attempt, unit, micros, kind, actor, at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+
+-- name: InsertGrant :one
+INSERT INTO fleet.overrides (tenant_id, host, proposal_id, actor, at, provider, subscription, window_name, lifts, unit, micros, cycles,
+    first_epoch, expires_at, reason)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+RETURNING *;
+
+-- name: LiveGrants :many
+SELECT * FROM fleet.overrides WHERE tenant_id = $1 AND dispatch_id IS NULL AND ended_at IS NULL ORDER BY id;
+
+-- name: ListGrants :many
+SELECT * FROM fleet.overrides
+WHERE tenant_id = sqlc.arg(tenant_id) AND dispatch_id IS NULL AND (sqlc.arg(ended)::boolean OR ended_at IS NULL)
+  AND (sqlc.arg(before)::bigint = 0 OR id < sqlc.arg(before)::bigint)
+ORDER BY id DESC LIMIT sqlc.arg(page);
+
+-- name: LockGrant :one
+SELECT * FROM fleet.overrides WHERE tenant_id = $1 AND id = $2 AND dispatch_id IS NULL FOR UPDATE;
+
+-- name: EndGrant :exec
+UPDATE fleet.overrides SET host = $3, ended_at = sqlc.arg(now)::timestamptz, ended_by = sqlc.arg(ended_by)::text, ended_why = sqlc.arg(why)
+WHERE tenant_id = $1 AND id = $2;

@@ -14,9 +14,11 @@ ON CONFLICT (tenant_id) DO UPDATE SET host = excluded.host, floor_seq = excluded
 WHERE retention.floor_seq < excluded.floor_seq;
 
 -- name: Accounts :many
-SELECT w.id, w.reserved_micros, w.committed_micros,
+SELECT w.id, w.reserved_micros, w.margin_micros, w.committed_micros,
        (SELECT coalesce(sum(r.micros), 0) FROM fleet.reservations r
         WHERE r.tenant_id = w.tenant_id AND r.window_id = w.id AND r.state = 'active')::bigint AS held_micros,
+       (SELECT coalesce(sum(r.margin_micros), 0) FROM fleet.reservations r
+        WHERE r.tenant_id = w.tenant_id AND r.window_id = w.id AND r.state = 'active')::bigint AS held_margin,
        (SELECT coalesce(sum(l.micros), 0) FROM fleet.ledger l WHERE l.tenant_id = w.tenant_id AND l.window_id = w.id)::bigint AS booked_micros
 FROM fleet.windows w WHERE w.tenant_id = $1 ORDER BY w.id;
 

@@ -11,7 +11,7 @@ import (
 )
 
 const activeReservations = `-- name: ActiveReservations :many
-SELECT id, dispatch_id, window_id, micros FROM fleet.reservations
+SELECT id, dispatch_id, window_id, micros, margin_micros FROM fleet.reservations
 WHERE tenant_id = $1 AND dispatch_id = ANY($2::bigint[]) AND state = 'active' ORDER BY window_id
 `
 
@@ -21,10 +21,11 @@ type ActiveReservationsParams struct {
 }
 
 type ActiveReservationsRow struct {
-	ID         int64
-	DispatchID int64
-	WindowID   int64
-	Micros     int64
+	ID           int64
+	DispatchID   int64
+	WindowID     int64
+	Micros       int64
+	MarginMicros int64
 }
 
 func (q *Queries) ActiveReservations(ctx context.Context, arg ActiveReservationsParams) ([]ActiveReservationsRow, error) {
@@ -41,6 +42,7 @@ func (q *Queries) ActiveReservations(ctx context.Context, arg ActiveReservations
 			&i.DispatchID,
 			&i.WindowID,
 			&i.Micros,
+			&i.MarginMicros,
 		); err != nil {
 			return nil, err
 		}
@@ -50,6 +52,32 @@ func (q *Queries) ActiveReservations(ctx context.Context, arg ActiveReservations
 		return nil, err
 	}
 	return items, nil
+}
+
+const endGrant = `-- name: EndGrant :exec
+UPDATE fleet.overrides SET host = $3, ended_at = $4::timestamptz, ended_by = $5::text, ended_why = $6
+WHERE tenant_id = $1 AND id = $2
+`
+
+type EndGrantParams struct {
+	TenantID string
+	ID       int64
+	Host     string
+	Now      time.Time
+	EndedBy  string
+	Why      string
+}
+
+func (q *Queries) EndGrant(ctx context.Context, arg EndGrantParams) error {
+	_, err := q.db.Exec(ctx, endGrant,
+		arg.TenantID,
+		arg.ID,
+		arg.Host,
+		arg.Now,
+		arg.EndedBy,
+		arg.Why,
+	)
+	return err
 }
 
 const ensureSubscription = `-- name: EnsureSubscription :exec
@@ -100,6 +128,75 @@ func (q *Queries) GetSubscription(ctx context.Context, arg GetSubscriptionParams
 	return i, err
 }
 
+const insertGrant = `-- name: InsertGrant :one
+INSERT INTO fleet.overrides (tenant_id, host, proposal_id, actor, at, provider, subscription, window_name, lifts, unit, micros, cycles,
+    first_epoch, expires_at, reason)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+RETURNING tenant_id, id, host, dispatch_id, proposal_id, actor, at, provider, subscription, window_name, lifts, unit, micros, cycles, first_epoch, expires_at, reason, ended_at, ended_by, ended_why
+`
+
+type InsertGrantParams struct {
+	TenantID     string
+	Host         string
+	ProposalID   *int64
+	Actor        string
+	At           time.Time
+	Provider     string
+	Subscription string
+	WindowName   string
+	Lifts        *string
+	Unit         string
+	Micros       *int64
+	Cycles       *int32
+	FirstEpoch   *int32
+	ExpiresAt    *time.Time
+	Reason       string
+}
+
+func (q *Queries) InsertGrant(ctx context.Context, arg InsertGrantParams) (Override, error) {
+	row := q.db.QueryRow(ctx, insertGrant,
+		arg.TenantID,
+		arg.Host,
+		arg.ProposalID,
+		arg.Actor,
+		arg.At,
+		arg.Provider,
+		arg.Subscription,
+		arg.WindowName,
+		arg.Lifts,
+		arg.Unit,
+		arg.Micros,
+		arg.Cycles,
+		arg.FirstEpoch,
+		arg.ExpiresAt,
+		arg.Reason,
+	)
+	var i Override
+	err := row.Scan(
+		&i.TenantID,
+		&i.ID,
+		&i.Host,
+		&i.DispatchID,
+		&i.ProposalID,
+		&i.Actor,
+		&i.At,
+		&i.Provider,
+		&i.Subscription,
+		&i.WindowName,
+		&i.Lifts,
+		&i.Unit,
+		&i.Micros,
+		&i.Cycles,
+		&i.FirstEpoch,
+		&i.ExpiresAt,
+		&i.Reason,
+		&i.EndedAt,
+		&i.EndedBy,
+		&i.EndedWhy,
+	)
+	return i, err
+}
+
 const insertLedger = `-- name: InsertLedger :exec
 INSERT INTO fleet.ledger (tenant_id, host, window_id, dispatch_id, attempt, unit, micros, kind, actor, at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
@@ -135,17 +232,18 @@ func (q *Queries) InsertLedger(ctx context.Context, arg InsertLedgerParams) erro
 }
 
 const insertReservation = `-- name: InsertReservation :exec
-INSERT INTO fleet.reservations (tenant_id, host, dispatch_id, window_id, micros, state, held_at)
-VALUES ($1, $2, $3, $4, $5, 'active', $6)
+INSERT INTO fleet.reservations (tenant_id, host, dispatch_id, window_id, micros, margin_micros, state, held_at)
+VALUES ($1, $2, $3, $4, $5, $6, 'active', $7)
 `
 
 type InsertReservationParams struct {
-	TenantID   string
-	Host       string
-	DispatchID int64
-	WindowID   int64
-	Micros     int64
-	HeldAt     time.Time
+	TenantID     string
+	Host         string
+	DispatchID   int64
+	WindowID     int64
+	Micros       int64
+	MarginMicros int64
+	HeldAt       time.Time
 }
 
 func (q *Queries) InsertReservation(ctx context.Context, arg InsertReservationParams) error {
@@ -155,6 +253,7 @@ func (q *Queries) InsertReservation(ctx context.Context, arg InsertReservationPa
 		arg.DispatchID,
 		arg.WindowID,
 		arg.Micros,
+		arg.MarginMicros,
 		arg.HeldAt,
 	)
 	return err
@@ -162,8 +261,8 @@ func (q *Queries) InsertReservation(ctx context.Context, arg InsertReservationPa
 
 const insertWindow = `-- name: InsertWindow :one
 INSERT INTO fleet.windows (tenant_id, host, subscription_id, name, epoch, unit, limit_micros, floor_micros,
-    committed_micros, reserved_micros, burst_ppm, since, reset_at, source, checked_at, step, step_held_at, lowered)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+    committed_micros, reserved_micros, margin_micros, burst_ppm, since, reset_at, source, checked_at, step, step_held_at, lowered)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 RETURNING id
 `
 
@@ -178,6 +277,7 @@ type InsertWindowParams struct {
 	FloorMicros     int64
 	CommittedMicros int64
 	ReservedMicros  int64
+	MarginMicros    int64
 	BurstPpm        int64
 	Since           time.Time
 	ResetAt         time.Time
@@ -200,6 +300,7 @@ func (q *Queries) InsertWindow(ctx context.Context, arg InsertWindowParams) (int
 		arg.FloorMicros,
 		arg.CommittedMicros,
 		arg.ReservedMicros,
+		arg.MarginMicros,
 		arg.BurstPpm,
 		arg.Since,
 		arg.ResetAt,
@@ -230,6 +331,66 @@ func (q *Queries) LastEpoch(ctx context.Context, arg LastEpochParams) (int32, er
 	var column_1 int32
 	err := row.Scan(&column_1)
 	return column_1, err
+}
+
+const listGrants = `-- name: ListGrants :many
+SELECT tenant_id, id, host, dispatch_id, proposal_id, actor, at, provider, subscription, window_name, lifts, unit, micros, cycles, first_epoch, expires_at, reason, ended_at, ended_by, ended_why FROM fleet.overrides
+WHERE tenant_id = $1 AND dispatch_id IS NULL AND ($2::boolean OR ended_at IS NULL)
+  AND ($3::bigint = 0 OR id < $3::bigint)
+ORDER BY id DESC LIMIT $4
+`
+
+type ListGrantsParams struct {
+	TenantID string
+	Ended    bool
+	Before   int64
+	Page     int32
+}
+
+func (q *Queries) ListGrants(ctx context.Context, arg ListGrantsParams) ([]Override, error) {
+	rows, err := q.db.Query(ctx, listGrants,
+		arg.TenantID,
+		arg.Ended,
+		arg.Before,
+		arg.Page,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Override
+	for rows.Next() {
+		var i Override
+		if err := rows.Scan(
+			&i.TenantID,
+			&i.ID,
+			&i.Host,
+			&i.DispatchID,
+			&i.ProposalID,
+			&i.Actor,
+			&i.At,
+			&i.Provider,
+			&i.Subscription,
+			&i.WindowName,
+			&i.Lifts,
+			&i.Unit,
+			&i.Micros,
+			&i.Cycles,
+			&i.FirstEpoch,
+			&i.ExpiresAt,
+			&i.Reason,
+			&i.EndedAt,
+			&i.EndedBy,
+			&i.EndedWhy,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const listSubscriptions = `-- name: ListSubscriptions :many
@@ -264,7 +425,7 @@ func (q *Queries) ListSubscriptions(ctx context.Context, tenantID string) ([]Sub
 }
 
 const listWindows = `-- name: ListWindows :many
-SELECT tenant_id, id, host, subscription_id, name, epoch, unit, limit_micros, floor_micros, committed_micros, reserved_micros, burst_ppm, since, reset_at, source, checked_at, step, step_held_at, lowered, ended_at FROM fleet.windows WHERE tenant_id = $1 AND ended_at IS NULL ORDER BY id
+SELECT tenant_id, id, host, subscription_id, name, epoch, unit, limit_micros, floor_micros, committed_micros, reserved_micros, burst_ppm, since, reset_at, source, checked_at, step, step_held_at, lowered, ended_at, margin_micros FROM fleet.windows WHERE tenant_id = $1 AND ended_at IS NULL ORDER BY id
 `
 
 func (q *Queries) ListWindows(ctx context.Context, tenantID string) ([]Window, error) {
@@ -297,6 +458,7 @@ func (q *Queries) ListWindows(ctx context.Context, tenantID string) ([]Window, e
 			&i.StepHeldAt,
 			&i.Lowered,
 			&i.EndedAt,
+			&i.MarginMicros,
 		); err != nil {
 			return nil, err
 		}
@@ -306,6 +468,88 @@ func (q *Queries) ListWindows(ctx context.Context, tenantID string) ([]Window, e
 		return nil, err
 	}
 	return items, nil
+}
+
+const liveGrants = `-- name: LiveGrants :many
+SELECT tenant_id, id, host, dispatch_id, proposal_id, actor, at, provider, subscription, window_name, lifts, unit, micros, cycles, first_epoch, expires_at, reason, ended_at, ended_by, ended_why FROM fleet.overrides WHERE tenant_id = $1 AND dispatch_id IS NULL AND ended_at IS NULL ORDER BY id
+`
+
+func (q *Queries) LiveGrants(ctx context.Context, tenantID string) ([]Override, error) {
+	rows, err := q.db.Query(ctx, liveGrants, tenantID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Override
+	for rows.Next() {
+		var i Override
+		if err := rows.Scan(
+			&i.TenantID,
+			&i.ID,
+			&i.Host,
+			&i.DispatchID,
+			&i.ProposalID,
+			&i.Actor,
+			&i.At,
+			&i.Provider,
+			&i.Subscription,
+			&i.WindowName,
+			&i.Lifts,
+			&i.Unit,
+			&i.Micros,
+			&i.Cycles,
+			&i.FirstEpoch,
+			&i.ExpiresAt,
+			&i.Reason,
+			&i.EndedAt,
+			&i.EndedBy,
+			&i.EndedWhy,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockGrant = `-- name: LockGrant :one
+SELECT tenant_id, id, host, dispatch_id, proposal_id, actor, at, provider, subscription, window_name, lifts, unit, micros, cycles, first_epoch, expires_at, reason, ended_at, ended_by, ended_why FROM fleet.overrides WHERE tenant_id = $1 AND id = $2 AND dispatch_id IS NULL FOR UPDATE
+`
+
+type LockGrantParams struct {
+	TenantID string
+	ID       int64
+}
+
+func (q *Queries) LockGrant(ctx context.Context, arg LockGrantParams) (Override, error) {
+	row := q.db.QueryRow(ctx, lockGrant, arg.TenantID, arg.ID)
+	var i Override
+	err := row.Scan(
+		&i.TenantID,
+		&i.ID,
+		&i.Host,
+		&i.DispatchID,
+		&i.ProposalID,
+		&i.Actor,
+		&i.At,
+		&i.Provider,
+		&i.Subscription,
+		&i.WindowName,
+		&i.Lifts,
+		&i.Unit,
+		&i.Micros,
+		&i.Cycles,
+		&i.FirstEpoch,
+		&i.ExpiresAt,
+		&i.Reason,
+		&i.EndedAt,
+		&i.EndedBy,
+		&i.EndedWhy,
+	)
+	return i, err
 }
 
 const lockWindowSet = `-- name: LockWindowSet :exec
@@ -318,7 +562,7 @@ func (q *Queries) LockWindowSet(ctx context.Context, tenantID string) error {
 }
 
 const lockWindows = `-- name: LockWindows :many
-SELECT tenant_id, id, host, subscription_id, name, epoch, unit, limit_micros, floor_micros, committed_micros, reserved_micros, burst_ppm, since, reset_at, source, checked_at, step, step_held_at, lowered, ended_at FROM fleet.windows WHERE tenant_id = $1 AND ended_at IS NULL ORDER BY id FOR UPDATE
+SELECT tenant_id, id, host, subscription_id, name, epoch, unit, limit_micros, floor_micros, committed_micros, reserved_micros, burst_ppm, since, reset_at, source, checked_at, step, step_held_at, lowered, ended_at, margin_micros FROM fleet.windows WHERE tenant_id = $1 AND ended_at IS NULL ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockWindows(ctx context.Context, tenantID string) ([]Window, error) {
@@ -351,6 +595,7 @@ func (q *Queries) LockWindows(ctx context.Context, tenantID string) ([]Window, e
 			&i.StepHeldAt,
 			&i.Lowered,
 			&i.EndedAt,
+			&i.MarginMicros,
 		); err != nil {
 			return nil, err
 		}
@@ -381,7 +626,7 @@ func (q *Queries) MoveReservations(ctx context.Context, arg MoveReservationsPara
 const putWindow = `-- name: PutWindow :exec
 UPDATE fleet.windows
 SET unit = $3, limit_micros = $4, floor_micros = $5, committed_micros = $6, reserved_micros = $7, since = $8, reset_at = $9,
-    checked_at = $10, step = $11, step_held_at = $12, lowered = $13, ended_at = $14, host = $15
+    checked_at = $10, step = $11, step_held_at = $12, lowered = $13, ended_at = $14, host = $15, margin_micros = $16
 WHERE tenant_id = $1 AND id = $2
 `
 
@@ -401,6 +646,7 @@ type PutWindowParams struct {
 	Lowered         bool
 	EndedAt         *time.Time
 	Host            string
+	MarginMicros    int64
 }
 
 func (q *Queries) PutWindow(ctx context.Context, arg PutWindowParams) error {
@@ -420,6 +666,7 @@ func (q *Queries) PutWindow(ctx context.Context, arg PutWindowParams) error {
 		arg.Lowered,
 		arg.EndedAt,
 		arg.Host,
+		arg.MarginMicros,
 	)
 	return err
 }

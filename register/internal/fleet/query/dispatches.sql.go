@@ -109,7 +109,7 @@ func (q *Queries) CountUnclaimed(ctx context.Context, arg CountUnclaimedParams) 
 }
 
 const getDispatch = `-- name: GetDispatch :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2
 `
 
 type GetDispatchParams struct {
@@ -171,6 +171,7 @@ func (q *Queries) GetDispatch(ctx context.Context, arg GetDispatchParams) (Dispa
 		&i.Expected,
 		&i.RetryOf,
 		&i.Failure,
+		&i.WaitsMargins,
 	)
 	return i, err
 }
@@ -180,9 +181,9 @@ INSERT INTO fleet.dispatches (tenant_id, id, host, role, brief, brief_class, pro
     estimate, priority, deadline, origin, created_by, created_at, state, reason, promised_start, model, provider,
     subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker,
     claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on,
-    context_tokens, finish_by, expected, retry_of, ready_at)
+    context_tokens, finish_by, expected, retry_of, ready_at, waits_margins)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
-    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46)
+    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47)
 `
 
 type InsertDispatchParams struct {
@@ -232,6 +233,7 @@ type InsertDispatchParams struct {
 	Expected       json.RawMessage
 	RetryOf        *int64
 	ReadyAt        *time.Time
+	WaitsMargins   []int64
 }
 
 func (q *Queries) InsertDispatch(ctx context.Context, arg InsertDispatchParams) error {
@@ -282,6 +284,7 @@ func (q *Queries) InsertDispatch(ctx context.Context, arg InsertDispatchParams) 
 		arg.Expected,
 		arg.RetryOf,
 		arg.ReadyAt,
+		arg.WaitsMargins,
 	)
 	return err
 }
@@ -325,7 +328,7 @@ func (q *Queries) LastRuns(ctx context.Context, arg LastRunsParams) ([]float64, 
 }
 
 const line = `-- name: Line :many
-SELECT id, priority, lifted, promised_start, waits_on, waits_micros FROM fleet.dispatches
+SELECT id, priority, lifted, promised_start, waits_on, waits_micros, waits_margins FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'queued' ORDER BY lifted DESC, priority DESC, id
 `
 
@@ -336,6 +339,7 @@ type LineRow struct {
 	PromisedStart *time.Time
 	WaitsOn       []int64
 	WaitsMicros   []int64
+	WaitsMargins  []int64
 }
 
 func (q *Queries) Line(ctx context.Context, tenantID string) ([]LineRow, error) {
@@ -354,6 +358,7 @@ func (q *Queries) Line(ctx context.Context, tenantID string) ([]LineRow, error) 
 			&i.PromisedStart,
 			&i.WaitsOn,
 			&i.WaitsMicros,
+			&i.WaitsMargins,
 		); err != nil {
 			return nil, err
 		}
@@ -366,7 +371,7 @@ func (q *Queries) Line(ctx context.Context, tenantID string) ([]LineRow, error) 
 }
 
 const listDispatches = `-- name: ListDispatches :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches
 WHERE tenant_id = $1
   AND (cardinality($2::text[]) = 0 OR state = ANY($2::text[]))
   AND ($3::bigint = 0 OR id < $3::bigint)
@@ -445,6 +450,7 @@ func (q *Queries) ListDispatches(ctx context.Context, arg ListDispatchesParams) 
 			&i.Expected,
 			&i.RetryOf,
 			&i.Failure,
+			&i.WaitsMargins,
 		); err != nil {
 			return nil, err
 		}
@@ -457,7 +463,7 @@ func (q *Queries) ListDispatches(ctx context.Context, arg ListDispatchesParams) 
 }
 
 const lockDependents = `-- name: LockDependents :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'queued' AND cardinality(depends_on) > 0 AND depends_on @> ARRAY[$2::bigint]
 ORDER BY id FOR UPDATE
 `
@@ -527,6 +533,7 @@ func (q *Queries) LockDependents(ctx context.Context, arg LockDependentsParams) 
 			&i.Expected,
 			&i.RetryOf,
 			&i.Failure,
+			&i.WaitsMargins,
 		); err != nil {
 			return nil, err
 		}
@@ -539,7 +546,7 @@ func (q *Queries) LockDependents(ctx context.Context, arg LockDependentsParams) 
 }
 
 const lockDispatch = `-- name: LockDispatch :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2 FOR UPDATE
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2 FOR UPDATE
 `
 
 type LockDispatchParams struct {
@@ -601,12 +608,13 @@ func (q *Queries) LockDispatch(ctx context.Context, arg LockDispatchParams) (Dis
 		&i.Expected,
 		&i.RetryOf,
 		&i.Failure,
+		&i.WaitsMargins,
 	)
 	return i, err
 }
 
 const lockExpired = `-- name: LockExpired :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'running' AND claim_expires_at <= $2::timestamptz
 ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED
 `
@@ -676,6 +684,7 @@ func (q *Queries) LockExpired(ctx context.Context, arg LockExpiredParams) ([]Dis
 			&i.Expected,
 			&i.RetryOf,
 			&i.Failure,
+			&i.WaitsMargins,
 		); err != nil {
 			return nil, err
 		}
@@ -688,7 +697,7 @@ func (q *Queries) LockExpired(ctx context.Context, arg LockExpiredParams) ([]Dis
 }
 
 const lockNextReady = `-- name: LockNextReady :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches
 WHERE tenant_id = $1 AND role = $2 AND state = 'ready'
   AND (cardinality($3::text[]) = 0 OR model = ANY($3::text[]))
   AND (cardinality($4::text[]) = 0
@@ -762,12 +771,13 @@ func (q *Queries) LockNextReady(ctx context.Context, arg LockNextReadyParams) (D
 		&i.Expected,
 		&i.RetryOf,
 		&i.Failure,
+		&i.WaitsMargins,
 	)
 	return i, err
 }
 
 const lockReady = `-- name: LockReady :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches WHERE tenant_id = $1 AND state = 'ready' ORDER BY id FOR UPDATE
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches WHERE tenant_id = $1 AND state = 'ready' ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, error) {
@@ -830,6 +840,7 @@ func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, e
 			&i.Expected,
 			&i.RetryOf,
 			&i.Failure,
+			&i.WaitsMargins,
 		); err != nil {
 			return nil, err
 		}
@@ -842,7 +853,7 @@ func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, e
 }
 
 const lockReturned = `-- name: LockReturned :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches
 WHERE tenant_id = $1 AND role = $2 AND returned_at IS NOT NULL ORDER BY lifted DESC, priority DESC, id FOR UPDATE
 `
 
@@ -911,6 +922,7 @@ func (q *Queries) LockReturned(ctx context.Context, arg LockReturnedParams) ([]D
 			&i.Expected,
 			&i.RetryOf,
 			&i.Failure,
+			&i.WaitsMargins,
 		); err != nil {
 			return nil, err
 		}
@@ -938,7 +950,7 @@ func (q *Queries) LockRunning(ctx context.Context, arg LockRunningParams) error 
 }
 
 const lockUnclaimed = `-- name: LockUnclaimed :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'ready' AND ready_at <= $2::timestamptz
 ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED
 `
@@ -1008,6 +1020,7 @@ func (q *Queries) LockUnclaimed(ctx context.Context, arg LockUnclaimedParams) ([
 			&i.Expected,
 			&i.RetryOf,
 			&i.Failure,
+			&i.WaitsMargins,
 		); err != nil {
 			return nil, err
 		}
@@ -1020,7 +1033,7 @@ func (q *Queries) LockUnclaimed(ctx context.Context, arg LockUnclaimedParams) ([
 }
 
 const lockWaiting = `-- name: LockWaiting :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'queued' ORDER BY lifted DESC, priority DESC, id FOR UPDATE
 `
 
@@ -1084,6 +1097,7 @@ func (q *Queries) LockWaiting(ctx context.Context, tenantID string) ([]Dispatch,
 			&i.Expected,
 			&i.RetryOf,
 			&i.Failure,
+			&i.WaitsMargins,
 		); err != nil {
 			return nil, err
 		}
@@ -1108,7 +1122,7 @@ func (q *Queries) NextPromise(ctx context.Context, tenantID string) (*time.Time,
 }
 
 const nextReady = `-- name: NextReady :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches
 WHERE tenant_id = $1 AND role = $2 AND state = 'ready' ORDER BY priority DESC, id LIMIT 1
 `
 
@@ -1171,6 +1185,7 @@ func (q *Queries) NextReady(ctx context.Context, arg NextReadyParams) (Dispatch,
 		&i.Expected,
 		&i.RetryOf,
 		&i.Failure,
+		&i.WaitsMargins,
 	)
 	return i, err
 }
@@ -1215,7 +1230,7 @@ UPDATE fleet.dispatches
 SET host = $3, state = $4, reason = $5, promised_start = $6, model = $7, provider = $8, subscription_id = $9,
     subscription = $10, downgraded = $11, lifted = $12, attempts = $13, waits_on = $14, waits_micros = $15, attempt = $16,
     worker = $17, claim = $18, claim_expires_at = $19, metered = $20, progress = $21, actuals = $22, unmetered = $23,
-    result = $24, started_at = $25, finished_at = $26, worker_host = $27, failure = $28, ready_at = $29, returned_at = $30
+    result = $24, started_at = $25, finished_at = $26, worker_host = $27, failure = $28, ready_at = $29, returned_at = $30, waits_margins = $31
 WHERE tenant_id = $1 AND id = $2
 `
 
@@ -1250,6 +1265,7 @@ type PutDispatchParams struct {
 	Failure        string
 	ReadyAt        *time.Time
 	ReturnedAt     *time.Time
+	WaitsMargins   []int64
 }
 
 func (q *Queries) PutDispatch(ctx context.Context, arg PutDispatchParams) error {
@@ -1284,6 +1300,7 @@ func (q *Queries) PutDispatch(ctx context.Context, arg PutDispatchParams) error 
 		arg.Failure,
 		arg.ReadyAt,
 		arg.ReturnedAt,
+		arg.WaitsMargins,
 	)
 	return err
 }

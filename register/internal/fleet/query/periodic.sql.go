@@ -11,9 +11,11 @@ import (
 )
 
 const accounts = `-- name: Accounts :many
-SELECT w.id, w.reserved_micros, w.committed_micros,
+SELECT w.id, w.reserved_micros, w.margin_micros, w.committed_micros,
        (SELECT coalesce(sum(r.micros), 0) FROM fleet.reservations r
         WHERE r.tenant_id = w.tenant_id AND r.window_id = w.id AND r.state = 'active')::bigint AS held_micros,
+       (SELECT coalesce(sum(r.margin_micros), 0) FROM fleet.reservations r
+        WHERE r.tenant_id = w.tenant_id AND r.window_id = w.id AND r.state = 'active')::bigint AS held_margin,
        (SELECT coalesce(sum(l.micros), 0) FROM fleet.ledger l WHERE l.tenant_id = w.tenant_id AND l.window_id = w.id)::bigint AS booked_micros
 FROM fleet.windows w WHERE w.tenant_id = $1 ORDER BY w.id
 `
@@ -21,8 +23,10 @@ FROM fleet.windows w WHERE w.tenant_id = $1 ORDER BY w.id
 type AccountsRow struct {
 	ID              int64
 	ReservedMicros  int64
+	MarginMicros    int64
 	CommittedMicros int64
 	HeldMicros      int64
+	HeldMargin      int64
 	BookedMicros    int64
 }
 
@@ -38,8 +42,10 @@ func (q *Queries) Accounts(ctx context.Context, tenantID string) ([]AccountsRow,
 		if err := rows.Scan(
 			&i.ID,
 			&i.ReservedMicros,
+			&i.MarginMicros,
 			&i.CommittedMicros,
 			&i.HeldMicros,
+			&i.HeldMargin,
 			&i.BookedMicros,
 		); err != nil {
 			return nil, err

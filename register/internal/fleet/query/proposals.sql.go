@@ -135,7 +135,7 @@ VALUES ($1, $2, $3, $4, $5, $6)
 type InsertOverrideParams struct {
 	TenantID   string
 	Host       string
-	DispatchID int64
+	DispatchID *int64
 	ProposalID *int64
 	Actor      string
 	At         time.Time

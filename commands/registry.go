@@ -30,6 +30,7 @@ func init() {
 		dispatchCommand(), listCommand(), showCommand(), cancelCommand(), retryCommand(),
 		agentsCommand(), agentsRetireCommand(), pauseCommand(), resumeCommand(),
 		budgetSetCommand(), budgetStatusCommand(), budgetResetCommand(), budgetExplainCommand(),
+		budgetOverrideCommand(), budgetOverridesCommand(), budgetRevokeCommand(),
 		boardProposeCommand(), boardListCommand(), boardShowCommand(), boardSeatsCommand(), voteCommand(),
 		roomBindCommand(), roomShowCommand(), roomUnbindCommand(),
 		confirmCommand(), runCommand(), replayCommand(),

@@ -247,6 +247,16 @@ Example: !mosaic status`,
 Start the worker under another number.
 Example: !mosaic status`,
 	},
+	{
+		`budget override claude 40 --lifts limit --reason "the audit"`, 409,
+		register.Problem{
+			Code: "provider_limit", Field: "lifts", Example: "pace", NextStep: "Ask for one of those.",
+			Detail: "The limit 500 credits of the window main is the provider's: no override lifts it. Lift its pace or its floor, or use another subscription.",
+		},
+		`Not done. The limit 500 credits of the window main is the provider's: no override lifts it. Lift its pace or its floor, or use another subscription.
+Ask for one of those.
+Example: !mosaic budget override claude 40 --lifts pace --reason "the audit"`,
+	},
 }
 
 func TestEveryRefusalReadsWellAndEndsWithACommandThatWorks(t *testing.T) {

@@ -80,7 +80,7 @@ func GrantOverride(body OverrideRequest) Mutation {
 
 // RevokeOverride ends an override before its time; the answer is an OverrideChange.
 func RevokeOverride(id, reason string) Mutation {
-	return mutation(NewRevokeOverrideRequest(nowhere, id, &RevokeOverrideParams{Reason: reason}))
+	return mutation(NewRevokeOverrideRequest(nowhere, id, &RevokeOverrideParams{}, RevokeOverrideJSONRequestBody{Reason: reason}))
 }
 
 // DeclareAgent says who a worker is and that it is alive; the answer is an Agent.

@@ -36,6 +36,6 @@ func (o *operations) GrantOverride(ctx context.Context, request GrantOverrideReq
 // RevokeOverride ends an override before its time.
 func (o *operations) RevokeOverride(ctx context.Context, request RevokeOverrideRequestObject) (RevokeOverrideResponseObject, error) {
 	id, _ := fleet.ParseOverrideID(request.Override) // the contract's pattern holds
-	change, err := o.store.RevokeOverride(ctx, mutation(ctx, http.StatusOK), id, request.Params.Reason)
+	change, err := o.store.RevokeOverride(ctx, mutation(ctx, http.StatusOK), id, request.Body.Reason)
 	return answered[RevokeOverride200JSONResponse](change, err)
 }

@@ -105,8 +105,9 @@ func TestEveryEventKeepsToTheContract(t *testing.T) {
 	b.send(t, b.admin, register.RevokeToken(b.issue(t, time.Time{}).Token.ID), nil)
 	b.send(t, b.olga, register.SetPause(register.PauseRequest{Paused: true, Reason: "why"}), nil)
 	b.send(t, b.olga, register.SetPause(register.PauseRequest{}), nil)
-	b.send(t, b.admin, register.GrantOverride(register.OverrideRequest{Provider: "claude", Micros: 1}), nil)
-	b.send(t, b.admin, register.RevokeOverride("O-1", "why"), nil)
+	var granted register.OverrideChange
+	b.send(t, b.admin, register.GrantOverride(register.OverrideRequest{Provider: "claude", Micros: 1}), &granted)
+	b.send(t, b.admin, register.RevokeOverride(granted.Override.ID, "why"), nil)
 	b.send(t, b.admin, register.PutLadder(register.LadderRequest{Tiers: []register.Tier{{Provider: "claude", Model: "opus", Cost: 5}}}), nil)
 	b.send(t, b.worker, register.DeclareAgent("coder-2", register.AgentDeclaration{LivenessSeconds: 5}), nil)
 	b.send(t, b.worker, register.DeclareAgent("coder-1", register.AgentDeclaration{Runtime: "another"}), nil)

@@ -115,7 +115,7 @@ func (g OverrideGrant) check(window *budget.Window, now time.Time) error {
 			Detail: fmt.Sprintf("The window %s counts %s, not %s.", window.Name, window.Unit, g.Unit),
 		}
 	case errors.As(err, &providers):
-		return &Error{Code: CodeProviderLimit, Field: "lifts", Detail: err.Error(), Example: string(budget.LiftPace), NextStep: "Lift its pace instead."}
+		return &Error{Code: CodeProviderLimit, Field: "lifts", Detail: err.Error(), Example: string(budget.LiftPace), NextStep: "Ask for one of those."}
 	case err != nil:
 		return &Error{Code: CodeInvalid, Field: g.wrong(), Detail: sentence(err), Example: g.example(), NextStep: "Correct it and ask again."}
 	case !g.Expires.IsZero() && !g.Expires.After(now):

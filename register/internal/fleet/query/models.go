@@ -96,6 +96,7 @@ type Dispatch struct {
 	Expected       json.RawMessage
 	RetryOf        *int64
 	Failure        string
+	WaitsMargins   []int64
 }
 
 type Event struct {
@@ -156,13 +157,26 @@ type Ledger struct {
 }
 
 type Override struct {
-	TenantID   string
-	ID         int64
-	Host       string
-	DispatchID int64
-	ProposalID *int64
-	Actor      string
-	At         time.Time
+	TenantID     string
+	ID           int64
+	Host         string
+	DispatchID   *int64
+	ProposalID   *int64
+	Actor        string
+	At           time.Time
+	Provider     string
+	Subscription string
+	WindowName   string
+	Lifts        *string
+	Unit         string
+	Micros       *int64
+	Cycles       *int32
+	FirstEpoch   *int32
+	ExpiresAt    *time.Time
+	Reason       string
+	EndedAt      *time.Time
+	EndedBy      *string
+	EndedWhy     string
 }
 
 type Pause struct {
@@ -205,15 +219,16 @@ type Proposal struct {
 }
 
 type Reservation struct {
-	TenantID   string
-	ID         int64
-	Host       string
-	DispatchID int64
-	WindowID   int64
-	Micros     int64
-	State      string
-	HeldAt     time.Time
-	SettledAt  *time.Time
+	TenantID     string
+	ID           int64
+	Host         string
+	DispatchID   int64
+	WindowID     int64
+	Micros       int64
+	State        string
+	HeldAt       time.Time
+	SettledAt    *time.Time
+	MarginMicros int64
 }
 
 type Retention struct {
@@ -362,4 +377,5 @@ type Window struct {
 	StepHeldAt      time.Time
 	Lowered         bool
 	EndedAt         *time.Time
+	MarginMicros    int64
 }

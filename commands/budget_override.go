@@ -9,8 +9,6 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
-var admins = []register.FleetRole{register.FleetRoleAdmin}
-
 func budgetOverrideCommand() *command {
 	return &command{
 		name:    "budget override",

@@ -179,6 +179,8 @@ const (
 	EventTypeFleetResumed      EventType = "fleet.resumed"
 	EventTypeIdentitySet       EventType = "identity.set"
 	EventTypeLadderSet         EventType = "ladder.set"
+	EventTypeOverrideEnded     EventType = "override.ended"
+	EventTypeOverrideGranted   EventType = "override.granted"
 	EventTypeProposalClosed    EventType = "proposal.closed"
 	EventTypeProposalOpened    EventType = "proposal.opened"
 	EventTypeProposalVoted     EventType = "proposal.voted"
@@ -237,6 +239,10 @@ func (e EventType) Valid() bool {
 	case EventTypeIdentitySet:
 		return true
 	case EventTypeLadderSet:
+		return true
+	case EventTypeOverrideEnded:
+		return true
+	case EventTypeOverrideGranted:
 		return true
 	case EventTypeProposalClosed:
 		return true
@@ -368,6 +374,27 @@ func (e IssuedTokenCode) Valid() bool {
 	}
 }
 
+// Defines values for Lift.
+const (
+	LiftFloor Lift = "floor"
+	LiftLimit Lift = "limit"
+	LiftPace  Lift = "pace"
+)
+
+// Valid indicates whether the value is a known member of the Lift enum.
+func (e Lift) Valid() bool {
+	switch e {
+	case LiftFloor:
+		return true
+	case LiftLimit:
+		return true
+	case LiftPace:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OriginTransport.
 const (
 	OriginTransportAPI    OriginTransport = "api"
@@ -431,6 +458,7 @@ const (
 	ProblemCodeNotRetryable        ProblemCode = "not_retryable"
 	ProblemCodeNotSeated           ProblemCode = "not_seated"
 	ProblemCodePreconditionFailed  ProblemCode = "precondition_failed"
+	ProblemCodeProviderLimit       ProblemCode = "provider_limit"
 	ProblemCodeRateLimited         ProblemCode = "rate_limited"
 	ProblemCodeResetInPast         ProblemCode = "reset_in_past"
 	ProblemCodeTokenEnded          ProblemCode = "token_ended"
@@ -480,6 +508,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeNotSeated:
 		return true
 	case ProblemCodePreconditionFailed:
+		return true
+	case ProblemCodeProviderLimit:
 		return true
 	case ProblemCodeRateLimited:
 		return true
@@ -1175,6 +1205,7 @@ type Event struct {
 	Host     string   `json:"host"`
 	Identity Identity `json:"identity,omitempty,omitzero"`
 	Ladder   Ladder   `json:"ladder,omitempty,omitzero"`
+	Override Override `json:"override,omitempty,omitzero"`
 
 	// Pause The fleet's one switch. Without `by` it was never used.
 	Pause    Pause    `json:"pause,omitempty,omitzero"`
@@ -1334,6 +1365,9 @@ type LadderRequest struct {
 	Tiers []Tier `json:"tiers"`
 }
 
+// Lift What an override lifts: the even spread, what is kept back, or a limit that people have set.
+type Lift string
+
 // Next Pass as `cursor` to read on; absent at the end.
 type Next = string
 
@@ -1352,6 +1386,85 @@ type OriginTransport string
 type Outcome struct {
 	CarriedOut bool   `json:"carried_out"`
 	Text       string `json:"text"`
+}
+
+// Override defines model for Override.
+type Override struct {
+	Cycles int `json:"cycles"`
+
+	// CyclesLeft Epochs it still holds for, the current one included.
+	CyclesLeft int       `json:"cycles_left"`
+	EndedAt    time.Time `json:"ended_at,omitempty,omitzero"`
+	EndedBy    string    `json:"ended_by,omitempty,omitzero"`
+	EndedWhy   string    `json:"ended_why,omitempty,omitzero"`
+	ExpiresAt  time.Time `json:"expires_at,omitempty,omitzero"`
+	GrantedAt  time.Time `json:"granted_at"`
+	GrantedBy  string    `json:"granted_by"`
+	Host       string    `json:"host"`
+
+	// ID Examples: O-3
+	ID string `json:"id"`
+
+	// Lifts What an override lifts: the even spread, what is kept back, or a limit that people have set.
+	Lifts Lift `json:"lifts"`
+
+	// Micros How much more, in each epoch.
+	Micros int64 `json:"micros"`
+
+	// Proposal The proposal that decided it, if one did.
+	Proposal     string `json:"proposal,omitempty,omitzero"`
+	Provider     string `json:"provider"`
+	Reason       string `json:"reason,omitempty,omitzero"`
+	Subscription string `json:"subscription"`
+	TenantID     string `json:"tenant_id"`
+	Unit         Unit   `json:"unit"`
+	Window       string `json:"window"`
+}
+
+// OverrideChange defines model for OverrideChange.
+type OverrideChange struct {
+	Now      time.Time `json:"now"`
+	Override Override  `json:"override"`
+
+	// Replanned Waiting work that was started or promised another start.
+	Replanned []string `json:"replanned"`
+
+	// Window As it stands with the change.
+	Window Window `json:"window"`
+}
+
+// OverrideList defines model for OverrideList.
+type OverrideList struct {
+	// Next Pass as `cursor` to read on; absent at the end.
+	Next      Next       `json:"next,omitempty,omitzero"`
+	Now       time.Time  `json:"now"`
+	Overrides []Override `json:"overrides"`
+}
+
+// OverrideRequest defines model for OverrideRequest.
+type OverrideRequest struct {
+	// Cycles For how many epochs of the window, the current one included.
+	Cycles int `json:"cycles,omitempty,omitzero"`
+
+	// ExpiresAt When it ends at the latest; without it only the epochs end it.
+	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
+
+	// Lifts Without it pace.
+	Lifts Lift `json:"lifts,omitempty,omitzero"`
+
+	// Micros How much more, in each epoch.
+	Micros   int64  `json:"micros"`
+	Provider string `json:"provider"`
+
+	// Reason Why, for whoever reads it later.
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Subscription Without it the provider's own.
+	Subscription string `json:"subscription,omitempty,omitzero"`
+
+	// Unit Without it, the unit of the window.
+	Unit   Unit   `json:"unit,omitempty,omitzero"`
+	Window string `json:"window,omitempty,omitzero"`
 }
 
 // PassRule defines model for PassRule.
@@ -1401,6 +1514,7 @@ type Problem struct {
 	// | `not_retryable` | 409 | Only what failed, was cancelled or refused can be retried. |
 	// | `already_retried` | 409 | The dispatch was retried already; the answer says as which. |
 	// | `agent_retired` | 409 | The name of the agent is out of use. |
+	// | `provider_limit` | 409 | No override lifts a limit that the provider reports. |
 	// | `gone` | 410 | The position is older than the log is retained; `resync` says how to go on. |
 	// | `precondition_failed` | 412 | The setting is not at the `ETag` that `If-Match` names; `current` shows it. |
 	// | `unit_mismatch` | 422 | Another unit than the window counts. |
@@ -1461,6 +1575,7 @@ type Problem struct {
 // | `not_retryable` | 409 | Only what failed, was cancelled or refused can be retried. |
 // | `already_retried` | 409 | The dispatch was retried already; the answer says as which. |
 // | `agent_retired` | 409 | The name of the agent is out of use. |
+// | `provider_limit` | 409 | No override lifts a limit that the provider reports. |
 // | `gone` | 410 | The position is older than the log is retained; `resync` says how to go on. |
 // | `precondition_failed` | 412 | The setting is not at the `ETag` that `If-Match` names; `current` shows it. |
 // | `unit_mismatch` | 422 | Another unit than the window counts. |
@@ -1828,9 +1943,12 @@ type Window struct {
 	FloorMicros int64 `json:"floor_micros"`
 
 	// Lapsed Past its reset and not set again; its use is unknown.
-	Lapsed      bool   `json:"lapsed"`
-	LimitMicros int64  `json:"limit_micros"`
-	Provider    string `json:"provider"`
+	Lapsed      bool  `json:"lapsed"`
+	LimitMicros int64 `json:"limit_micros"`
+
+	// Overrides What lifts it now. Its limit, floor and slack are shown as the overrides leave them.
+	Overrides []Override `json:"overrides,omitempty,omitzero"`
+	Provider  string     `json:"provider"`
 
 	// ReservedMicros Held for admitted work.
 	ReservedMicros int64        `json:"reserved_micros"`
@@ -1981,6 +2099,45 @@ type SetBudgetParams struct {
 
 	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListOverridesParams defines parameters for ListOverrides.
+type ListOverridesParams struct {
+	// Ended Also those that are over.
+	Ended *bool `form:"ended,omitempty" json:"ended,omitempty"`
+
+	// Cursor Where to read on, the `next` of the page before. It is opaque, and good for the list that gave it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most entries of one page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// GrantOverrideParams defines parameters for GrantOverride.
+type GrantOverrideParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// RevokeOverrideJSONBody defines parameters for RevokeOverride.
+type RevokeOverrideJSONBody struct {
+	// Reason Why, for whoever reads it later.
+	Reason string `json:"reason,omitempty,omitzero"`
+}
+
+// RevokeOverrideParams defines parameters for RevokeOverride.
+type RevokeOverrideParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // ResetBudgetParams defines parameters for ResetBudget.
@@ -2354,6 +2511,12 @@ type DeclareAgentJSONRequestBody = AgentDeclaration
 // SetBudgetJSONRequestBody defines body for SetBudget for application/json ContentType.
 type SetBudgetJSONRequestBody = BudgetSetRequest
 
+// GrantOverrideJSONRequestBody defines body for GrantOverride for application/json ContentType.
+type GrantOverrideJSONRequestBody = OverrideRequest
+
+// RevokeOverrideJSONRequestBody defines body for RevokeOverride for application/json ContentType.
+type RevokeOverrideJSONRequestBody RevokeOverrideJSONBody
+
 // ResetBudgetJSONRequestBody defines body for ResetBudget for application/json ContentType.
 type ResetBudgetJSONRequestBody = BudgetResetRequest
 
@@ -2569,6 +2732,47 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/fleet/budgets (the `SetBudget` operationId).
 	SetBudget(ctx context.Context, params *SetBudgetParams, body SetBudgetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListOverrides What is lifted, newest first.
+	//
+	// Corresponds with GET /api/fleet/budgets/overrides (the `ListOverrides` operationId).
+	ListOverrides(ctx context.Context, params *ListOverridesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GrantOverrideWithBody Lift the pace, the floor or a limit of a window for so many epochs. Waiting work is judged anew before the answer. For admins.
+	//
+	// The amount counts in each of the epochs, the current one included, until it expires. Work under an override passes the same
+	// gate as ever, at the numbers that the override leaves. A limit that the provider reports is never lifted: that is
+	// `409 provider_limit`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/fleet/budgets/overrides (the `GrantOverride` operationId).
+	GrantOverrideWithBody(ctx context.Context, params *GrantOverrideParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GrantOverride Lift the pace, the floor or a limit of a window for so many epochs. Waiting work is judged anew before the answer. For admins.
+	//
+	// The amount counts in each of the epochs, the current one included, until it expires. Work under an override passes the same
+	// gate as ever, at the numbers that the override leaves. A limit that the provider reports is never lifted: that is
+	// `409 provider_limit`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/fleet/budgets/overrides (the `GrantOverride` operationId).
+	GrantOverride(ctx context.Context, params *GrantOverrideParams, body GrantOverrideJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeOverrideWithBody End an override before its time. What was admitted under it stays admitted. For admins.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/fleet/budgets/overrides/{override}/revoke (the `RevokeOverride` operationId).
+	RevokeOverrideWithBody(ctx context.Context, override string, params *RevokeOverrideParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeOverride End an override before its time. What was admitted under it stays admitted. For admins.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/fleet/budgets/overrides/{override}/revoke (the `RevokeOverride` operationId).
+	RevokeOverride(ctx context.Context, override string, params *RevokeOverrideParams, body RevokeOverrideJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ResetBudgetWithBody Correct a window's reset time and keep its use, or start it anew with `zero`.
 	//
@@ -3195,6 +3399,97 @@ func (c *Client) SetBudgetWithBody(ctx context.Context, params *SetBudgetParams,
 // Corresponds with POST /api/fleet/budgets (the `SetBudget` operationId).
 func (c *Client) SetBudget(ctx context.Context, params *SetBudgetParams, body SetBudgetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewSetBudgetRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListOverrides What is lifted, newest first.
+//
+// Corresponds with GET /api/fleet/budgets/overrides (the `ListOverrides` operationId).
+func (c *Client) ListOverrides(ctx context.Context, params *ListOverridesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListOverridesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GrantOverrideWithBody Lift the pace, the floor or a limit of a window for so many epochs. Waiting work is judged anew before the answer. For admins.
+//
+// The amount counts in each of the epochs, the current one included, until it expires. Work under an override passes the same
+// gate as ever, at the numbers that the override leaves. A limit that the provider reports is never lifted: that is
+// `409 provider_limit`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/fleet/budgets/overrides (the `GrantOverride` operationId).
+func (c *Client) GrantOverrideWithBody(ctx context.Context, params *GrantOverrideParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGrantOverrideRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GrantOverride Lift the pace, the floor or a limit of a window for so many epochs. Waiting work is judged anew before the answer. For admins.
+//
+// The amount counts in each of the epochs, the current one included, until it expires. Work under an override passes the same
+// gate as ever, at the numbers that the override leaves. A limit that the provider reports is never lifted: that is
+// `409 provider_limit`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/fleet/budgets/overrides (the `GrantOverride` operationId).
+func (c *Client) GrantOverride(ctx context.Context, params *GrantOverrideParams, body GrantOverrideJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGrantOverrideRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeOverrideWithBody End an override before its time. What was admitted under it stays admitted. For admins.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/fleet/budgets/overrides/{override}/revoke (the `RevokeOverride` operationId).
+func (c *Client) RevokeOverrideWithBody(ctx context.Context, override string, params *RevokeOverrideParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeOverrideRequestWithBody(c.Server, override, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeOverride End an override before its time. What was admitted under it stays admitted. For admins.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/fleet/budgets/overrides/{override}/revoke (the `RevokeOverride` operationId).
+func (c *Client) RevokeOverride(ctx context.Context, override string, params *RevokeOverrideParams, body RevokeOverrideJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeOverrideRequest(c.Server, override, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4846,6 +5141,234 @@ func NewSetBudgetRequestWithBody(server string, params *SetBudgetParams, content
 			}
 
 			req.Header.Set("If-Match", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListOverridesRequest constructs an http.Request for the ListOverrides method
+func NewListOverridesRequest(server string, params *ListOverridesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/budgets/overrides")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Ended != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "ended", *params.Ended, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGrantOverrideRequest calls the generic GrantOverride builder with application/json body
+func NewGrantOverrideRequest(server string, params *GrantOverrideParams, body GrantOverrideJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewGrantOverrideRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewGrantOverrideRequestWithBody constructs an http.Request for the GrantOverride method, with any body, and a specified content type
+func NewGrantOverrideRequestWithBody(server string, params *GrantOverrideParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/budgets/overrides")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRevokeOverrideRequest calls the generic RevokeOverride builder with application/json body
+func NewRevokeOverrideRequest(server string, override string, params *RevokeOverrideParams, body RevokeOverrideJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRevokeOverrideRequestWithBody(server, override, params, "application/json", bodyReader)
+}
+
+// NewRevokeOverrideRequestWithBody constructs an http.Request for the RevokeOverride method, with any body, and a specified content type
+func NewRevokeOverrideRequestWithBody(server string, override string, params *RevokeOverrideParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "override", override, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/budgets/overrides/%s/revoke", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
 
 	}
@@ -7609,6 +8132,49 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/fleet/budgets (the `SetBudget` operationId).
 	SetBudgetWithResponse(ctx context.Context, params *SetBudgetParams, body SetBudgetJSONRequestBody, reqEditors ...RequestEditorFn) (*SetBudgetResponse, error)
 
+	// ListOverridesWithResponse What is lifted, newest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/budgets/overrides (the `ListOverrides` operationId).
+	ListOverridesWithResponse(ctx context.Context, params *ListOverridesParams, reqEditors ...RequestEditorFn) (*ListOverridesResponse, error)
+
+	// GrantOverrideWithBodyWithResponse Lift the pace, the floor or a limit of a window for so many epochs. Waiting work is judged anew before the answer. For admins.
+	//
+	// The amount counts in each of the epochs, the current one included, until it expires. Work under an override passes the same
+	// gate as ever, at the numbers that the override leaves. A limit that the provider reports is never lifted: that is
+	// `409 provider_limit`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/budgets/overrides (the `GrantOverride` operationId).
+	GrantOverrideWithBodyWithResponse(ctx context.Context, params *GrantOverrideParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*GrantOverrideResponse, error)
+
+	// GrantOverrideWithResponse Lift the pace, the floor or a limit of a window for so many epochs. Waiting work is judged anew before the answer. For admins.
+	//
+	// The amount counts in each of the epochs, the current one included, until it expires. Work under an override passes the same
+	// gate as ever, at the numbers that the override leaves. A limit that the provider reports is never lifted: that is
+	// `409 provider_limit`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/budgets/overrides (the `GrantOverride` operationId).
+	GrantOverrideWithResponse(ctx context.Context, params *GrantOverrideParams, body GrantOverrideJSONRequestBody, reqEditors ...RequestEditorFn) (*GrantOverrideResponse, error)
+
+	// RevokeOverrideWithBodyWithResponse End an override before its time. What was admitted under it stays admitted. For admins.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/budgets/overrides/{override}/revoke (the `RevokeOverride` operationId).
+	RevokeOverrideWithBodyWithResponse(ctx context.Context, override string, params *RevokeOverrideParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevokeOverrideResponse, error)
+
+	// RevokeOverrideWithResponse End an override before its time. What was admitted under it stays admitted. For admins.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/budgets/overrides/{override}/revoke (the `RevokeOverride` operationId).
+	RevokeOverrideWithResponse(ctx context.Context, override string, params *RevokeOverrideParams, body RevokeOverrideJSONRequestBody, reqEditors ...RequestEditorFn) (*RevokeOverrideResponse, error)
+
 	// ResetBudgetWithBodyWithResponse Correct a window's reset time and keep its use, or start it anew with `zero`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -8524,6 +9090,150 @@ func (r SetBudgetResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r SetBudgetResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListOverridesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OverrideList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListOverridesResponse) GetJSON200() *OverrideList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListOverridesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListOverridesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListOverridesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListOverridesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListOverridesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GrantOverrideResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *OverrideChange
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r GrantOverrideResponse) GetJSON201() *OverrideChange {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GrantOverrideResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GrantOverrideResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GrantOverrideResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GrantOverrideResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GrantOverrideResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RevokeOverrideResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OverrideChange
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RevokeOverrideResponse) GetJSON200() *OverrideChange {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevokeOverrideResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeOverrideResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeOverrideResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeOverrideResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeOverrideResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10706,6 +11416,79 @@ func (c *ClientWithResponses) SetBudgetWithResponse(ctx context.Context, params 
 	return ParseSetBudgetResponse(rsp)
 }
 
+// ListOverridesWithResponse What is lifted, newest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/budgets/overrides (the `ListOverrides` operationId).
+func (c *ClientWithResponses) ListOverridesWithResponse(ctx context.Context, params *ListOverridesParams, reqEditors ...RequestEditorFn) (*ListOverridesResponse, error) {
+	rsp, err := c.ListOverrides(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListOverridesResponse(rsp)
+}
+
+// GrantOverrideWithBodyWithResponse Lift the pace, the floor or a limit of a window for so many epochs. Waiting work is judged anew before the answer. For admins.
+//
+// The amount counts in each of the epochs, the current one included, until it expires. Work under an override passes the same
+// gate as ever, at the numbers that the override leaves. A limit that the provider reports is never lifted: that is
+// `409 provider_limit`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/budgets/overrides (the `GrantOverride` operationId).
+func (c *ClientWithResponses) GrantOverrideWithBodyWithResponse(ctx context.Context, params *GrantOverrideParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*GrantOverrideResponse, error) {
+	rsp, err := c.GrantOverrideWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGrantOverrideResponse(rsp)
+}
+
+// GrantOverrideWithResponse Lift the pace, the floor or a limit of a window for so many epochs. Waiting work is judged anew before the answer. For admins.
+//
+// The amount counts in each of the epochs, the current one included, until it expires. Work under an override passes the same
+// gate as ever, at the numbers that the override leaves. A limit that the provider reports is never lifted: that is
+// `409 provider_limit`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/budgets/overrides (the `GrantOverride` operationId).
+func (c *ClientWithResponses) GrantOverrideWithResponse(ctx context.Context, params *GrantOverrideParams, body GrantOverrideJSONRequestBody, reqEditors ...RequestEditorFn) (*GrantOverrideResponse, error) {
+	rsp, err := c.GrantOverride(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGrantOverrideResponse(rsp)
+}
+
+// RevokeOverrideWithBodyWithResponse End an override before its time. What was admitted under it stays admitted. For admins.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/budgets/overrides/{override}/revoke (the `RevokeOverride` operationId).
+func (c *ClientWithResponses) RevokeOverrideWithBodyWithResponse(ctx context.Context, override string, params *RevokeOverrideParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevokeOverrideResponse, error) {
+	rsp, err := c.RevokeOverrideWithBody(ctx, override, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeOverrideResponse(rsp)
+}
+
+// RevokeOverrideWithResponse End an override before its time. What was admitted under it stays admitted. For admins.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/budgets/overrides/{override}/revoke (the `RevokeOverride` operationId).
+func (c *ClientWithResponses) RevokeOverrideWithResponse(ctx context.Context, override string, params *RevokeOverrideParams, body RevokeOverrideJSONRequestBody, reqEditors ...RequestEditorFn) (*RevokeOverrideResponse, error) {
+	rsp, err := c.RevokeOverride(ctx, override, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeOverrideResponse(rsp)
+}
+
 // ResetBudgetWithBodyWithResponse Correct a window's reset time and keep its use, or start it anew with `zero`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -11846,6 +12629,105 @@ func ParseSetBudgetResponse(rsp *http.Response) (*SetBudgetResponse, error) {
 			headers.ETag = value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListOverridesResponse parses an HTTP response from a ListOverridesWithResponse call
+func ParseListOverridesResponse(rsp *http.Response) (*ListOverridesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListOverridesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OverrideList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGrantOverrideResponse parses an HTTP response from a GrantOverrideWithResponse call
+func ParseGrantOverrideResponse(rsp *http.Response) (*GrantOverrideResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GrantOverrideResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest OverrideChange
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRevokeOverrideResponse parses an HTTP response from a RevokeOverrideWithResponse call
+func ParseRevokeOverrideResponse(rsp *http.Response) (*RevokeOverrideResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeOverrideResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OverrideChange
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
 	}
 
 	return response, nil

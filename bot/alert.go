@@ -7,8 +7,6 @@ import (
 	"go.mau.fi/util/dbutil"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
-
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
 // alert keeps something the bot has to tell those who run it, in the caller's transaction. The same key is told once.
@@ -36,12 +34,11 @@ func (b *Bot) queueAlerts(ctx context.Context) error {
 	}
 	_, bindings, err := b.directory.read(ctx)
 	if err != nil {
-		return err
+		if bindings, err = keptBindings(ctx, b.database); err != nil {
+			return err
+		}
 	}
-	rooms := boundFor(bindings, register.RoomPurposeAdmin)
-	if len(rooms) == 0 {
-		rooms = boundFor(bindings, register.RoomPurposeFleet)
-	}
+	rooms := forAdmins(bindings)
 	if len(rooms) == 0 {
 		return nil
 	}

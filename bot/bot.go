@@ -52,6 +52,8 @@ type Options struct {
 	Prefix string
 	// StaleAfter is how long after it was asked for a command that changes something may still be begun; 10 min when 0.
 	StaleAfter time.Duration
+	// AlertAfter is how long the gateway may be away before the admins' rooms are told; 30 s when 0.
+	AlertAfter time.Duration
 	// CreateRooms has the bot create and bind an encrypted room for each purpose that has none.
 	CreateRooms bool
 	// Listen is the address for /healthz, /readyz and /metrics; empty serves none.
@@ -88,6 +90,9 @@ func (o Options) complete() (Options, error) {
 	if o.StaleAfter == 0 {
 		o.StaleAfter = 10 * time.Minute
 	}
+	if o.AlertAfter == 0 {
+		o.AlertAfter = alertAfter
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -115,6 +120,8 @@ type Bot struct {
 	speaking    *lanes
 	displayName string
 	listener    net.Listener
+
+	trouble trouble
 
 	// found is set while the bot takes what a device waits for that it is about to retire.
 	found *findings
@@ -175,7 +182,9 @@ func lead(ctx context.Context, options Options, leader *leadership) (*Bot, error
 		directory: &directory{api: options.API, now: options.Now},
 		metrics:   newMetrics(), roomsChanged: make(chan struct{}, 1),
 	}
-	b.directory.met = b.noteKnown
+	b.directory.met = func(ctx context.Context, identities []register.Identity, rooms []register.RoomBinding) error {
+		return errors.Join(b.noteKnown(ctx, identities), b.keepBindings(ctx, rooms))
+	}
 	if err := b.open(ctx); err != nil {
 		database.Close()
 		return nil, err
@@ -253,6 +262,7 @@ func (b *Bot) Run(ctx context.Context) error {
 	parts.Go(func() { b.syncer.run(ctx) })
 	parts.Go(func() { b.upkeep.run(ctx) })
 	parts.Go(func() { b.sweep(ctx) })
+	parts.Go(func() { b.watchGateway(ctx) })
 	kept := make(chan struct{})
 	parts.Go(func() { b.roomKeeper(ctx, kept) })
 	parts.Go(func() {

@@ -19,8 +19,8 @@ const directoryAge = time.Minute
 type directory struct {
 	api *register.API
 	now func() time.Time
-	// met is told whom the register vouches for, each time it was asked.
-	met func(context.Context, []register.Identity) error
+	// met is told whom the register vouches for and which rooms are bound, each time it was asked.
+	met func(context.Context, []register.Identity, []register.RoomBinding) error
 
 	mutex      sync.Mutex
 	readAt     time.Time
@@ -43,7 +43,7 @@ func (d *directory) read(ctx context.Context) ([]register.Identity, []register.R
 	if err != nil {
 		return nil, nil, fmt.Errorf("asking which rooms are bound: %w", err)
 	}
-	if err := d.met(ctx, identities.Identities); err != nil {
+	if err := d.met(ctx, identities.Identities, rooms.Rooms); err != nil {
 		return nil, nil, err
 	}
 	d.identities, d.rooms, d.readAt = identities.Identities, rooms.Rooms, d.now()

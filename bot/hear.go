@@ -200,6 +200,7 @@ func (b *Bot) keep(ctx context.Context, h *heard, failure error) (hold bool, wai
 		zerolog.Ctx(ctx).Warn().Err(err).Msg("Journal cannot be written")
 		return true, time.Second
 	}
+	b.gatewayFailed(ctx, failure)
 	b.tellHeld(ctx, h, answer)
 	return true, wait
 }
@@ -238,8 +239,14 @@ func (b *Bot) tellHeld(ctx context.Context, h *heard, failure *register.Error) {
 
 // whyHeld is why a command waits; the request is what whoever runs the gateway finds in its log.
 func whyHeld(failure *register.Error) string {
-	if failure != nil && failure.Status >= http.StatusInternalServerError && failure.RequestID != "" {
+	switch {
+	case failure == nil:
+	case failure.Status >= http.StatusInternalServerError && failure.RequestID != "":
 		return "The gateway fails at this now (request " + plain(failure.RequestID) + ")"
+	case failure.Status == http.StatusUnauthorized:
+		return "The gateway does not accept my token now, and the admins are told"
+	case failure.Status == http.StatusTooManyRequests:
+		return "The gateway takes no more requests of mine for now, and the admins are told"
 	}
 	return "The gateway cannot be reached now"
 }

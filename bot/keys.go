@@ -61,7 +61,7 @@ func (k *keys) rebuild(ctx context.Context) error {
 	machine.ShareKeysMinTrust = trustFloor
 	machine.SessionReceived = func(_ context.Context, room id.RoomID, session id.SessionID, _ uint32) { k.received(room, session) }
 	if err := machine.Load(ctx); err != nil {
-		return fmt.Errorf("reading the device's keys (is the pickle key the one they were stored with?): %w", err)
+		return fmt.Errorf("%w: %w", errKeysUnreadable, err)
 	}
 	if k.machine != nil {
 		k.machine.Destroy()

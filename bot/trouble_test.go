@@ -78,7 +78,9 @@ func TestAGatewayThatIsGoneWhenTheBotStartsIsToldWhereTheAdminsWere(t *testing.T
 	b.talk(t)
 	b.answered(t, b.say(t, "!mosaic status"), "")
 	admins := b.adminRoom(t)
-	require.Eventually(t, func() bool { return b.count(t, `SELECT count(*) FROM binding WHERE room_id = $1 AND purposes = 'admin'`, admins) == 1 }, patience, tick)
+	require.Eventually(t, func() bool {
+		return b.count(t, `SELECT count(*) FROM binding WHERE room_id = $1 AND purposes = 'admin'`, admins) == 1
+	}, patience, tick)
 	require.NoError(t, first.Process.Kill())
 	_, _ = first.Process.Wait()
 

@@ -64,9 +64,5 @@ func (c *botCommand) Run(ctx context.Context, program *program) error {
 	if err != nil {
 		return err
 	}
-	b, err := bot.New(ctx, options)
-	if err != nil {
-		return err
-	}
-	return b.Run(ctx)
+	return bot.Start(ctx, options)
 }

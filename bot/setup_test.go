@@ -28,6 +28,7 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/client"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
 )
 
 // botProcess makes this test binary a bot, so that tests can kill one.
@@ -93,7 +94,7 @@ type bench struct {
 
 func setup(t *testing.T) *bench {
 	t.Helper()
-	db := localtest.Database(t)
+	db := localtest.Migrated(t, gateway.Migrate)
 	account := localtest.Register(t, "Mosaic")
 	b := &bench{db: db, fleet: startFleet(t, db)}
 	b.homeserver = newProxy(t, localtest.Homeserver(t).URL)

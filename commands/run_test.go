@@ -26,7 +26,7 @@ type bundle struct {
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	database := localtest.Database(t).Gateway
+	database := localtest.Migrated(t, gateway.Migrate).Gateway
 	server, err := gateway.New(t.Context(), gateway.Options{Listen: "127.0.0.1:0", DatabaseURL: database, Tenant: "acme", Host: "alpha", Log: zerolog.Nop()})
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())

@@ -38,7 +38,7 @@ type fault func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	database := localtest.Database(t).Gateway
+	database := localtest.Migrated(t, gateway.Migrate).Gateway
 	server, err := gateway.New(t.Context(), gateway.Options{Listen: "127.0.0.1:0", DatabaseURL: database, Tenant: tenant, Host: "alpha", Log: zerolog.Nop()})
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())

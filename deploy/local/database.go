@@ -37,6 +37,11 @@ const rolesLock = 0x6d6f73616963
 // it changes nothing that is right already. superuserURL connects to any database of the same cluster. Each role owns
 // one schema, finds its tables there by search_path, and has no right on the other's; PUBLIC has no right on the database.
 func PrepareDatabase(ctx context.Context, superuserURL, name string, passwords Passwords) (Database, error) {
+	return CopyDatabase(ctx, superuserURL, "template0", name, passwords)
+}
+
+// CopyDatabase is PrepareDatabase of a copy of another database, which nobody may be connected to.
+func CopyDatabase(ctx context.Context, superuserURL, from, name string, passwords Passwords) (Database, error) {
 	db, err := databaseURLs(superuserURL, name, passwords)
 	if err != nil {
 		return Database{}, err
@@ -49,7 +54,7 @@ func PrepareDatabase(ctx context.Context, superuserURL, name string, passwords P
 	if err := ensureRoles(ctx, cluster, passwords); err != nil {
 		return Database{}, err
 	}
-	if err := ensureDatabase(ctx, cluster, name); err != nil {
+	if err := ensureDatabase(ctx, cluster, from, name); err != nil {
 		return Database{}, err
 	}
 	if err := ensureSchemas(ctx, db); err != nil {
@@ -97,7 +102,7 @@ func ensureRoles(ctx context.Context, cluster *pgx.Conn, passwords Passwords) er
 	return nil
 }
 
-func ensureDatabase(ctx context.Context, cluster *pgx.Conn, name string) error {
+func ensureDatabase(ctx context.Context, cluster *pgx.Conn, from, name string) error {
 	var known bool
 	if err := cluster.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name).Scan(&known); err != nil {
 		return fmt.Errorf("looking for database %s: %w", name, err)
@@ -105,7 +110,7 @@ func ensureDatabase(ctx context.Context, cluster *pgx.Conn, name string) error {
 	if known {
 		return nil
 	}
-	_, err := cluster.Exec(ctx, "CREATE DATABASE "+identifier(name)+" TEMPLATE template0 ENCODING 'UTF8'")
+	_, err := cluster.Exec(ctx, "CREATE DATABASE "+identifier(name)+" TEMPLATE "+identifier(from)+" ENCODING 'UTF8'")
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && (refused.Code == "42P04" || refused.Code == "23505") {
 		return nil // another process was faster

@@ -34,7 +34,7 @@ type bundle struct {
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	database := localtest.Database(t).Gateway
+	database := localtest.Migrated(t, gateway.Migrate).Gateway
 	running, err := gateway.New(t.Context(), gateway.Options{
 		Listen: "127.0.0.1:0", DatabaseURL: database, Tenant: tenant, Host: "alpha",
 		RequestsPerSecond: 20, RequestBurst: ample,

@@ -37,7 +37,7 @@ type bundle struct {
 
 func setup(t testing.TB) *bundle {
 	t.Helper()
-	database := localtest.Database(t)
+	database := localtest.Migrated(t, Migrate)
 	b := &bundle{database: database.Gateway, superuser: database.Superuser, log: new(serial), tokens: make(map[string]string)}
 	b.Gateway = b.start(t, "alpha", b.log)
 	for _, identity := range []struct {

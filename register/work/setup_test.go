@@ -59,7 +59,7 @@ func setup(t *testing.T) *bundle {
 // open makes the register and the proxy.
 func (b *bundle) open(t *testing.T) {
 	t.Helper()
-	b.database = localtest.Database(t).Gateway
+	b.database = localtest.Migrated(t, gateway.Migrate).Gateway
 	forward := &httputil.ReverseProxy{
 		Rewrite:      func(r *httputil.ProxyRequest) { r.SetURL(b.target.Load()) },
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },

@@ -46,8 +46,7 @@ var start = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 func setup(t testing.TB) *bundle {
 	t.Helper()
 	ctx := t.Context()
-	database := localtest.Database(t)
-	require.NoError(t, Migrate(ctx, database.Gateway))
+	database := localtest.Migrated(t, Migrate)
 	b := &bundle{database: database, clock: &clock{at: start}}
 	b.Store = b.open(t, "alpha")
 	for _, identity := range []Identity{

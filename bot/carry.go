@@ -1,7 +1,6 @@
 package bot
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,10 +112,7 @@ func (b *Bot) addressed(ctx context.Context, evt *event.Event, content *event.Me
 		return text, false // in a room that is not the fleet's, !vote may be another bot's
 	}
 	if rest, ok := commands.Addressed(text, b.options.Prefix, b.names(), direct); ok {
-		return cmp.Or(b.ackOf(ctx, evt, content, rest), rest), true
-	}
-	if ack := b.ackOf(ctx, evt, content, text); ack != "" {
-		return ack, true
+		return rest, true
 	}
 	return text, false
 }

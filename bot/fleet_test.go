@@ -38,6 +38,7 @@ func startFleet(t *testing.T, db localtest.DB) *fleet {
 	f.admin = register.NewAPI(f.url(), token("root", "human", []string{"admin"}, "admin"))
 	f.worker = register.NewAPI(f.url(), token("coder-1", "agent", []string{"worker"}, "worker"))
 	f.send(t, f.worker, register.DeclareAgent("coder-1", register.AgentDeclaration{LivenessSeconds: 86400}), nil)
+	f.send(t, f.admin, register.PutBoard(register.BoardRequest{SettleSeconds: new(int)}), nil)
 	f.bot = token("mosaic-bot", "service", nil, "bot")
 	f.send(t, f.admin, register.SetBudget(register.BudgetSetRequest{
 		Provider: "claude", Unit: register.UnitCredits, LimitMicros: 500_000_000,

@@ -19,6 +19,8 @@ func boardProposeCommand() *command {
 		examples: []string{
 			`board propose "Run the release audit now" --for D-12`,
 			`board propose "Move the fleet to codex" --body "Half the cost for a third of the speed." --quorum 3 --pass two-thirds --closes 48h`,
+			`board propose "Stop for the incident" --pause --signed`,
+			`board propose "Pay off the debt" --dispatch "coder Remove the old store --estimate 40" --pass unanimous`,
 		},
 		grammar: func() grammar { return new(proposeGrammar) },
 		run: func(ctx context.Context, s *session, call Call) (Reply, error) {
@@ -32,12 +34,16 @@ func boardProposeCommand() *command {
 }
 
 type proposeGrammar struct {
-	Title  string `arg:"" kind:"text" placeholder:"title" help:"The question, in one line."`
-	Body   string `placeholder:"TEXT" kind:"text" help:"What the board should know."`
-	For    string `placeholder:"D-12" kind:"dispatch" field:"action.dispatch" help:"The refused dispatch whose pace the board is to lift."`
-	Quorum string `placeholder:"N" help:"Seats that must vote; without it more than half."`
-	Pass   string `placeholder:"RULE" choices:"majority,two-thirds,unanimous" help:"majority, two-thirds or unanimous; majority unless given."`
-	Closes string `placeholder:"T" kind:"time" field:"closes_at" help:"When voting ends, such as 24h, which it is unless given, or fri 17:00."`
+	Title    string `arg:"" kind:"text" placeholder:"title" help:"The question, in one line."`
+	Body     string `placeholder:"TEXT" kind:"text" help:"What the board should know."`
+	Quorum   string `placeholder:"N" help:"Seats that must vote; without it more than half."`
+	Pass     string `placeholder:"RULE" choices:"majority,two-thirds,unanimous" help:"majority, two-thirds or unanimous; majority unless given."`
+	Closes   string `placeholder:"T" kind:"time" field:"closes_at" help:"When voting ends, such as 24h, which it is unless given, or fri 17:00."`
+	Signed   bool   `help:"Only votes written in an encrypted room from a verified device count; reactions show an intent."`
+	For      string `placeholder:"D-12" kind:"dispatch" field:"action.dispatch" help:"The refused dispatch whose pace the board is to lift."`
+	Pause    bool   `help:"Pause the fleet if it passes."`
+	Resume   bool   `help:"Let the fleet resume if it passes."`
+	Dispatch string `placeholder:"WORK" kind:"text" field:"action.request" help:"Work to dispatch if it passes, written as the command dispatch does."`
 }
 
 func (g *proposeGrammar) request(r *reader) request {
@@ -52,9 +58,7 @@ func (g *proposeGrammar) request(r *reader) request {
 		ClosesAt: r.instant("--closes", fromNow(g.Closes)),
 		Origin:   r.origin,
 	}
-	if g.For != "" {
-		body.Action = register.Action{Kind: register.ActionKindOverride, Dispatch: r.dispatch("--for", g.For)}
-	}
+	body.Signed, body.Action = g.Signed, g.action(r)
 	if g.Quorum != "" {
 		body.Quorum = r.number("--quorum", g.Quorum, 1, 1000, "3")
 	}
@@ -72,7 +76,10 @@ func fromNow(typed string) string {
 func proposedText(p register.Proposal, zone *time.Location) string {
 	lines := []string{fmt.Sprintf("**%s is open: %s**", p.ID, escape(p.Title)), actionLine(p, zone)}
 	lines = append(lines, fmt.Sprintf("%s; closes %s", passLine(p), ahead(p.ClosesAt, p.OpenedAt, zone)))
-	return paragraph(append(lines, "Vote: "+say(fmt.Sprintf("vote %s approve", p.ID))+", or react in the board's room")...)
+	if p.Signed {
+		return paragraph(append(lines, signedLine(p))...)
+	}
+	return paragraph(append(lines, recusedLine(p), "Vote: "+say(fmt.Sprintf("vote %s approve", p.ID))+", or react in the board's room")...)
 }
 
 // actionLine says in plain words what passing it does.
@@ -110,11 +117,11 @@ func boardListCommand() *command {
 }
 
 type boardListGrammar struct {
-	State string `arg:"" optional:"" choices:"open,passed,rejected,expired" help:"open, passed, rejected or expired."`
+	State string `arg:"" optional:"" choices:"open,passed,rejected,expired,withdrawn" help:"open, passed, rejected, expired or withdrawn."`
 }
 
 func (g *boardListGrammar) request(r *reader) request {
-	return request{arguments: r.choice("The state", g.State, "open", "passed", "rejected", "expired")}
+	return request{arguments: r.choice("The state", g.State, "open", "passed", "rejected", "expired", "withdrawn")}
 }
 
 func proposalsText(list register.ProposalList, state register.ProposalState, now time.Time, zone *time.Location) string {
@@ -160,33 +167,6 @@ type proposalArgument struct {
 
 func (g *proposalArgument) request(r *reader) request {
 	return request{arguments: r.proposal("", g.Proposal)}
-}
-
-func boardSeatsCommand() *command {
-	return &command{
-		name:     "board seats",
-		aliases:  []string{"seats"},
-		summary:  "The board's seats and who holds them.",
-		examples: []string{"board seats"},
-		grammar:  func() grammar { return new(nothing) },
-		run: func(ctx context.Context, s *session, _ Call) (Reply, error) {
-			list, err := s.api.Seats(ctx, s.by)
-			if err != nil {
-				return Reply{}, err
-			}
-			if len(list.Seats) == 0 {
-				return Reply{Data: list, Mood: MoodDone, Markdown: "**The board has no seats yet.** An admin seats it."}, nil
-			}
-			items := make([]string, len(list.Seats))
-			for i, seat := range list.Seats {
-				items[i] = fmt.Sprintf("**%s** %s", escape(seat.Seat), escape(seat.Identity))
-				if seat.Lens != "" {
-					items[i] += " · looks at " + escape(seat.Lens)
-				}
-			}
-			return Reply{Data: list, Mood: MoodDone, Markdown: bullets("**"+count(len(items), "seat", "seats")+"**", items...)}, nil
-		},
-	}
 }
 
 // nothing is the grammar of a command without flags and arguments.

@@ -17,6 +17,8 @@ type Asked struct {
 	Words []string
 	// At is the instant the command arrived; relative times (+5h) resolve against it.
 	At time.Time
+	// Said is when it was said by the homeserver's clock, which votes are counted by; zero on a terminal.
+	Said time.Time
 	// Zone is how wall-clock times are read and shown; nil is UTC.
 	Zone *time.Location
 	// Origin is kept with a dispatch or proposal, so that reports find their way back.

@@ -35,13 +35,7 @@ func NoticeFor(event register.Event, zone *time.Location) (Notice, bool) {
 		return Notice{Markdown: paragraph("**Audit head**: `"+event.Audit.Head+"`",
 			"Every entry up to it is sealed. Whether the audit still goes through it: "+"`mosaic-matrix audit verify --head "+event.Audit.Head+"`")}, true
 	case register.EventTypeBudgetStep:
-		return Notice{Markdown: stepped(event, zone), Rings: event.Step.Ring != ""}, true
-	case register.EventTypeBudgetBurn:
-		return Notice{Markdown: burns(event, zone)}, true
-	case register.EventTypeRingAgain:
-		return Notice{Markdown: ringsAgain(event, zone), Rings: true}, true
-	case register.EventTypeRingAcked:
-		return Notice{Markdown: ringAcked(event)}, true
+		return Notice{Markdown: stepped(event, zone), Rings: event.Step.To == register.StepRefuse}, true
 	case register.EventTypeProposalOpened:
 		return Notice{Markdown: ProposalMessage(event.Proposal, zone), Rings: true}, true
 	case register.EventTypeProposalClosed:
@@ -112,7 +106,7 @@ func stepped(event register.Event, zone *time.Location) string {
 	step, w := event.Step, event.Step.Window
 	lines := []string{
 		fmt.Sprintf("**%s: %s → %s**", windowOf(w), step.From, step.To),
-		spentOf(w),
+		fmt.Sprintf("%s %s of %s used · allowance now %s", bar(w.UsedMicros, w.LimitMicros), bare(w.UsedMicros, w.Unit), amount(w.LimitMicros, w.Unit), allowance(w)),
 		explained(step.Text, event.At, zone),
 		meaning(step),
 	}
@@ -126,11 +120,7 @@ func stepped(event register.Event, zone *time.Location) string {
 	if !step.EasesAt.IsZero() {
 		lines = append(lines, "Eases "+ahead(step.EasesAt, event.At, zone)+" if nothing more is spent")
 	}
-	lines = append(lines, remedy(step, event.At, zone))
-	if step.Ring != "" {
-		lines = append(lines, ackHint(step.Ring))
-	}
-	return paragraph(lines...)
+	return paragraph(append(lines, remedy(step, event.At, zone))...)
 }
 
 func orWork(dispatch string) string {
@@ -157,9 +147,9 @@ func meaning(step register.StepChange) string {
 func remedy(step register.StepChange, now time.Time, zone *time.Location) string {
 	switch step.To {
 	case register.StepDowngrade, register.StepQueue:
-		return "Now: look with " + say("budget status "+step.Window.Provider) + ", or cancel what can wait: " + say("list running")
+		return "Now: look with " + say("budget status "+step.Window.Provider) + ", or cancel what can wait."
 	case register.StepRefuse:
-		return "Now: " + wayOutOfRefuse(step.Window, now, zone)
+		return "Now: it resets " + ahead(step.Window.ResetAt, now, zone) + "; if the subscription allows more, raise the limit with " + say("budget set") + "."
 	}
 	return ""
 }

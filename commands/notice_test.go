@@ -71,9 +71,9 @@ func TestAStepSaysWhatItMeansWhenItEasesAndWhatCanBeDone(t *testing.T) {
 		"D-5 was lowered from opus to sonnet.",
 		"New work goes to a cheaper model where one saves, unless it asks for its model exactly.",
 		"Eases Mon 23 Nov 10:40 CET, in 40 min if nothing more is spent",
-		"Now: look with !mosaic budget status claude, or cancel what can wait: !mosaic list running")
+		"Now: look with !mosaic budget status claude, or cancel what can wait.")
 	noticed(t, register.Event{Type: register.EventTypeBudgetStep, Step: register.StepChange{
-		From: register.StepDowngrade, To: register.StepRefuse, Text: "The cap is reached.", Post: true, Ring: "R-4",
+		From: register.StepDowngrade, To: register.StepRefuse, Text: "The cap is reached.",
 		Window: window(func(w *register.Window) { w.UsedMicros, w.Waiting = 500*credit, 1 }),
 	}}, true,
 		"claude: downgrade → refuse",
@@ -81,9 +81,7 @@ func TestAStepSaysWhatItMeansWhenItEasesAndWhatCanBeDone(t *testing.T) {
 		"The cap is reached.",
 		"The cap is reached: new work waits for the reset, and what cannot wait is refused.",
 		"1 dispatch waits: !mosaic list queued",
-		"Now: it resets Sun 29 Nov 13:00 CET, in 6 d 3 h; if the subscription allows more, raise the limit: "+
-			"!mosaic budget set --provider claude --limit 750 --unit credits --reset-at 2026-11-29T12:00:00Z",
-		"Seen it? 👀 or !mosaic ack R-4; else it rings again after 15 and 45 minutes.")
+		"Now: it resets Sun 29 Nov 13:00 CET, in 6 d 3 h; if the subscription allows more, raise the limit with !mosaic budget set.")
 	noticed(t, register.Event{Type: register.EventTypeBudgetStep, Step: register.StepChange{
 		From: register.StepQueue, To: register.StepNormal, Window: window(func(*register.Window) {}),
 	}}, false,
@@ -113,7 +111,8 @@ func TestAProposalSaysItsActionItsTallyWhoIsMissingAndHowToVote(t *testing.T) {
 		"✅ 1 · ❌ 0 · 1 of 3 voted",
 		"Not voted: cfo, cto",
 		"Closes Tue 24 Nov 10:00 CET · opened by olga",
-		`Vote: react ✅ or ❌, or write !mosaic vote P-7 approve "why"`,
+		`Vote: react ✅, ❌, ⚠️ (with a condition) or ⚪ (abstain), or write !mosaic vote P-7 approve "why"`,
+		"ceo (ada): approve, “go”",
 	}
 	reads(t, ProposalMessage(proposal(func(*register.Proposal) {}), berlin(t)), open...)
 	noticed(t, register.Event{Type: register.EventTypeProposalOpened, Proposal: proposal(func(*register.Proposal) {})}, true, open...)

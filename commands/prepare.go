@@ -165,7 +165,7 @@ func call(asked Asked, chosen *command, in input) (Call, error) {
 	if err := newModel(chosen.name, g).fill(in); err != nil {
 		return Call{}, chosen.misread(err)
 	}
-	r := &reader{at: asked.At, zone: asked.Zone, origin: asked.Origin}
+	r := &reader{at: asked.At, zone: asked.Zone, origin: asked.Origin, said: asked.Said}
 	made := g.request(r)
 	if r.problem != nil {
 		return Call{}, chosen.misread(r.problem)

@@ -76,7 +76,7 @@ func TestBadInputIsAnsweredWithWhatWasReadWhatIsAcceptedAndAnExample(t *testing.
 		},
 		"show":                 {`The dispatch is missing.`, "", "show D-12", "show D-12"},
 		"show P-7":             {`"P-7" is not the ID of a dispatch, such as D-12.`, "", "show D-12", "show D-12"},
-		"vote P-7 aprove":      {`The verdict: "aprove" is not one of approve, reject, conditional and abstain. Did you mean approve?`, "", "", ""},
+		"vote P-7 aprove":      {`The verdict: "aprove" is not one of approve, reject, conditional, abstain and withdraw. Did you mean approve?`, "", "", ""},
 		"vote P-7 conditional": {`A conditional vote needs its condition as a reason, such as conditional "after the freeze".`, "", "", ""},
 		"help budgt":           {`"budgt" is not a command. Did you mean budget status?`, "", "help [COMMAND]", "help"},
 	} {

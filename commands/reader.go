@@ -15,6 +15,7 @@ type reader struct {
 	at      time.Time
 	zone    *time.Location
 	origin  register.Origin
+	said    time.Time
 	problem error
 }
 

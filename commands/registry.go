@@ -28,10 +28,12 @@ func init() {
 	registry = []*command{
 		helpCommand(), whoAmICommand(), statusCommand(),
 		dispatchCommand(), listCommand(), showCommand(), cancelCommand(), retryCommand(),
-		agentsCommand(), agentsRetireCommand(), pauseCommand(), resumeCommand(), ackCommand(), roomVerbosityCommand(),
+		agentsCommand(), agentsRetireCommand(), pauseCommand(), resumeCommand(),
 		budgetSetCommand(), budgetStatusCommand(), budgetResetCommand(), budgetExplainCommand(),
 		budgetOverrideCommand(), budgetOverridesCommand(), budgetRevokeCommand(),
-		boardProposeCommand(), boardListCommand(), boardShowCommand(), boardSeatsCommand(), voteCommand(),
+		boardProposeCommand(), boardListCommand(), boardShowCommand(), voteCommand(),
+		boardAcceptCommand(), boardCloseCommand(), boardWithdrawCommand(), boardExportCommand(),
+		boardSeatsCommand(), boardAppointCommand(), boardUnseatCommand(), boardRulesCommand(),
 		roomBindCommand(), roomShowCommand(), roomUnbindCommand(),
 		confirmCommand(), runCommand(), replayCommand(),
 	}

@@ -62,6 +62,7 @@ func (b *bundle) seat(t *testing.T) {
 			Kind: register.IdentityRequestKindHuman, MatrixID: "@" + name + ":localhost", Roles: []register.FleetRole{role},
 		}), nil)
 	}
+	b.send(t, register.PutBoard(register.BoardRequest{SettleSeconds: new(int), SeveralSeats: new(true)}), nil)
 	b.send(t, register.PutSeat("ceo", register.SeatRequest{Lens: "mission", Identity: "ada"}), nil)
 	b.send(t, register.PutSeat("cto", register.SeatRequest{Lens: "feasibility", Identity: "ben"}), nil)
 	b.send(t, register.PutSeat("cfo", register.SeatRequest{Lens: "cost", Identity: "cleo"}), nil)

@@ -145,7 +145,7 @@ func TestIDsAreReadAsPeopleTypeThem(t *testing.T) {
 	for _, asked := range []string{"vote P-7 approve", "Vote p7 Yes.", "vote 7 ✅", "vote P–7: 👍", "board vote p-7 approved"} {
 		call := understood(t, asked)
 		require.Equal(t, "/api/fleet/proposals/P-7/votes/%7Bseat%7D", call.Mutation.Path, asked)
-		require.JSONEq(t, `{"verdict":"approve","event_id":"$event"}`, string(call.Mutation.Body), asked)
+		require.JSONEq(t, `{"verdict":"approve","event_id":"$event","signed":true}`, string(call.Mutation.Body), asked)
 	}
 }
 

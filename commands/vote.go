@@ -17,10 +17,10 @@ func voteCommand() *command {
 	return &command{
 		name:     "vote",
 		aliases:  []string{"board vote"},
-		summary:  "Cast or change the vote of your seat.",
-		about:    "Abstain counts for the quorum only. A conditional vote needs its reason. With two seats, --seat says which one votes.",
+		summary:  "Cast, change or withdraw the vote of your seat.",
+		about:    "Abstain counts for the quorum only. A conditional vote needs its condition as the reason. With two seats, --seat says which one votes.",
 		roles:    voters,
-		examples: []string{"vote P-7 approve", `vote P-7 reject "the audit can wait until the reset"`},
+		examples: []string{"vote P-7 approve", `vote P-7 reject "the audit can wait until the reset"`, `vote P-7 conditional "after the freeze"`, "vote P-7 withdraw"},
 		grammar:  func() grammar { return new(voteGrammar) },
 		run:      runVote,
 	}
@@ -28,13 +28,13 @@ func voteCommand() *command {
 
 type voteGrammar struct {
 	Proposal string `arg:"" placeholder:"P-7" kind:"proposal" help:"The proposal."`
-	Verdict  string `arg:"" placeholder:"approve|reject|conditional|abstain" choices:"approve,reject,conditional,abstain" help:"approve, reject, conditional or abstain."`
+	Verdict  string `arg:"" placeholder:"approve|reject|conditional|abstain|withdraw" choices:"approve,reject,conditional,abstain,withdraw" help:"approve, reject, conditional or abstain; withdraw takes your vote back."`
 	Reason   string `arg:"" optional:"" kind:"text" placeholder:"why" help:"Why."`
 	Seat     string `placeholder:"SEAT" help:"Which of your seats votes, if you hold more than one."`
 }
 
 // verdicts are the words a vote may be given in.
-var verdicts = map[string]string{"yes": "approve", "approved": "approve", "no": "reject", "rejected": "reject", "✅": "approve", "👍": "approve", "❌": "reject", "👎": "reject"}
+var verdicts = map[string]string{"yes": "approve", "approved": "approve", "no": "reject", "rejected": "reject", "✅": "approve", "👍": "approve", "❌": "reject", "👎": "reject", "⚠": "conditional", "⚪": "abstain"}
 
 // voteArguments are what the reply to a vote needs, and where its seat is read.
 type voteArguments struct {
@@ -47,7 +47,7 @@ func (g *voteGrammar) request(r *reader) request {
 		typed = meant
 	}
 	proposal := r.proposal("", g.Proposal)
-	verdict := r.choice("The verdict", typed, "approve", "reject", "conditional", "abstain")
+	verdict := r.choice("The verdict", typed, "approve", "reject", "conditional", "abstain", "withdraw")
 	reason := r.text("The reason", g.Reason, 2000)
 	if verdict == "conditional" && strings.TrimSpace(reason) == "" {
 		r.refuse(problemf("A conditional vote needs its condition as a reason, such as conditional \"after the freeze\"."))
@@ -56,7 +56,16 @@ func (g *voteGrammar) request(r *reader) request {
 	if g.Seat != "" {
 		seat = r.name("--seat", strings.ToLower(g.Seat), "cto")
 	}
-	ballot := register.VoteRequest{Verdict: register.Verdict(verdict), Reason: reason, EventID: r.origin.Event}
+	// In a room a command is heard only if it came encrypted from a verified device; on a terminal the voter's own token vouches.
+	signed := r.origin.Transport == register.OriginTransportMatrix
+	if verdict == "withdraw" {
+		back := register.WithdrawVoteParams{At: maybe(r.said)}
+		if signed {
+			back.Signed, back.ByEvent = &signed, maybe(r.origin.Event)
+		}
+		return request{mutation: new(register.TakeBack(proposal, seat, back)), arguments: voteArguments{Proposal: proposal}}
+	}
+	ballot := register.VoteRequest{Verdict: register.Verdict(verdict), Reason: reason, EventID: r.origin.Event, At: r.said, Signed: signed}
 	return request{mutation: new(register.CastVote(proposal, seat, ballot)), arguments: voteArguments{Proposal: proposal}}
 }
 
@@ -78,9 +87,10 @@ func (s *session) seated(ctx context.Context, call Call) (Call, string, error) {
 		return call, "", fmt.Errorf("carrying out %q: the stored call holds no request", call.Command)
 	}
 	path := call.Mutation.Path
+	address, after, _ := strings.Cut(path, "?")
 	placeholder := "/" + url.PathEscape(anySeat)
-	if !strings.HasSuffix(path, placeholder) {
-		return call, path[strings.LastIndexByte(path, '/')+1:], nil
+	if !strings.HasSuffix(address, placeholder) {
+		return call, address[strings.LastIndexByte(address, '/')+1:], nil
 	}
 	arguments, err := argumentsOf[voteArguments](call)
 	if err != nil {
@@ -99,19 +109,28 @@ func (s *session) seated(ctx context.Context, call Call) (Call, string, error) {
 		return call, "", err
 	}
 	mutation := *call.Mutation
-	mutation.Path = strings.TrimSuffix(path, placeholder) + "/" + url.PathEscape(seat)
+	mutation.Path = strings.TrimSuffix(address, placeholder) + "/" + url.PathEscape(seat)
+	if after != "" {
+		mutation.Path += "?" + after
+	}
 	call.Mutation = &mutation
 	return call, seat, nil
 }
 
 // seatOf is the one seat that who holds on a proposal's roster; none or several is a refusal.
 func seatOf(p register.Proposal, who register.Identity) (string, error) {
-	var held, seats []string
+	var held, deputising, seats []string
 	for _, seat := range p.Roster {
 		seats = append(seats, seat.Seat)
-		if seat.Identity == who.Name {
+		switch who.Name {
+		case seat.Identity:
 			held = append(held, seat.Seat)
+		case seat.Deputy:
+			deputising = append(deputising, seat.Seat)
 		}
+	}
+	if len(held) == 0 {
+		held = deputising
 	}
 	switch len(held) {
 	case 1:
@@ -130,7 +149,7 @@ func seatOf(p register.Proposal, who register.Identity) (string, error) {
 }
 
 func votedText(p register.Proposal, seat string, zone *time.Location) string {
-	verdict := "counted"
+	verdict := "none"
 	for _, vote := range p.Votes {
 		if vote.Seat == seat {
 			verdict = string(vote.Verdict)
@@ -139,6 +158,15 @@ func votedText(p register.Proposal, seat string, zone *time.Location) string {
 	if p.State != register.ProposalStateOpen {
 		return paragraph(fmt.Sprintf("**%s %s**, your vote as %s: %s", p.ID, p.State, escape(seat), verdict), tallyShort(p.Tally), outcomeLine(p, zone))
 	}
-	return paragraph(fmt.Sprintf("**Your vote as %s on %s: %s**", escape(seat), p.ID, verdict), tallyShort(p.Tally), missingLine(p),
+	return paragraph(fmt.Sprintf("**Your vote as %s on %s: %s**", escape(seat), p.ID, verdict), tallyShort(p.Tally), missingLine(p), settlingLine(p, zone),
 		"Closes "+instant(p.ClosesAt, p.OpenedAt, zone))
+}
+
+// maybe is nil for nothing.
+func maybe[Value comparable](value Value) *Value {
+	var nothing Value
+	if value == nothing {
+		return nil
+	}
+	return &value
 }

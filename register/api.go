@@ -288,3 +288,9 @@ func retryAfter(header http.Header) time.Duration {
 	}
 	return 0
 }
+
+// Board reads how the board works.
+func (a *API) Board(ctx context.Context, by By) (Board, error) {
+	response, err := a.calls.GetBoard(ctx, &GetBoardParams{MosaicActor: optional(by.Actor)})
+	return answer[Board](response, err)
+}

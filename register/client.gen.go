@@ -19,13 +19,22 @@ import (
 
 // Defines values for ActionKind.
 const (
+	ActionKindDispatch ActionKind = "dispatch"
 	ActionKindOverride ActionKind = "override"
+	ActionKindPause    ActionKind = "pause"
+	ActionKindResume   ActionKind = "resume"
 )
 
 // Valid indicates whether the value is a known member of the ActionKind enum.
 func (e ActionKind) Valid() bool {
 	switch e {
+	case ActionKindDispatch:
+		return true
 	case ActionKindOverride:
+		return true
+	case ActionKindPause:
+		return true
+	case ActionKindResume:
 		return true
 	default:
 		return false
@@ -162,6 +171,7 @@ const (
 	EventTypeAgentJoined       EventType = "agent.joined"
 	EventTypeAgentRetired      EventType = "agent.retired"
 	EventTypeAuditHead         EventType = "audit.head"
+	EventTypeBoardSet          EventType = "board.set"
 	EventTypeBudgetBurn        EventType = "budget.burn"
 	EventTypeBudgetReset       EventType = "budget.reset"
 	EventTypeBudgetSet         EventType = "budget.set"
@@ -183,10 +193,12 @@ const (
 	EventTypeOverrideGranted   EventType = "override.granted"
 	EventTypeProposalClosed    EventType = "proposal.closed"
 	EventTypeProposalOpened    EventType = "proposal.opened"
+	EventTypeProposalRead      EventType = "proposal.read"
 	EventTypeProposalVoted     EventType = "proposal.voted"
 	EventTypeRingAcked         EventType = "ring.acked"
 	EventTypeRingAgain         EventType = "ring.again"
 	EventTypeRoomBound         EventType = "room.bound"
+	EventTypeSeatRemoved       EventType = "seat.removed"
 	EventTypeSeatSet           EventType = "seat.set"
 	EventTypeTokenIssued       EventType = "token.issued"
 	EventTypeTokenRevoked      EventType = "token.revoked"
@@ -205,6 +217,8 @@ func (e EventType) Valid() bool {
 	case EventTypeAgentRetired:
 		return true
 	case EventTypeAuditHead:
+		return true
+	case EventTypeBoardSet:
 		return true
 	case EventTypeBudgetBurn:
 		return true
@@ -248,6 +262,8 @@ func (e EventType) Valid() bool {
 		return true
 	case EventTypeProposalOpened:
 		return true
+	case EventTypeProposalRead:
+		return true
 	case EventTypeProposalVoted:
 		return true
 	case EventTypeRingAcked:
@@ -255,6 +271,8 @@ func (e EventType) Valid() bool {
 	case EventTypeRingAgain:
 		return true
 	case EventTypeRoomBound:
+		return true
+	case EventTypeSeatRemoved:
 		return true
 	case EventTypeSeatSet:
 		return true
@@ -530,12 +548,31 @@ func (e ProblemCode) Valid() bool {
 	}
 }
 
+// Defines values for ProposalSettling.
+const (
+	ProposalSettlingPassed   ProposalSettling = "passed"
+	ProposalSettlingRejected ProposalSettling = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the ProposalSettling enum.
+func (e ProposalSettling) Valid() bool {
+	switch e {
+	case ProposalSettlingPassed:
+		return true
+	case ProposalSettlingRejected:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProposalState.
 const (
-	ProposalStateExpired  ProposalState = "expired"
-	ProposalStateOpen     ProposalState = "open"
-	ProposalStatePassed   ProposalState = "passed"
-	ProposalStateRejected ProposalState = "rejected"
+	ProposalStateExpired   ProposalState = "expired"
+	ProposalStateOpen      ProposalState = "open"
+	ProposalStatePassed    ProposalState = "passed"
+	ProposalStateRejected  ProposalState = "rejected"
+	ProposalStateWithdrawn ProposalState = "withdrawn"
 )
 
 // Valid indicates whether the value is a known member of the ProposalState enum.
@@ -548,6 +585,8 @@ func (e ProposalState) Valid() bool {
 	case ProposalStatePassed:
 		return true
 	case ProposalStateRejected:
+		return true
+	case ProposalStateWithdrawn:
 		return true
 	default:
 		return false
@@ -755,6 +794,27 @@ func (e Verdict) Valid() bool {
 	}
 }
 
+// Defines values for VoteHow.
+const (
+	VoteHowReaction VoteHow = "reaction"
+	VoteHowSigned   VoteHow = "signed"
+	VoteHowToken    VoteHow = "token"
+)
+
+// Valid indicates whether the value is a known member of the VoteHow enum.
+func (e VoteHow) Valid() bool {
+	switch e {
+	case VoteHowReaction:
+		return true
+	case VoteHowSigned:
+		return true
+	case VoteHowToken:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for WindowSource.
 const (
 	WindowSourceEstimated        WindowSource = "estimated"
@@ -785,15 +845,24 @@ type AckRequest struct {
 	Rings []string `json:"rings,omitempty,omitzero"`
 }
 
-// Action What a passed proposal carries out.
+// Action What a passed proposal carries out, in the name of who opened it. It cannot change once the proposal is open.
 type Action struct {
-	Dispatch string `json:"dispatch"`
+	// Dispatch The refused dispatch of an override.
+	Dispatch string `json:"dispatch,omitempty,omitzero"`
 
-	// Kind `override` lifts pace for one refused dispatch, which then goes through the same gate; the cap still holds.
+	// Kind `override` lifts pace for one refused dispatch, which then goes through the same gate; the cap still holds. `pause` and `resume`
+	// use the switch, `dispatch` asks for work; those three take the role operator or admin.
 	Kind ActionKind `json:"kind"`
+
+	// Reason Why the fleet pauses.
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Request The work that `dispatch` asks for.
+	Request *DispatchRequest `json:"request,omitempty"`
 }
 
-// ActionKind `override` lifts pace for one refused dispatch, which then goes through the same gate; the cap still holds.
+// ActionKind `override` lifts pace for one refused dispatch, which then goes through the same gate; the cap still holds. `pause` and `resume`
+// use the switch, `dispatch` asks for work; those three take the role operator or admin.
 type ActionKind string
 
 // Agent defines model for Agent.
@@ -918,6 +987,63 @@ type AuditSealList struct {
 	// Next Pass as `after` to read on; absent at the end.
 	Next  int64       `json:"next,omitempty,omitzero"`
 	Seals []AuditSeal `json:"seals"`
+}
+
+// Board defines model for Board.
+type Board struct {
+	Chair string `json:"chair,omitempty,omitzero"`
+
+	// Keys The reactions that are read as each verdict, whatever their variation selectors and skin tones; the first of each is put under a proposal.
+	Keys              BoardKeys `json:"keys"`
+	OpenOnCap         bool      `json:"open_on_cap"`
+	OpenOnRefusal     bool      `json:"open_on_refusal"`
+	ReadWithinSeconds int       `json:"read_within_seconds"`
+	SetAt             time.Time `json:"set_at,omitempty,omitzero"`
+	SetBy             string    `json:"set_by,omitempty,omitzero"`
+	SettleSeconds     int       `json:"settle_seconds"`
+	SeveralSeats      bool      `json:"several_seats"`
+	SignOver          []Amount  `json:"sign_over"`
+
+	// Version How often this setting was changed; its `ETag` is this number in quotes.
+	Version Version `json:"version"`
+}
+
+// BoardKeys The reactions that are read as each verdict, whatever their variation selectors and skin tones; the first of each is put under a proposal.
+type BoardKeys struct {
+	Abstain     []string `json:"abstain,omitempty,omitzero"`
+	Approve     []string `json:"approve,omitempty,omitzero"`
+	Conditional []string `json:"conditional,omitempty,omitzero"`
+	Reject      []string `json:"reject,omitempty,omitzero"`
+}
+
+// BoardRequest What is left out stays as it is.
+type BoardRequest struct {
+	// Chair The seat whose vote breaks a tie; empty is none.
+	Chair *string `json:"chair,omitempty"`
+	Keys  struct {
+		Abstain     *[]string `json:"abstain,omitempty"`
+		Approve     *[]string `json:"approve,omitempty"`
+		Conditional *[]string `json:"conditional,omitempty"`
+		Reject      *[]string `json:"reject,omitempty"`
+	} `json:"keys,omitempty,omitzero"`
+
+	// OpenOnCap A window that reaches its cap is put to the board by itself, once in its epoch.
+	OpenOnCap *bool `json:"open_on_cap,omitempty"`
+
+	// OpenOnRefusal A refused dispatch is put to the board by itself, once.
+	OpenOnRefusal *bool `json:"open_on_refusal,omitempty"`
+
+	// ReadWithinSeconds How long a deadline waits for the rooms to be read past it; 600 unless set.
+	ReadWithinSeconds *int `json:"read_within_seconds,omitempty"`
+
+	// SettleSeconds How long votes may still change once the rest cannot alter the result; 60 unless set.
+	SettleSeconds *int `json:"settle_seconds,omitempty"`
+
+	// SeveralSeats One identity may vote for more than one seat.
+	SeveralSeats *bool `json:"several_seats,omitempty"`
+
+	// SignOver An override above any of these, or of work without an estimate, takes signed votes; an empty list asks for none.
+	SignOver *[]Amount `json:"sign_over,omitempty"`
 }
 
 // BudgetChange defines model for BudgetChange.
@@ -1195,6 +1321,7 @@ type Event struct {
 
 	// Audit Where the chain of seals ends.
 	Audit AuditHead `json:"audit,omitempty,omitzero"`
+	Board Board     `json:"board,omitempty,omitzero"`
 
 	// Burn A window is spent so fast that its step will change before its reset.
 	Burn Burn `json:"burn,omitempty,omitzero"`
@@ -1502,7 +1629,7 @@ type Problem struct {
 	// | `unauthorized` | 401 | No bearer token, or one that is not known, has expired or was revoked. |
 	// | `forbidden` | 403 | The token lacks the scope, or the actor the role. |
 	// | `actor_unknown` | 403 | `Mosaic-Actor` names nobody the register knows. |
-	// | `not_seated` | 403 | The actor did not hold that seat when the proposal was opened. |
+	// | `not_seated` | 403 | The actor did not hold that seat when the proposal was opened, or it is recused. |
 	// | `not_found` | 404 | What the address or a field names does not exist. |
 	// | `idempotency_mismatch` | 409 | The key was used for another request. |
 	// | `window_lapsed` | 409 | The window is past its reset; what was used since is unknown. |
@@ -1563,7 +1690,7 @@ type Problem struct {
 // | `unauthorized` | 401 | No bearer token, or one that is not known, has expired or was revoked. |
 // | `forbidden` | 403 | The token lacks the scope, or the actor the role. |
 // | `actor_unknown` | 403 | `Mosaic-Actor` names nobody the register knows. |
-// | `not_seated` | 403 | The actor did not hold that seat when the proposal was opened. |
+// | `not_seated` | 403 | The actor did not hold that seat when the proposal was opened, or it is recused. |
 // | `not_found` | 404 | What the address or a field names does not exist. |
 // | `idempotency_mismatch` | 409 | The key was used for another request. |
 // | `window_lapsed` | 409 | The window is past its reset; what was used since is unknown. |
@@ -1590,18 +1717,27 @@ type ProblemCode string
 
 // Proposal defines model for Proposal.
 type Proposal struct {
-	// Action What a passed proposal carries out.
+	// Action What a passed proposal carries out, in the name of who opened it. It cannot change once the proposal is open.
 	Action Action `json:"action,omitempty,omitzero"`
 
 	// ActionText The linked action in plain words, fixed at opening.
 	ActionText string    `json:"action_text,omitempty,omitzero"`
 	Body       string    `json:"body,omitempty,omitzero"`
 	ClosedAt   time.Time `json:"closed_at,omitempty,omitzero"`
-	ClosesAt   time.Time `json:"closes_at"`
-	Host       string    `json:"host"`
+	ClosedBy   string    `json:"closed_by,omitempty,omitzero"`
+
+	// ClosesAt When voting ends at the latest.
+	ClosesAt time.Time `json:"closes_at"`
+	Host     string    `json:"host"`
 
 	// ID Examples: P-7
-	ID       string    `json:"id"`
+	ID string `json:"id"`
+
+	// Incident What made the register open it by itself; opened_by is then `gateway`.
+	Incident string `json:"incident,omitempty,omitzero"`
+
+	// Intents On a signed proposal, the reactions, which do not count.
+	Intents  []Vote    `json:"intents,omitempty,omitzero"`
 	OpenedAt time.Time `json:"opened_at"`
 	OpenedBy string    `json:"opened_by"`
 
@@ -1609,16 +1745,29 @@ type Proposal struct {
 	Origin Origin `json:"origin,omitempty,omitzero"`
 
 	// Outcome What became of the linked action.
-	Outcome  Outcome       `json:"outcome,omitempty,omitzero"`
-	Pass     PassRule      `json:"pass"`
-	Quorum   int           `json:"quorum"`
-	Roster   []Seat        `json:"roster"`
-	State    ProposalState `json:"state"`
-	Tally    Tally         `json:"tally"`
-	TenantID string        `json:"tenant_id"`
-	Title    string        `json:"title"`
-	Votes    []Vote        `json:"votes"`
+	Outcome   Outcome   `json:"outcome,omitempty,omitzero"`
+	Pass      PassRule  `json:"pass"`
+	Quorum    int       `json:"quorum"`
+	Roster    []Seat    `json:"roster"`
+	SettlesAt time.Time `json:"settles_at,omitempty,omitzero"`
+
+	// Settling What it closes as at `settles_at` unless a vote changes that.
+	Settling ProposalSettling `json:"settling,omitempty,omitzero"`
+	Signed   bool             `json:"signed,omitempty,omitzero"`
+	State    ProposalState    `json:"state"`
+	Tally    Tally            `json:"tally"`
+	TenantID string           `json:"tenant_id"`
+	Title    string           `json:"title"`
+
+	// Unread Rooms that were not known to be read to the end when it closed.
+	Unread []string `json:"unread,omitempty,omitzero"`
+
+	// Votes The votes that count, at most one a seat.
+	Votes []Vote `json:"votes"`
 }
+
+// ProposalSettling What it closes as at `settles_at` unless a vote changes that.
+type ProposalSettling string
 
 // ProposalList defines model for ProposalList.
 type ProposalList struct {
@@ -1629,7 +1778,7 @@ type ProposalList struct {
 
 // ProposalRequest defines model for ProposalRequest.
 type ProposalRequest struct {
-	// Action What a passed proposal carries out.
+	// Action What a passed proposal carries out, in the name of who opened it. It cannot change once the proposal is open.
 	Action Action `json:"action,omitempty,omitzero"`
 	Body   string `json:"body,omitempty,omitzero"`
 
@@ -1641,7 +1790,10 @@ type ProposalRequest struct {
 	Pass   PassRule `json:"pass,omitempty,omitzero"`
 
 	// Quorum Seats that must vote; without it more than half.
-	Quorum int    `json:"quorum,omitempty,omitzero"`
+	Quorum int `json:"quorum,omitempty,omitzero"`
+
+	// Signed Reactions count as intent only; what counts came encrypted from a verified device, or with the voter's own token.
+	Signed bool   `json:"signed,omitempty,omitzero"`
 	Title  string `json:"title"`
 }
 
@@ -1741,6 +1893,14 @@ type RoomList struct {
 // RoomPurpose defines model for RoomPurpose.
 type RoomPurpose string
 
+// RoomReading defines model for RoomReading.
+type RoomReading struct {
+	Room string `json:"room"`
+
+	// Through By the homeserver's clock, which votes are counted by.
+	Through time.Time `json:"through"`
+}
+
 // RoutingAttempt One tier on one subscription that the ladder tried, and what came of it.
 type RoutingAttempt struct {
 	EarliestStart time.Time `json:"earliest_start,omitempty,omitzero"`
@@ -1761,12 +1921,23 @@ type RoutingAttemptVerdict string
 
 // Seat defines model for Seat.
 type Seat struct {
+	// Chair In a roster: its vote breaks a tie.
+	Chair bool `json:"chair,omitempty,omitzero"`
+
+	// Deputy Whose vote counts while the holder has none.
+	Deputy         string `json:"deputy,omitempty,omitzero"`
+	DeputyMatrixID string `json:"deputy_matrix_id,omitempty,omitzero"`
+
+	// Identity Who holds it, a person or an agent.
 	Identity string `json:"identity"`
 
 	// Lens What the seat looks at, such as feasibility or cost.
 	Lens     string `json:"lens"`
 	MatrixID string `json:"matrix_id,omitempty,omitzero"`
-	Seat     string `json:"seat"`
+
+	// Recused In a roster: why the seat does not vote on this proposal.
+	Recused string `json:"recused,omitempty,omitzero"`
+	Seat    string `json:"seat"`
 
 	// Version How often this setting was changed; its `ETag` is this number in quotes.
 	Version Version `json:"version,omitempty,omitzero"`
@@ -1781,6 +1952,7 @@ type SeatList struct {
 
 // SeatRequest defines model for SeatRequest.
 type SeatRequest struct {
+	Deputy   string `json:"deputy,omitempty,omitzero"`
 	Identity string `json:"identity"`
 	Lens     string `json:"lens"`
 }
@@ -1911,19 +2083,52 @@ type Version = int64
 
 // Vote defines model for Vote.
 type Vote struct {
-	Actor   string    `json:"actor"`
-	CastAt  time.Time `json:"cast_at"`
-	EventID string    `json:"event_id,omitempty,omitzero"`
-	Reason  string    `json:"reason,omitempty,omitzero"`
-	Seat    string    `json:"seat"`
-	Verdict Verdict   `json:"verdict"`
+	// Accepted Its condition was accepted, so it approves.
+	Accepted   bool      `json:"accepted,omitempty,omitzero"`
+	Actor      string    `json:"actor"`
+	CastAt     time.Time `json:"cast_at"`
+	Concerns   []string  `json:"concerns,omitempty,omitzero"`
+	Confidence *float64  `json:"confidence,omitempty"`
+
+	// Deputy It was cast by the seat's deputy, while the holder has no vote.
+	Deputy  bool   `json:"deputy,omitempty,omitzero"`
+	EventID string `json:"event_id,omitempty,omitzero"`
+
+	// How `reaction` nothing vouches for but the homeserver; `signed` came encrypted from a verified device; `token` came with the voter's own token.
+	How      VoteHow  `json:"how"`
+	KeyRisks []string `json:"key_risks,omitempty,omitzero"`
+	Persona  string   `json:"persona,omitempty,omitzero"`
+
+	// Reason Of a conditional vote, its condition.
+	Reason          string   `json:"reason,omitempty,omitzero"`
+	Recommendations []string `json:"recommendations,omitempty,omitzero"`
+	Seat            string   `json:"seat"`
+	Verdict         Verdict  `json:"verdict"`
 }
+
+// VoteHow `reaction` nothing vouches for but the homeserver; `signed` came encrypted from a verified device; `token` came with the voter's own token.
+type VoteHow string
 
 // VoteRequest defines model for VoteRequest.
 type VoteRequest struct {
+	// At When it was cast by the homeserver's clock; only a bot may say so.
+	At         time.Time `json:"at,omitempty,omitzero"`
+	Concerns   []string  `json:"concerns,omitempty,omitzero"`
+	Confidence *float64  `json:"confidence,omitempty"`
+
 	// EventID The event that carried the vote.
-	EventID string  `json:"event_id,omitempty,omitzero"`
-	Reason  string  `json:"reason,omitempty,omitzero"`
+	EventID  string   `json:"event_id,omitempty,omitzero"`
+	KeyRisks []string `json:"key_risks,omitempty,omitzero"`
+
+	// Persona An agent's persona, as in forge's reviews.
+	Persona string `json:"persona,omitempty,omitzero"`
+
+	// Reason A conditional vote needs it: its condition.
+	Reason          string   `json:"reason,omitempty,omitzero"`
+	Recommendations []string `json:"recommendations,omitempty,omitzero"`
+
+	// Signed It came encrypted from a verified device; only a bot may say so.
+	Signed  bool    `json:"signed,omitempty,omitzero"`
 	Verdict Verdict `json:"verdict"`
 }
 
@@ -2078,6 +2283,24 @@ type ListAuditSealsParams struct {
 
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// GetBoardParams defines parameters for GetBoard.
+type GetBoardParams struct {
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// PutBoardParams defines parameters for PutBoard.
+type PutBoardParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListBudgetsParams defines parameters for ListBudgets.
@@ -2352,10 +2575,46 @@ type GetProposalParams struct {
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
+// AcceptConditionsParams defines parameters for AcceptConditions.
+type AcceptConditionsParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// CloseProposalParams defines parameters for CloseProposal.
+type CloseProposalParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// ReadRoomParams defines parameters for ReadRoom.
+type ReadRoomParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
 // WithdrawVoteParams defines parameters for WithdrawVote.
 type WithdrawVoteParams struct {
 	// EventID The event that carried the vote which is taken back.
 	EventID *string `form:"event_id,omitempty" json:"event_id,omitempty"`
+
+	// ByEvent The event that took it back, such as a redaction.
+	ByEvent *string `form:"by_event,omitempty" json:"by_event,omitempty"`
+
+	// At When it was taken back by the homeserver's clock; only a bot may say so.
+	At *time.Time `form:"at,omitempty" json:"at,omitempty"`
+
+	// Signed It came encrypted from a verified device; only a bot may say so.
+	Signed *bool `form:"signed,omitempty" json:"signed,omitempty"`
 
 	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
@@ -2366,6 +2625,15 @@ type WithdrawVoteParams struct {
 
 // CastVoteParams defines parameters for CastVote.
 type CastVoteParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// WithdrawProposalParams defines parameters for WithdrawProposal.
+type WithdrawProposalParams struct {
 	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
@@ -2442,6 +2710,18 @@ type ListSeatsParams struct {
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
+// RemoveSeatParams defines parameters for RemoveSeat.
+type RemoveSeatParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // GetSeatParams defines parameters for GetSeat.
 type GetSeatParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
@@ -2508,6 +2788,9 @@ type WhoAmIParams struct {
 // DeclareAgentJSONRequestBody defines body for DeclareAgent for application/json ContentType.
 type DeclareAgentJSONRequestBody = AgentDeclaration
 
+// PutBoardJSONRequestBody defines body for PutBoard for application/json ContentType.
+type PutBoardJSONRequestBody = BoardRequest
+
 // SetBudgetJSONRequestBody defines body for SetBudget for application/json ContentType.
 type SetBudgetJSONRequestBody = BudgetSetRequest
 
@@ -2552,6 +2835,9 @@ type SetPauseJSONRequestBody = PauseRequest
 
 // OpenProposalJSONRequestBody defines body for OpenProposal for application/json ContentType.
 type OpenProposalJSONRequestBody = ProposalRequest
+
+// ReadRoomJSONRequestBody defines body for ReadRoom for application/json ContentType.
+type ReadRoomJSONRequestBody = RoomReading
 
 // CastVoteJSONRequestBody defines body for CastVote for application/json ContentType.
 type CastVoteJSONRequestBody = VoteRequest
@@ -2713,6 +2999,25 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/fleet/audit/seals (the `ListAuditSeals` operationId).
 	ListAuditSeals(ctx context.Context, params *ListAuditSealsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetBoard How the board works.
+	//
+	// Corresponds with GET /api/fleet/board (the `GetBoard` operationId).
+	GetBoard(ctx context.Context, params *GetBoardParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutBoardWithBody Change how the board works; what is left out stays. Open proposals keep their roster, chair and pass rule.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/fleet/board (the `PutBoard` operationId).
+	PutBoardWithBody(ctx context.Context, params *PutBoardParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutBoard Change how the board works; what is left out stays. Open proposals keep their roster, chair and pass rule.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/fleet/board (the `PutBoard` operationId).
+	PutBoard(ctx context.Context, params *PutBoardParams, body PutBoardJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListBudgets Every window with its use, allowance now, step and reset.
 	//
@@ -3042,24 +3347,61 @@ type ClientInterface interface {
 	// Corresponds with GET /api/fleet/proposals/{proposal} (the `GetProposal` operationId).
 	GetProposal(ctx context.Context, proposal ProposalID, params *GetProposalParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WithdrawVote Withdraw a seat's live vote. With `event_id`, only if the live vote came from that event.
+	// AcceptConditions Accept the conditions of the conditional votes, which then approve. Only who proposed it can.
+	//
+	// Corresponds with POST /api/fleet/proposals/{proposal}/accept (the `AcceptConditions` operationId).
+	AcceptConditions(ctx context.Context, proposal ProposalID, params *AcceptConditionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CloseProposal End the voting after the settling time instead of at the deadline. For its chair or an admin.
+	//
+	// Corresponds with POST /api/fleet/proposals/{proposal}/close (the `CloseProposal` operationId).
+	CloseProposal(ctx context.Context, proposal ProposalID, params *CloseProposalParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReadRoomWithBody Say up to which instant a room that votes on it was read. A proposal whose voting has ended waits for every such room, then closes.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/fleet/proposals/{proposal}/readings (the `ReadRoom` operationId).
+	ReadRoomWithBody(ctx context.Context, proposal ProposalID, params *ReadRoomParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReadRoom Say up to which instant a room that votes on it was read. A proposal whose voting has ended waits for every such room, then closes.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/fleet/proposals/{proposal}/readings (the `ReadRoom` operationId).
+	ReadRoom(ctx context.Context, proposal ProposalID, params *ReadRoomParams, body ReadRoomJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WithdrawVote Withdraw the actor's votes for a seat. With `event_id`, only the one which that event carried, even if it has not arrived yet.
 	//
 	// Corresponds with DELETE /api/fleet/proposals/{proposal}/votes/{seat} (the `WithdrawVote` operationId).
 	WithdrawVote(ctx context.Context, proposal ProposalID, seat SeatName, params *WithdrawVoteParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CastVoteWithBody Cast or change a seat's one live vote. The vote that decides carries out the linked action in the same transaction.
+	// CastVoteWithBody Cast or change a seat's one live vote.
+	//
+	// Every vote stands until it is withdrawn, and of a seat's standing votes the last one by `at` counts; the same event never counts twice.
+	// Once the seats that have not voted cannot alter the result, votes may still change for the board's settling time, after which
+	// the proposal closes and its action is carried out in one transaction.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /api/fleet/proposals/{proposal}/votes/{seat} (the `CastVote` operationId).
 	CastVoteWithBody(ctx context.Context, proposal ProposalID, seat SeatName, params *CastVoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CastVote Cast or change a seat's one live vote. The vote that decides carries out the linked action in the same transaction.
+	// CastVote Cast or change a seat's one live vote.
+	//
+	// Every vote stands until it is withdrawn, and of a seat's standing votes the last one by `at` counts; the same event never counts twice.
+	// Once the seats that have not voted cannot alter the result, votes may still change for the board's settling time, after which
+	// the proposal closes and its action is carried out in one transaction.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /api/fleet/proposals/{proposal}/votes/{seat} (the `CastVote` operationId).
 	CastVote(ctx context.Context, proposal ProposalID, seat SeatName, params *CastVoteParams, body CastVoteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WithdrawProposal End a proposal without a decision; nothing is carried out. For who proposed it or an admin.
+	//
+	// Corresponds with POST /api/fleet/proposals/{proposal}/withdraw (the `WithdrawProposal` operationId).
+	WithdrawProposal(ctx context.Context, proposal ProposalID, params *WithdrawProposalParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetRings Windows at refuse that wake the operators and have not eased, acknowledged or not.
 	//
@@ -3128,6 +3470,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/fleet/seats (the `ListSeats` operationId).
 	ListSeats(ctx context.Context, params *ListSeatsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveSeat Take a seat off the board. Open proposals keep the roster they were opened with.
+	//
+	// Corresponds with DELETE /api/fleet/seats/{seat} (the `RemoveSeat` operationId).
+	RemoveSeat(ctx context.Context, seat SeatName, params *RemoveSeatParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSeat One seat of the board and who holds it.
 	//
@@ -3350,6 +3697,55 @@ func (c *Client) GetAuditHead(ctx context.Context, params *GetAuditHeadParams, r
 // Corresponds with GET /api/fleet/audit/seals (the `ListAuditSeals` operationId).
 func (c *Client) ListAuditSeals(ctx context.Context, params *ListAuditSealsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListAuditSealsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetBoard How the board works.
+//
+// Corresponds with GET /api/fleet/board (the `GetBoard` operationId).
+func (c *Client) GetBoard(ctx context.Context, params *GetBoardParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetBoardRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutBoardWithBody Change how the board works; what is left out stays. Open proposals keep their roster, chair and pass rule.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/fleet/board (the `PutBoard` operationId).
+func (c *Client) PutBoardWithBody(ctx context.Context, params *PutBoardParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutBoardRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutBoard Change how the board works; what is left out stays. Open proposals keep their roster, chair and pass rule.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/fleet/board (the `PutBoard` operationId).
+func (c *Client) PutBoard(ctx context.Context, params *PutBoardParams, body PutBoardJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutBoardRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4108,7 +4504,71 @@ func (c *Client) GetProposal(ctx context.Context, proposal ProposalID, params *G
 	return c.Client.Do(req)
 }
 
-// WithdrawVote Withdraw a seat's live vote. With `event_id`, only if the live vote came from that event.
+// AcceptConditions Accept the conditions of the conditional votes, which then approve. Only who proposed it can.
+//
+// Corresponds with POST /api/fleet/proposals/{proposal}/accept (the `AcceptConditions` operationId).
+func (c *Client) AcceptConditions(ctx context.Context, proposal ProposalID, params *AcceptConditionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAcceptConditionsRequest(c.Server, proposal, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CloseProposal End the voting after the settling time instead of at the deadline. For its chair or an admin.
+//
+// Corresponds with POST /api/fleet/proposals/{proposal}/close (the `CloseProposal` operationId).
+func (c *Client) CloseProposal(ctx context.Context, proposal ProposalID, params *CloseProposalParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCloseProposalRequest(c.Server, proposal, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReadRoomWithBody Say up to which instant a room that votes on it was read. A proposal whose voting has ended waits for every such room, then closes.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/fleet/proposals/{proposal}/readings (the `ReadRoom` operationId).
+func (c *Client) ReadRoomWithBody(ctx context.Context, proposal ProposalID, params *ReadRoomParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReadRoomRequestWithBody(c.Server, proposal, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReadRoom Say up to which instant a room that votes on it was read. A proposal whose voting has ended waits for every such room, then closes.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/fleet/proposals/{proposal}/readings (the `ReadRoom` operationId).
+func (c *Client) ReadRoom(ctx context.Context, proposal ProposalID, params *ReadRoomParams, body ReadRoomJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReadRoomRequest(c.Server, proposal, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WithdrawVote Withdraw the actor's votes for a seat. With `event_id`, only the one which that event carried, even if it has not arrived yet.
 //
 // Corresponds with DELETE /api/fleet/proposals/{proposal}/votes/{seat} (the `WithdrawVote` operationId).
 func (c *Client) WithdrawVote(ctx context.Context, proposal ProposalID, seat SeatName, params *WithdrawVoteParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4123,7 +4583,11 @@ func (c *Client) WithdrawVote(ctx context.Context, proposal ProposalID, seat Sea
 	return c.Client.Do(req)
 }
 
-// CastVoteWithBody Cast or change a seat's one live vote. The vote that decides carries out the linked action in the same transaction.
+// CastVoteWithBody Cast or change a seat's one live vote.
+//
+// Every vote stands until it is withdrawn, and of a seat's standing votes the last one by `at` counts; the same event never counts twice.
+// Once the seats that have not voted cannot alter the result, votes may still change for the board's settling time, after which
+// the proposal closes and its action is carried out in one transaction.
 //
 // Takes any type of body and a specified content type.
 //
@@ -4140,13 +4604,32 @@ func (c *Client) CastVoteWithBody(ctx context.Context, proposal ProposalID, seat
 	return c.Client.Do(req)
 }
 
-// CastVote Cast or change a seat's one live vote. The vote that decides carries out the linked action in the same transaction.
+// CastVote Cast or change a seat's one live vote.
+//
+// Every vote stands until it is withdrawn, and of a seat's standing votes the last one by `at` counts; the same event never counts twice.
+// Once the seats that have not voted cannot alter the result, votes may still change for the board's settling time, after which
+// the proposal closes and its action is carried out in one transaction.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /api/fleet/proposals/{proposal}/votes/{seat} (the `CastVote` operationId).
 func (c *Client) CastVote(ctx context.Context, proposal ProposalID, seat SeatName, params *CastVoteParams, body CastVoteJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCastVoteRequest(c.Server, proposal, seat, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WithdrawProposal End a proposal without a decision; nothing is carried out. For who proposed it or an admin.
+//
+// Corresponds with POST /api/fleet/proposals/{proposal}/withdraw (the `WithdrawProposal` operationId).
+func (c *Client) WithdrawProposal(ctx context.Context, proposal ProposalID, params *WithdrawProposalParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWithdrawProposalRequest(c.Server, proposal, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4315,6 +4798,21 @@ func (c *Client) SetRoomVerbosity(ctx context.Context, room string, params *SetR
 // Corresponds with GET /api/fleet/seats (the `ListSeats` operationId).
 func (c *Client) ListSeats(ctx context.Context, params *ListSeatsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListSeatsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveSeat Take a seat off the board. Open proposals keep the roster they were opened with.
+//
+// Corresponds with DELETE /api/fleet/seats/{seat} (the `RemoveSeat` operationId).
+func (c *Client) RemoveSeat(ctx context.Context, seat SeatName, params *RemoveSeatParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveSeatRequest(c.Server, seat, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4997,6 +5495,123 @@ func NewListAuditSealsRequest(server string, params *ListAuditSealsParams) (*htt
 			}
 
 			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetBoardRequest constructs an http.Request for the GetBoard method
+func NewGetBoardRequest(server string, params *GetBoardParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/board")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPutBoardRequest calls the generic PutBoard builder with application/json body
+func NewPutBoardRequest(server string, params *PutBoardParams, body PutBoardJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutBoardRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewPutBoardRequestWithBody constructs an http.Request for the PutBoard method, with any body, and a specified content type
+func NewPutBoardRequestWithBody(server string, params *PutBoardParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/board")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
 		}
 
 	}
@@ -6844,6 +7459,193 @@ func NewGetProposalRequest(server string, proposal ProposalID, params *GetPropos
 	return req, nil
 }
 
+// NewAcceptConditionsRequest constructs an http.Request for the AcceptConditions method
+func NewAcceptConditionsRequest(server string, proposal ProposalID, params *AcceptConditionsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "proposal", proposal, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/proposals/%s/accept", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCloseProposalRequest constructs an http.Request for the CloseProposal method
+func NewCloseProposalRequest(server string, proposal ProposalID, params *CloseProposalParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "proposal", proposal, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/proposals/%s/close", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewReadRoomRequest calls the generic ReadRoom builder with application/json body
+func NewReadRoomRequest(server string, proposal ProposalID, params *ReadRoomParams, body ReadRoomJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReadRoomRequestWithBody(server, proposal, params, "application/json", bodyReader)
+}
+
+// NewReadRoomRequestWithBody constructs an http.Request for the ReadRoom method, with any body, and a specified content type
+func NewReadRoomRequestWithBody(server string, proposal ProposalID, params *ReadRoomParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "proposal", proposal, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/proposals/%s/readings", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewWithdrawVoteRequest constructs an http.Request for the WithdrawVote method
 func NewWithdrawVoteRequest(server string, proposal ProposalID, seat SeatName, params *WithdrawVoteParams) (*http.Request, error) {
 	var err error
@@ -6889,6 +7691,42 @@ func NewWithdrawVoteRequest(server string, proposal ProposalID, seat SeatName, p
 		if params.EventID != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "event_id", *params.EventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ByEvent != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "by_event", *params.ByEvent, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.At != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "at", *params.At, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Signed != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "signed", *params.Signed, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -6986,6 +7824,64 @@ func NewCastVoteRequestWithBody(server string, proposal ProposalID, seat SeatNam
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewWithdrawProposalRequest constructs an http.Request for the WithdrawProposal method
+func NewWithdrawProposalRequest(server string, proposal ProposalID, params *WithdrawProposalParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "proposal", proposal, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/proposals/%s/withdraw", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	if params != nil {
 
@@ -7481,6 +8377,75 @@ func NewListSeatsRequest(server string, params *ListSeatsParams) (*http.Request,
 			}
 
 			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRemoveSeatRequest constructs an http.Request for the RemoveSeat method
+func NewRemoveSeatRequest(server string, seat SeatName, params *RemoveSeatParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "seat", seat, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/seats/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
 		}
 
 	}
@@ -8111,6 +9076,27 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/fleet/audit/seals (the `ListAuditSeals` operationId).
 	ListAuditSealsWithResponse(ctx context.Context, params *ListAuditSealsParams, reqEditors ...RequestEditorFn) (*ListAuditSealsResponse, error)
 
+	// GetBoardWithResponse How the board works.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/board (the `GetBoard` operationId).
+	GetBoardWithResponse(ctx context.Context, params *GetBoardParams, reqEditors ...RequestEditorFn) (*GetBoardResponse, error)
+
+	// PutBoardWithBodyWithResponse Change how the board works; what is left out stays. Open proposals keep their roster, chair and pass rule.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/fleet/board (the `PutBoard` operationId).
+	PutBoardWithBodyWithResponse(ctx context.Context, params *PutBoardParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutBoardResponse, error)
+
+	// PutBoardWithResponse Change how the board works; what is left out stays. Open proposals keep their roster, chair and pass rule.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/fleet/board (the `PutBoard` operationId).
+	PutBoardWithResponse(ctx context.Context, params *PutBoardParams, body PutBoardJSONRequestBody, reqEditors ...RequestEditorFn) (*PutBoardResponse, error)
+
 	// ListBudgetsWithResponse Every window with its use, allowance now, step and reset.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -8463,26 +9449,69 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/fleet/proposals/{proposal} (the `GetProposal` operationId).
 	GetProposalWithResponse(ctx context.Context, proposal ProposalID, params *GetProposalParams, reqEditors ...RequestEditorFn) (*GetProposalResponse, error)
 
-	// WithdrawVoteWithResponse Withdraw a seat's live vote. With `event_id`, only if the live vote came from that event.
+	// AcceptConditionsWithResponse Accept the conditions of the conditional votes, which then approve. Only who proposed it can.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/proposals/{proposal}/accept (the `AcceptConditions` operationId).
+	AcceptConditionsWithResponse(ctx context.Context, proposal ProposalID, params *AcceptConditionsParams, reqEditors ...RequestEditorFn) (*AcceptConditionsResponse, error)
+
+	// CloseProposalWithResponse End the voting after the settling time instead of at the deadline. For its chair or an admin.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/proposals/{proposal}/close (the `CloseProposal` operationId).
+	CloseProposalWithResponse(ctx context.Context, proposal ProposalID, params *CloseProposalParams, reqEditors ...RequestEditorFn) (*CloseProposalResponse, error)
+
+	// ReadRoomWithBodyWithResponse Say up to which instant a room that votes on it was read. A proposal whose voting has ended waits for every such room, then closes.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/proposals/{proposal}/readings (the `ReadRoom` operationId).
+	ReadRoomWithBodyWithResponse(ctx context.Context, proposal ProposalID, params *ReadRoomParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReadRoomResponse, error)
+
+	// ReadRoomWithResponse Say up to which instant a room that votes on it was read. A proposal whose voting has ended waits for every such room, then closes.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/proposals/{proposal}/readings (the `ReadRoom` operationId).
+	ReadRoomWithResponse(ctx context.Context, proposal ProposalID, params *ReadRoomParams, body ReadRoomJSONRequestBody, reqEditors ...RequestEditorFn) (*ReadRoomResponse, error)
+
+	// WithdrawVoteWithResponse Withdraw the actor's votes for a seat. With `event_id`, only the one which that event carried, even if it has not arrived yet.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /api/fleet/proposals/{proposal}/votes/{seat} (the `WithdrawVote` operationId).
 	WithdrawVoteWithResponse(ctx context.Context, proposal ProposalID, seat SeatName, params *WithdrawVoteParams, reqEditors ...RequestEditorFn) (*WithdrawVoteResponse, error)
 
-	// CastVoteWithBodyWithResponse Cast or change a seat's one live vote. The vote that decides carries out the linked action in the same transaction.
+	// CastVoteWithBodyWithResponse Cast or change a seat's one live vote.
+	//
+	// Every vote stands until it is withdrawn, and of a seat's standing votes the last one by `at` counts; the same event never counts twice.
+	// Once the seats that have not voted cannot alter the result, votes may still change for the board's settling time, after which
+	// the proposal closes and its action is carried out in one transaction.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /api/fleet/proposals/{proposal}/votes/{seat} (the `CastVote` operationId).
 	CastVoteWithBodyWithResponse(ctx context.Context, proposal ProposalID, seat SeatName, params *CastVoteParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CastVoteResponse, error)
 
-	// CastVoteWithResponse Cast or change a seat's one live vote. The vote that decides carries out the linked action in the same transaction.
+	// CastVoteWithResponse Cast or change a seat's one live vote.
+	//
+	// Every vote stands until it is withdrawn, and of a seat's standing votes the last one by `at` counts; the same event never counts twice.
+	// Once the seats that have not voted cannot alter the result, votes may still change for the board's settling time, after which
+	// the proposal closes and its action is carried out in one transaction.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /api/fleet/proposals/{proposal}/votes/{seat} (the `CastVote` operationId).
 	CastVoteWithResponse(ctx context.Context, proposal ProposalID, seat SeatName, params *CastVoteParams, body CastVoteJSONRequestBody, reqEditors ...RequestEditorFn) (*CastVoteResponse, error)
+
+	// WithdrawProposalWithResponse End a proposal without a decision; nothing is carried out. For who proposed it or an admin.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/proposals/{proposal}/withdraw (the `WithdrawProposal` operationId).
+	WithdrawProposalWithResponse(ctx context.Context, proposal ProposalID, params *WithdrawProposalParams, reqEditors ...RequestEditorFn) (*WithdrawProposalResponse, error)
 
 	// GetRingsWithResponse Windows at refuse that wake the operators and have not eased, acknowledged or not.
 	//
@@ -8559,6 +9588,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/fleet/seats (the `ListSeats` operationId).
 	ListSeatsWithResponse(ctx context.Context, params *ListSeatsParams, reqEditors ...RequestEditorFn) (*ListSeatsResponse, error)
+
+	// RemoveSeatWithResponse Take a seat off the board. Open proposals keep the roster they were opened with.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/fleet/seats/{seat} (the `RemoveSeat` operationId).
+	RemoveSeatWithResponse(ctx context.Context, seat SeatName, params *RemoveSeatParams, reqEditors ...RequestEditorFn) (*RemoveSeatResponse, error)
 
 	// GetSeatWithResponse One seat of the board and who holds it.
 	//
@@ -8987,6 +10023,116 @@ func (r ListAuditSealsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListAuditSealsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetBoardResponse200Headers the declared response headers of an HTTP 200 response for GetBoard
+type GetBoardResponse200Headers struct {
+	ETag string
+}
+
+type GetBoardResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Board
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetBoardResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetBoardResponse) GetJSON200() *Board {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetBoardResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetBoardResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetBoardResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetBoardResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetBoardResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutBoardResponse200Headers the declared response headers of an HTTP 200 response for PutBoard
+type PutBoardResponse200Headers struct {
+	ETag string
+}
+
+type PutBoardResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Board
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutBoardResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutBoardResponse) GetJSON200() *Board {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutBoardResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutBoardResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutBoardResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutBoardResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutBoardResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10359,6 +11505,150 @@ func (r GetProposalResponse) ContentType() string {
 	return ""
 }
 
+type AcceptConditionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Proposal
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AcceptConditionsResponse) GetJSON200() *Proposal {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AcceptConditionsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AcceptConditionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AcceptConditionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AcceptConditionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AcceptConditionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CloseProposalResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Proposal
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CloseProposalResponse) GetJSON200() *Proposal {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CloseProposalResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CloseProposalResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CloseProposalResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CloseProposalResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CloseProposalResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ReadRoomResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Proposal
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReadRoomResponse) GetJSON200() *Proposal {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReadRoomResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReadRoomResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReadRoomResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReadRoomResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReadRoomResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type WithdrawVoteResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -10449,6 +11739,54 @@ func (r CastVoteResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CastVoteResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type WithdrawProposalResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Proposal
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r WithdrawProposalResponse) GetJSON200() *Proposal {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r WithdrawProposalResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r WithdrawProposalResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WithdrawProposalResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WithdrawProposalResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WithdrawProposalResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10806,6 +12144,54 @@ func (r ListSeatsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListSeatsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RemoveSeatResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Seat
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RemoveSeatResponse) GetJSON200() *Seat {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RemoveSeatResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RemoveSeatResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemoveSeatResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemoveSeatResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemoveSeatResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -11375,6 +12761,45 @@ func (c *ClientWithResponses) ListAuditSealsWithResponse(ctx context.Context, pa
 		return nil, err
 	}
 	return ParseListAuditSealsResponse(rsp)
+}
+
+// GetBoardWithResponse How the board works.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/board (the `GetBoard` operationId).
+func (c *ClientWithResponses) GetBoardWithResponse(ctx context.Context, params *GetBoardParams, reqEditors ...RequestEditorFn) (*GetBoardResponse, error) {
+	rsp, err := c.GetBoard(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetBoardResponse(rsp)
+}
+
+// PutBoardWithBodyWithResponse Change how the board works; what is left out stays. Open proposals keep their roster, chair and pass rule.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/fleet/board (the `PutBoard` operationId).
+func (c *ClientWithResponses) PutBoardWithBodyWithResponse(ctx context.Context, params *PutBoardParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutBoardResponse, error) {
+	rsp, err := c.PutBoardWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutBoardResponse(rsp)
+}
+
+// PutBoardWithResponse Change how the board works; what is left out stays. Open proposals keep their roster, chair and pass rule.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/fleet/board (the `PutBoard` operationId).
+func (c *ClientWithResponses) PutBoardWithResponse(ctx context.Context, params *PutBoardParams, body PutBoardJSONRequestBody, reqEditors ...RequestEditorFn) (*PutBoardResponse, error) {
+	rsp, err := c.PutBoard(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutBoardResponse(rsp)
 }
 
 // ListBudgetsWithResponse Every window with its use, allowance now, step and reset.
@@ -11981,7 +13406,59 @@ func (c *ClientWithResponses) GetProposalWithResponse(ctx context.Context, propo
 	return ParseGetProposalResponse(rsp)
 }
 
-// WithdrawVoteWithResponse Withdraw a seat's live vote. With `event_id`, only if the live vote came from that event.
+// AcceptConditionsWithResponse Accept the conditions of the conditional votes, which then approve. Only who proposed it can.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/proposals/{proposal}/accept (the `AcceptConditions` operationId).
+func (c *ClientWithResponses) AcceptConditionsWithResponse(ctx context.Context, proposal ProposalID, params *AcceptConditionsParams, reqEditors ...RequestEditorFn) (*AcceptConditionsResponse, error) {
+	rsp, err := c.AcceptConditions(ctx, proposal, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAcceptConditionsResponse(rsp)
+}
+
+// CloseProposalWithResponse End the voting after the settling time instead of at the deadline. For its chair or an admin.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/proposals/{proposal}/close (the `CloseProposal` operationId).
+func (c *ClientWithResponses) CloseProposalWithResponse(ctx context.Context, proposal ProposalID, params *CloseProposalParams, reqEditors ...RequestEditorFn) (*CloseProposalResponse, error) {
+	rsp, err := c.CloseProposal(ctx, proposal, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCloseProposalResponse(rsp)
+}
+
+// ReadRoomWithBodyWithResponse Say up to which instant a room that votes on it was read. A proposal whose voting has ended waits for every such room, then closes.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/proposals/{proposal}/readings (the `ReadRoom` operationId).
+func (c *ClientWithResponses) ReadRoomWithBodyWithResponse(ctx context.Context, proposal ProposalID, params *ReadRoomParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReadRoomResponse, error) {
+	rsp, err := c.ReadRoomWithBody(ctx, proposal, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReadRoomResponse(rsp)
+}
+
+// ReadRoomWithResponse Say up to which instant a room that votes on it was read. A proposal whose voting has ended waits for every such room, then closes.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/proposals/{proposal}/readings (the `ReadRoom` operationId).
+func (c *ClientWithResponses) ReadRoomWithResponse(ctx context.Context, proposal ProposalID, params *ReadRoomParams, body ReadRoomJSONRequestBody, reqEditors ...RequestEditorFn) (*ReadRoomResponse, error) {
+	rsp, err := c.ReadRoom(ctx, proposal, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReadRoomResponse(rsp)
+}
+
+// WithdrawVoteWithResponse Withdraw the actor's votes for a seat. With `event_id`, only the one which that event carried, even if it has not arrived yet.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -11994,7 +13471,11 @@ func (c *ClientWithResponses) WithdrawVoteWithResponse(ctx context.Context, prop
 	return ParseWithdrawVoteResponse(rsp)
 }
 
-// CastVoteWithBodyWithResponse Cast or change a seat's one live vote. The vote that decides carries out the linked action in the same transaction.
+// CastVoteWithBodyWithResponse Cast or change a seat's one live vote.
+//
+// Every vote stands until it is withdrawn, and of a seat's standing votes the last one by `at` counts; the same event never counts twice.
+// Once the seats that have not voted cannot alter the result, votes may still change for the board's settling time, after which
+// the proposal closes and its action is carried out in one transaction.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12007,7 +13488,11 @@ func (c *ClientWithResponses) CastVoteWithBodyWithResponse(ctx context.Context, 
 	return ParseCastVoteResponse(rsp)
 }
 
-// CastVoteWithResponse Cast or change a seat's one live vote. The vote that decides carries out the linked action in the same transaction.
+// CastVoteWithResponse Cast or change a seat's one live vote.
+//
+// Every vote stands until it is withdrawn, and of a seat's standing votes the last one by `at` counts; the same event never counts twice.
+// Once the seats that have not voted cannot alter the result, votes may still change for the board's settling time, after which
+// the proposal closes and its action is carried out in one transaction.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12018,6 +13503,19 @@ func (c *ClientWithResponses) CastVoteWithResponse(ctx context.Context, proposal
 		return nil, err
 	}
 	return ParseCastVoteResponse(rsp)
+}
+
+// WithdrawProposalWithResponse End a proposal without a decision; nothing is carried out. For who proposed it or an admin.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/proposals/{proposal}/withdraw (the `WithdrawProposal` operationId).
+func (c *ClientWithResponses) WithdrawProposalWithResponse(ctx context.Context, proposal ProposalID, params *WithdrawProposalParams, reqEditors ...RequestEditorFn) (*WithdrawProposalResponse, error) {
+	rsp, err := c.WithdrawProposal(ctx, proposal, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWithdrawProposalResponse(rsp)
 }
 
 // GetRingsWithResponse Windows at refuse that wake the operators and have not eased, acknowledged or not.
@@ -12154,6 +13652,19 @@ func (c *ClientWithResponses) ListSeatsWithResponse(ctx context.Context, params 
 		return nil, err
 	}
 	return ParseListSeatsResponse(rsp)
+}
+
+// RemoveSeatWithResponse Take a seat off the board. Open proposals keep the roster they were opened with.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/fleet/seats/{seat} (the `RemoveSeat` operationId).
+func (c *ClientWithResponses) RemoveSeatWithResponse(ctx context.Context, seat SeatName, params *RemoveSeatParams, reqEditors ...RequestEditorFn) (*RemoveSeatResponse, error) {
+	rsp, err := c.RemoveSeat(ctx, seat, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveSeatResponse(rsp)
 }
 
 // GetSeatWithResponse One seat of the board and who holds it.
@@ -12550,6 +14061,98 @@ func ParseListAuditSealsResponse(rsp *http.Response) (*ListAuditSealsResponse, e
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseGetBoardResponse parses an HTTP response from a GetBoardWithResponse call
+func ParseGetBoardResponse(rsp *http.Response) (*GetBoardResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetBoardResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Board
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetBoardResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutBoardResponse parses an HTTP response from a PutBoardWithResponse call
+func ParsePutBoardResponse(rsp *http.Response) (*PutBoardResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutBoardResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Board
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutBoardResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -13579,6 +15182,105 @@ func ParseGetProposalResponse(rsp *http.Response) (*GetProposalResponse, error) 
 	return response, nil
 }
 
+// ParseAcceptConditionsResponse parses an HTTP response from a AcceptConditionsWithResponse call
+func ParseAcceptConditionsResponse(rsp *http.Response) (*AcceptConditionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AcceptConditionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Proposal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCloseProposalResponse parses an HTTP response from a CloseProposalWithResponse call
+func ParseCloseProposalResponse(rsp *http.Response) (*CloseProposalResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CloseProposalResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Proposal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseReadRoomResponse parses an HTTP response from a ReadRoomWithResponse call
+func ParseReadRoomResponse(rsp *http.Response) (*ReadRoomResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReadRoomResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Proposal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseWithdrawVoteResponse parses an HTTP response from a WithdrawVoteWithResponse call
 func ParseWithdrawVoteResponse(rsp *http.Response) (*WithdrawVoteResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -13621,6 +15323,39 @@ func ParseCastVoteResponse(rsp *http.Response) (*CastVoteResponse, error) {
 	}
 
 	response := &CastVoteResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Proposal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseWithdrawProposalResponse parses an HTTP response from a WithdrawProposalWithResponse call
+func ParseWithdrawProposalResponse(rsp *http.Response) (*WithdrawProposalResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WithdrawProposalResponse{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
 	}
@@ -13898,6 +15633,39 @@ func ParseListSeatsResponse(rsp *http.Response) (*ListSeatsResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest SeatList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRemoveSeatResponse parses an HTTP response from a RemoveSeatWithResponse call
+func ParseRemoveSeatResponse(rsp *http.Response) (*RemoveSeatResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemoveSeatResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Seat
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

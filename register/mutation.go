@@ -152,3 +152,39 @@ func RevokeToken(id string) Mutation {
 func RotateToken(id string, body TokenRotation) Mutation {
 	return mutation(NewRotateTokenRequest(nowhere, id, &RotateTokenParams{}, body))
 }
+
+// RemoveSeat takes a seat off the board; the answer is the Seat as it was.
+func RemoveSeat(seat string) Mutation {
+	return mutation(NewRemoveSeatRequest(nowhere, seat, &RemoveSeatParams{}))
+}
+
+// PutBoard changes how the board works; the answer is a Board.
+func PutBoard(body BoardRequest) Mutation {
+	return mutation(NewPutBoardRequest(nowhere, &PutBoardParams{}, body))
+}
+
+// AcceptConditions accepts the conditions of the conditional votes; the answer is a Proposal.
+func AcceptConditions(proposal string) Mutation {
+	return mutation(NewAcceptConditionsRequest(nowhere, proposal, &AcceptConditionsParams{}))
+}
+
+// CloseProposal ends the voting early; the answer is a Proposal.
+func CloseProposal(proposal string) Mutation {
+	return mutation(NewCloseProposalRequest(nowhere, proposal, &CloseProposalParams{}))
+}
+
+// WithdrawProposal ends a proposal without a decision; the answer is a Proposal.
+func WithdrawProposal(proposal string) Mutation {
+	return mutation(NewWithdrawProposalRequest(nowhere, proposal, &WithdrawProposalParams{}))
+}
+
+// ReadRoom says how far a room that votes on a proposal was read; the answer is a Proposal.
+func ReadRoom(proposal string, body RoomReading) Mutation {
+	return mutation(NewReadRoomRequest(nowhere, proposal, &ReadRoomParams{}, body))
+}
+
+// TakeBack withdraws the vote that an event carried, with what a bot knows of how it was taken back; the answer is a Proposal.
+func TakeBack(proposal, seat string, back WithdrawVoteParams) Mutation {
+	back.MosaicActor = nil
+	return mutation(NewWithdrawVoteRequest(nowhere, proposal, seat, &back))
+}

@@ -172,6 +172,7 @@ func (s *stage) build(ctx context.Context, folder, binary string, secrets *local
 	s.system, err = system.Start(ctx, system.Options{
 		Binary: binary, Directory: folder, Secrets: secrets, GatewayDatabase: database.Gateway, BotDatabase: database.Bot,
 		Homeserver: homeserver.URL(), BotID: bot.UserID, BotPassword: bot.Password, People: people,
+		Board: &register.BoardRequest{SettleSeconds: new(int)}, // the tour does not wait for second thoughts
 	})
 	if err != nil {
 		return err

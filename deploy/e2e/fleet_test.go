@@ -102,6 +102,7 @@ func setupWith(t *testing.T, withBoard bool, change func(*system.Options)) *flee
 	options := system.Options{
 		Binary: path, Directory: f.directory, Secrets: secrets, GatewayDatabase: f.database.Gateway, BotDatabase: f.database.Bot,
 		Homeserver: homeserver.URL, BotID: bot.UserID, BotPassword: bot.Password, People: people,
+		Board: &register.BoardRequest{SettleSeconds: new(int)},
 	}
 	change(&options)
 	f.System, err = system.Start(t.Context(), options)

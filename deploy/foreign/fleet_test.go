@@ -93,6 +93,7 @@ func (f *fleet) run(people []system.Person) {
 	f.System, err = system.Start(f.t.Context(), system.Options{
 		Binary: path, Directory: f.directory, Secrets: secrets, GatewayDatabase: database.Gateway, BotDatabase: database.Bot,
 		Homeserver: localtest.Homeserver(f.t).URL, BotID: bot.UserID, BotPassword: bot.Password, People: people,
+		Board: &register.BoardRequest{SettleSeconds: new(int)},
 	})
 	require.NoError(f.t, err)
 	f.t.Cleanup(func() {

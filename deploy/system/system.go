@@ -39,6 +39,8 @@ type Options struct {
 	// BotAccessToken is used instead of BotPassword where it is set.
 	BotAccessToken string
 	People         []Person
+	// Board, if it is set, is how the board works.
+	Board *register.BoardRequest
 	// Zone is the IANA zone replies show times in; empty is UTC.
 	Zone string
 	// Listen is the gateway's address; empty is a free port on loopback.
@@ -117,6 +119,12 @@ func (s *System) introduce(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("seating %s on the board: %w", person.Name, err)
 		}
+	}
+	if s.options.Board == nil {
+		return nil
+	}
+	if err := s.api.Send(ctx, register.By{Key: "how the board works"}, register.PutBoard(*s.options.Board), nil); err != nil {
+		return fmt.Errorf("saying how the board works: %w", err)
 	}
 	return nil
 }

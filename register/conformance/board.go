@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 	"slices"
+	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
@@ -48,10 +49,43 @@ func (t *trial) cast(ctx context.Context, on register.Proposal, seat register.Se
 	return after, err
 }
 
+// longestSettling is how long a result is waited for; on a board where it settles for longer, what comes of it is not tried.
+const longestSettling = 5 * time.Second
+
+// settled waits until a result that nobody can alter is final, or withdraws the question again where that takes too long.
+func (t *trial) settled(ctx context.Context, p register.Proposal) (register.Proposal, error) {
+	if p.State != register.ProposalStateOpen {
+		return p, nil
+	}
+	if p.Settling != register.ProposalSettlingPassed || p.SettlesAt.IsZero() {
+		return p, seen("every seat approved, and %s is neither closed nor settling: %+v", p.ID, p)
+	}
+	if time.Until(p.SettlesAt) > longestSettling {
+		if err := t.change(ctx, operator, register.WithdrawProposal(p.ID), &p); err != nil {
+			return p, err
+		}
+		return p, notTried("a result settles for longer than " + longestSettling.String() + " on this board")
+	}
+	for p.State == register.ProposalStateOpen {
+		select {
+		case <-ctx.Done():
+			return p, ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+		if err := t.read(ctx, viewer, "/api/fleet/proposals/"+p.ID, &p); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
 // pass lets every seat approve.
 func (t *trial) pass(ctx context.Context, on register.Proposal) (register.Proposal, error) {
 	after := on
 	for i, seat := range on.Roster {
+		if seat.Recused != "" {
+			continue
+		}
 		if after.State != register.ProposalStateOpen {
 			return after, seen("%s is %s after %d of %d votes, though all must approve", on.ID, after.State, i, len(on.Roster))
 		}
@@ -59,6 +93,10 @@ func (t *trial) pass(ctx context.Context, on register.Proposal) (register.Propos
 		if after, err = t.cast(ctx, on, seat, register.VoteRequest{Verdict: register.VerdictApprove}); err != nil {
 			return after, err
 		}
+	}
+	var err error
+	if after, err = t.settled(ctx, after); err != nil {
+		return after, err
 	}
 	if after.State != register.ProposalStatePassed || after.ClosedAt.IsZero() {
 		return after, seen("%s is %s although every seat approved", on.ID, after.State)
@@ -72,7 +110,7 @@ func seat(ctx context.Context, t *trial) error {
 		return err
 	}
 	var kept register.Seat
-	again := register.PutSeat(seats[0].Seat, register.SeatRequest{Lens: seats[0].Lens, Identity: seats[0].Identity})
+	again := register.PutSeat(seats[0].Seat, register.SeatRequest{Lens: seats[0].Lens, Identity: seats[0].Identity, Deputy: seats[0].Deputy})
 	if err := t.change(ctx, "", again, &kept); err != nil {
 		return err
 	}
@@ -85,9 +123,9 @@ func seat(ctx context.Context, t *trial) error {
 	}))
 }
 
-// sameSeat compares who sits where; a roster is no setting and has no versions.
+// sameSeat compares who sits where; a roster is no setting and has no versions, but knows who is its chair.
 func sameSeat(a, b register.Seat) bool {
-	a.Version, b.Version = 0, 0
+	a.Version, b.Version, a.Chair, b.Chair = 0, 0, false, false
 	return a == b
 }
 
@@ -151,13 +189,14 @@ func vote(ctx context.Context, t *trial) error {
 	if err := live(after, err, register.VerdictConditional); err != nil {
 		return err
 	}
-	after, err = t.cast(ctx, opened, first, register.VoteRequest{Verdict: register.VerdictConditional, Reason: "if it snows", EventID: "$second"})
-	if err := live(after, err, register.VerdictConditional); err != nil {
+	after, err = t.cast(ctx, opened, first, register.VoteRequest{Verdict: register.VerdictReject, Reason: "it snows", EventID: "$second"})
+	if err := live(after, err, register.VerdictReject); err != nil {
 		return err
 	}
+	after = register.Proposal{}
 	err = t.change(ctx, first.Identity, register.WithdrawVote(opened.ID, first.Seat, "$first"), &after)
-	if err := live(after, err, register.VerdictConditional); err != nil {
-		return seen("withdrawn by an event that no longer carries the vote: %w", err)
+	if err := live(after, err, register.VerdictReject); err != nil {
+		return seen("an earlier vote was withdrawn: %w", err)
 	}
 	after = register.Proposal{}
 	err = t.change(ctx, first.Identity, register.WithdrawVote(opened.ID, first.Seat, "$second"), &after)

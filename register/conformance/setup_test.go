@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/conformance"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
 )
@@ -57,6 +58,8 @@ func setup(t *testing.T) *bundle {
 		url: running.URL(), admin: token("root", "human", "admin", "admin"),
 		worker: token("coder-1", "agent", "worker", "worker"), read: token("vera", "human", "viewer", "read"),
 	}
+	settle := 0
+	require.NoError(t, register.NewAPI(b.url, b.admin).Send(t.Context(), register.By{Key: "board"}, register.PutBoard(register.BoardRequest{SettleSeconds: &settle}), nil))
 	forgetEvents(t, database)
 	return b
 }

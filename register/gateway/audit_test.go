@@ -278,9 +278,15 @@ func TestEveryChangeIsAudited(t *testing.T) {
 			Provider: "claude", Unit: "credits", LimitMicros: 600_000_000, ResetAt: time.Now().Add(time.Hour),
 		})},
 		"resetBudget":      {"olga", "olga", register.ResetBudget(register.BudgetResetRequest{Provider: "claude", ResetAt: time.Now().Add(2 * time.Hour)})},
-		"putSeat":          {"root", "root", register.PutSeat("cso", register.SeatRequest{Lens: "safety", Identity: "ada"})},
+		"putSeat":          {"root", "root", register.PutSeat("cso", register.SeatRequest{Lens: "safety", Identity: "root"})},
+		"removeSeat":       {"root", "root", register.RemoveSeat("cso")},
+		"putBoard":         {"root", "root", register.PutBoard(register.BoardRequest{Chair: new("ceo")})},
 		"openProposal":     {"olga", "olga", register.OpenProposal(register.ProposalRequest{Title: "y"})},
-		"castVote":         {"mosaic-bot", "ada", register.CastVote(opened.ID, "ceo", register.VoteRequest{Verdict: register.VerdictReject})},
+		"castVote":         {"mosaic-bot", "ada", register.CastVote(opened.ID, "ceo", register.VoteRequest{Verdict: register.VerdictConditional, Reason: "by night"})},
+		"acceptConditions": {"olga", "olga", register.AcceptConditions(opened.ID)},
+		"readRoom":         {"mosaic-bot", "mosaic-bot", register.ReadRoom(opened.ID, register.RoomReading{Room: "!r:localhost", Through: time.Now()})},
+		"closeProposal":    {"root", "root", register.CloseProposal(opened.ID)},
+		"withdrawProposal": {"olga", "olga", register.WithdrawProposal(opened.ID)},
 		"withdrawVote":     {"mosaic-bot", "ada", register.WithdrawVote(opened.ID, "ceo", "")},
 		"bindRoom":         {"root", "root", register.BindRoom(register.RoomBinding{Room: "!r:localhost", Purposes: []register.RoomPurpose{"fleet"}})},
 		"putIdentity":      {"root", "root", register.PutIdentity("nina", register.IdentityRequest{Kind: "human", Roles: []register.FleetRole{"viewer"}})},
@@ -298,7 +304,7 @@ func TestEveryChangeIsAudited(t *testing.T) {
 	// What one needs of another decides the order; the pause keeps claims away, so it comes last.
 	order := []string{
 		"createDispatch", "cancelDispatch", "retryDispatch", "claimDispatch", "heartbeatDispatch", "extendDispatch", "completeDispatch", "setBudget", "resetBudget", "putSeat", "openProposal",
-		"castVote", "withdrawVote", "bindRoom", "setRoomVerbosity", "ackRings", "putIdentity", "issueToken", "rotateToken", "revokeToken",
+		"castVote", "acceptConditions", "withdrawVote", "readRoom", "closeProposal", "withdrawProposal", "removeSeat", "putBoard", "bindRoom", "setRoomVerbosity", "ackRings", "putIdentity", "issueToken", "rotateToken", "revokeToken",
 		"declareAgent", "retireAgent", "grantOverride", "revokeOverride", "putLadder", "setPause",
 	}
 	require.ElementsMatch(t, mutating(t), order, "every operation that changes something is tried here")

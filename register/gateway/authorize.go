@@ -43,6 +43,13 @@ var rules = map[string]rule{
 	"setRoomVerbosity": {scopes: operating, roles: []string{"operator", "admin"}, verb: "say how much a room is told"},
 	"grantOverride":    {scopes: operating, roles: []string{"admin"}, verb: "grant overrides"},
 	"revokeOverride":   {scopes: operating, roles: []string{"admin"}, verb: "revoke overrides"},
+	"removeSeat":       {scopes: operating, roles: []string{"admin"}, verb: "seat the board"},
+	"putBoard":         {scopes: operating, roles: []string{"admin"}, verb: "change how the board works"},
+	// The register knows who proposed it and who its chair is.
+	"acceptConditions": {scopes: operating, verb: "accept conditions"},
+	"closeProposal":    {scopes: operating, verb: "close proposals"},
+	"withdrawProposal": {scopes: operating, verb: "withdraw proposals"},
+	"readRoom":         {scopes: []string{"bot", "admin"}, verb: "report on rooms"},
 	// A bot makes the rooms it then speaks in.
 	"bindRoom":          {scopes: operating, roles: []string{"admin"}, verb: "bind rooms", asItself: []string{"bot"}},
 	"putIdentity":       {scopes: operating, roles: []string{"admin"}, verb: "change identities"},

@@ -12,6 +12,7 @@ import (
 // seated seats three people and answers clients that act for them through the bot.
 func (b *bundle) seated(t *testing.T) {
 	t.Helper()
+	b.send(t, b.admin, register.PutBoard(register.BoardRequest{SettleSeconds: new(int)}), nil)
 	for seat, holder := range map[string]string{"ceo": "ada", "cto": "ben", "cfo": "cleo"} {
 		b.send(t, b.admin, register.PutIdentity(holder, register.IdentityRequest{
 			Kind: register.IdentityRequestKindHuman, MatrixID: "@" + holder + ":localhost", Roles: []register.FleetRole{register.FleetRoleBoard},

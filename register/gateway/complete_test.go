@@ -172,7 +172,7 @@ func TestTheGatewayAcceptsEveryExampleOfTheContract(t *testing.T) {
 	}
 	for _, name := range []string{
 		"health", "ready", "putLadder", "getLadder", "setBudget", "resetBudget", "getBudget", "listBudgets", "putIdentity", "getIdentity", "listIdentities",
-		"putSeat", "getSeat", "listSeats", "bindRoom", "getRoom", "listRooms", "getPause", "whoAmI", "getAgent", "listAgents",
+		"putSeat", "getSeat", "listSeats", "putBoard", "getBoard", "bindRoom", "getRoom", "listRooms", "getPause", "whoAmI", "getAgent", "listAgents",
 	} {
 		send(name, "root")
 	}
@@ -200,8 +200,14 @@ func TestTheGatewayAcceptsEveryExampleOfTheContract(t *testing.T) {
 	proposal := send("openProposal", "root", "D-5", refused.ID)["id"].(string)
 	send("castVote", "ada", "P-7", proposal)
 	send("withdrawVote", "ada", "P-7", proposal)
+	conditional := register.VoteRequest{Verdict: register.VerdictConditional, Reason: "by night"}
+	require.NoError(t, b.admin.Send(t.Context(), register.By{Actor: "ada", Key: "conditional"}, register.CastVote(proposal, "cto", conditional), nil))
+	for _, name := range []string{"acceptConditions", "readRoom", "closeProposal", "withdrawProposal"} {
+		send(name, "root", "P-7", proposal)
+	}
 	send("getProposal", "root", "P-7", proposal)
 	send("listProposals", "root")
+	send("removeSeat", "root")
 	// Tokens.
 	issued := send("issueToken", "root")["token"].(map[string]any)["id"].(string)
 	rotated := send("rotateToken", "root", "T-3", issued)["token"].(map[string]any)["id"].(string)

@@ -38,6 +38,9 @@ var settings = []setting{
 	{"pause", "/api/fleet/pause", func(number int) register.Mutation {
 		return register.SetPause(register.PauseRequest{Paused: true, Reason: strconv.Itoa(number)})
 	}},
+	{"board", "/api/fleet/board", func(number int) register.Mutation {
+		return register.PutBoard(register.BoardRequest{SettleSeconds: new(number)})
+	}},
 	{"seat", "/api/fleet/seats/cto", func(number int) register.Mutation {
 		return register.PutSeat("cto", register.SeatRequest{Lens: strconv.Itoa(number), Identity: "olga"})
 	}},
@@ -236,6 +239,7 @@ func TestEveryGatewayJudgesByTheLadderOfTheRegister(t *testing.T) {
 func TestEveryListIsReadPageByPageWhateverIsAddedMeanwhile(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
+	b.send(t, b.admin, register.PutBoard(register.BoardRequest{SeveralSeats: new(true)}), nil)
 	add := map[string]func(n int){
 		"dispatches": func(int) { b.dispatch(t, ask(1)) },
 		"proposals":  func(int) { b.send(t, b.olga, register.OpenProposal(register.ProposalRequest{Title: "Ask"}), nil) },

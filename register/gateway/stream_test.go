@@ -109,6 +109,11 @@ func TestEveryEventKeepsToTheContract(t *testing.T) {
 	b.send(t, b.admin, register.GrantOverride(register.OverrideRequest{Provider: "claude", Micros: 1}), &granted)
 	b.send(t, b.admin, register.RevokeOverride(granted.Override.ID, "why"), nil)
 	b.send(t, b.admin, register.PutLadder(register.LadderRequest{Tiers: []register.Tier{{Provider: "claude", Model: "opus", Cost: 5}}}), nil)
+	var asked register.Proposal
+	b.send(t, b.olga, register.OpenProposal(register.ProposalRequest{Title: "Ask"}), &asked)
+	b.send(t, b.admin, register.ReadRoom(asked.ID, register.RoomReading{Room: "!r:localhost", Through: time.Now()}), nil)
+	b.send(t, b.admin, register.RemoveSeat("cfo"), nil)
+	b.send(t, b.admin, register.PutBoard(register.BoardRequest{Chair: new("ceo")}), nil)
 	b.send(t, b.worker, register.DeclareAgent("coder-2", register.AgentDeclaration{LivenessSeconds: 5}), nil)
 	b.send(t, b.worker, register.DeclareAgent("coder-1", register.AgentDeclaration{Runtime: "another"}), nil)
 	b.send(t, b.admin, register.RetireAgent("coder-1"), nil)

@@ -4,15 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
 )
 
-// closeProposal closes a proposal and, when it passed, carries out its action.
-func (t *transaction) closeProposal(ctx context.Context, proposal *Proposal, state string) (Proposal, error) {
-	params := query.CloseProposalParams{TenantID: t.Tenant, ID: int64(proposal.ID), State: state, Host: t.Host, Now: t.now}
+// closeProposal closes a proposal and, when it passed, carries out its action. Unread are the rooms it no longer waited for.
+func (t *transaction) closeProposal(ctx context.Context, proposal *Proposal, state string, unread []string) (Proposal, error) {
+	params := query.CloseProposalParams{
+		TenantID: t.Tenant, ID: int64(proposal.ID), State: state, Host: t.Host, Now: t.now, ClosedBy: t.actor, Unread: append([]string{}, unread...),
+	}
 	if state == ProposalPassed && proposal.Action != nil {
 		outcome, err := t.carryOut(ctx, proposal)
 		if err != nil {
@@ -27,7 +31,11 @@ func (t *transaction) closeProposal(ctx context.Context, proposal *Proposal, sta
 	if err != nil {
 		return Proposal{}, err
 	}
-	return closed, t.tell(ctx, Event{Type: "proposal.closed", Proposal: &closed})
+	cause := ""
+	if len(unread) > 0 {
+		cause = fmt.Sprintf("%s closed although %s was not known to be read to the end.", proposal.ID, strings.Join(unread, ", "))
+	}
+	return closed, t.tell(ctx, Event{Type: "proposal.closed", Cause: cause, Proposal: &closed})
 }
 
 // carryOut does what the board decided in a savepoint: if a rule refuses it, the proposal still closes as passed, with the reason.
@@ -40,17 +48,62 @@ func (t *transaction) carryOut(ctx context.Context, proposal *Proposal) (Outcome
 		inner := *t
 		inner.on(savepoint)
 		var err error
-		if outcome, err = inner.override(ctx, proposal); err != nil {
+		if outcome, err = inner.act(ctx, proposal); err != nil {
 			return err
 		}
-		t.change = inner.change
-		return inner.writes.flush(ctx)
+		if err := inner.writes.flush(ctx); err != nil {
+			return err
+		}
+		t.change, t.spoke, t.incidents = inner.change, inner.spoke, inner.incidents
+		return nil
 	})
 	var refusal *Error
 	if errors.As(err, &refusal) {
 		return Outcome{Text: refusal.Detail + " " + refusal.NextStep}, nil
 	}
 	return outcome, err
+}
+
+// act carries the action out in the name of who asked for it, with the board's decision behind it.
+func (t *transaction) act(ctx context.Context, proposal *Proposal) (Outcome, error) {
+	action := proposal.Action
+	if action.Kind == ActionOverride {
+		return t.override(ctx, proposal)
+	}
+	if err := t.mayAskFor(ctx, action.Kind, proposal.OpenedBy); err != nil {
+		return Outcome{}, err
+	}
+	t.actor = proposal.OpenedBy
+	switch action.Kind {
+	case ActionPause, ActionResume:
+		reason := action.Reason
+		if reason == "" {
+			reason = fmt.Sprintf("The board decided so in %s.", proposal.ID)
+		}
+		now, err := t.switchPause(ctx, action.Kind == ActionPause, reason)
+		text := "The fleet runs."
+		if now.Paused {
+			text = "The fleet is paused."
+		}
+		return Outcome{CarriedOut: err == nil, Text: text}, err
+	case ActionDispatch:
+		return t.dispatchFor(ctx, proposal)
+	}
+	return Outcome{}, &Error{Code: CodeInvalid, Detail: action.Kind + " is nothing this gateway can carry out.", NextStep: "Do it by hand."}
+}
+
+// dispatchFor asks for the work; that the ladder refuses it is an outcome, and what would be refused for itself was so at opening.
+func (t *transaction) dispatchFor(ctx context.Context, proposal *Proposal) (Outcome, error) {
+	b, err := t.openBook(ctx)
+	if err != nil {
+		return Outcome{}, err
+	}
+	dispatch, err := t.admitOne(ctx, b, *proposal.Action.Ask)
+	if err != nil {
+		return Outcome{}, err
+	}
+	outcome := Outcome{CarriedOut: dispatch.State != StateRefused, Text: fmt.Sprintf("%s is %s. %s", dispatch.ID, dispatch.State, dispatch.Reason)}
+	return outcome, t.closeBook(ctx, b)
 }
 
 // override lifts the pace for a refused dispatch and sends it through the gate.
@@ -147,6 +200,28 @@ func (t *transaction) closeDue(ctx context.Context, id ProposalID) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.closeProposal(ctx, &proposal, proposal.Tally.expired(proposal.Quorum))
+	_, err = t.closeIfDue(ctx, &proposal)
 	return err
+}
+
+// closeIfDue closes a proposal whose voting has ended, once every room it is voted on in was read to that end, or was waited for long enough.
+func (t *transaction) closeIfDue(ctx context.Context, proposal *Proposal) (Proposal, error) {
+	ends := proposal.ends()
+	if ends.After(t.now) {
+		return *proposal, nil
+	}
+	unread, err := t.unread(ctx, proposal.ID, ends)
+	if err != nil {
+		return Proposal{}, err
+	}
+	if len(unread) > 0 {
+		board, err := readBoard(ctx, t.Queries, t.Tenant)
+		if err != nil {
+			return Proposal{}, err
+		}
+		if t.now.Before(ends.Add(time.Duration(board.ReadWithinSeconds) * time.Second)) {
+			return *proposal, nil
+		}
+	}
+	return t.closeProposal(ctx, proposal, proposal.Tally.expired(proposal.Quorum), unread)
 }

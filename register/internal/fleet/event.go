@@ -34,6 +34,7 @@ type Event struct {
 	Agent    *Agent      `json:"agent,omitempty"`
 	Override *Override   `json:"override,omitempty"`
 	Audit    *AuditHead  `json:"audit,omitempty"`
+	Board    *Board      `json:"board,omitempty"`
 }
 
 // tell writes an event in the deciding transaction. It gets its number after the commit.
@@ -44,6 +45,7 @@ func (t *transaction) tell(ctx context.Context, event Event) error {
 		return fmt.Errorf("writing an event: %w", err)
 	}
 	t.spoke = true
+	t.noteIncident(&event)
 	t.change.Schedule = t.change.Schedule || event.Type == "dispatch.queued" || event.Step != nil || event.Window != nil
 	err = t.InsertEvent(ctx, query.InsertEventParams{
 		TenantID: t.Tenant, Host: t.Host, Type: event.Type, At: t.now, Actor: t.actor, Cause: event.Cause, Payload: payload,

@@ -90,7 +90,7 @@ func TestABusyFleetKeepsItsBooks(t *testing.T) {
 					must(err)
 				}
 				if err == nil && dispatch.State == StateRefused {
-					_, err := store.OpenProposal(t.Context(), b.by("olga"), Question{Title: "x", Action: &Action{ActionOverride, dispatch.ID}})
+					_, err := store.OpenProposal(t.Context(), b.by("olga"), Question{Title: "x", Action: &Action{Kind: ActionOverride, Dispatch: dispatch.ID}})
 					must(err)
 				}
 			}

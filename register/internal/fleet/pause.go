@@ -60,27 +60,29 @@ func readPause(ctx context.Context, queries *query.Queries, tenant string) (Paus
 // SetPause pauses the fleet or lets it resume. Ready work goes back to the line when it pauses; the line is judged in its
 // order when it resumes.
 func (s *Store) SetPause(ctx context.Context, m Mutation, paused bool, reason string) (Pause, error) {
-	return once(ctx, s, m, func(t *transaction) (Pause, error) {
-		if err := t.LockPause(ctx, t.Tenant); err != nil {
-			return Pause{}, fmt.Errorf("locking the pause: %w", err)
-		}
-		was, err := readPause(ctx, t.Queries, t.Tenant)
-		if err != nil {
-			return Pause{}, err
-		}
-		if err := t.readClock(ctx); err != nil {
-			return Pause{}, err
-		}
-		if err := t.requireMatch(was.standing()); err != nil {
-			return Pause{}, err
-		}
-		now := Pause{Paused: paused, Reason: reason, By: t.actor, At: t.now}
-		if was.Paused == paused && (!paused || was.Reason == reason && was.By == t.actor) {
-			return was, nil
-		}
-		now.Version = was.Version + 1
-		return now, t.setPause(ctx, now)
-	})
+	return once(ctx, s, m, func(t *transaction) (Pause, error) { return t.switchPause(ctx, paused, reason) })
+}
+
+func (t *transaction) switchPause(ctx context.Context, paused bool, reason string) (Pause, error) {
+	if err := t.LockPause(ctx, t.Tenant); err != nil {
+		return Pause{}, fmt.Errorf("locking the pause: %w", err)
+	}
+	was, err := readPause(ctx, t.Queries, t.Tenant)
+	if err != nil {
+		return Pause{}, err
+	}
+	if err := t.readClock(ctx); err != nil {
+		return Pause{}, err
+	}
+	if err := t.requireMatch(was.standing()); err != nil {
+		return Pause{}, err
+	}
+	now := Pause{Paused: paused, Reason: reason, By: t.actor, At: t.now}
+	if was.Paused == paused && (!paused || was.Reason == reason && was.By == t.actor) {
+		return was, nil
+	}
+	now.Version = was.Version + 1
+	return now, t.setPause(ctx, now)
 }
 
 func (t *transaction) setPause(ctx context.Context, pause Pause) error {

@@ -4,24 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
 )
 
-// ActionOverride lifts pace for one refused dispatch.
-const ActionOverride = "override"
-
 // openFor is how long a proposal stays open when nobody says otherwise.
 const openFor = 24 * time.Hour
-
-// Action is what a passed proposal carries out.
-type Action struct {
-	Kind     string     `json:"kind"`
-	Dispatch DispatchID `json:"dispatch"`
-}
 
 // Outcome is what became of the action.
 type Outcome struct {
@@ -29,14 +18,33 @@ type Outcome struct {
 	Text       string `json:"text"`
 }
 
+// Review is what an agent's persona says beside its verdict, in the words of forge's board.
+type Review struct {
+	Persona         string   `json:"persona,omitempty"`
+	Confidence      *float64 `json:"confidence,omitempty"` // 0 to 1
+	Concerns        []string `json:"concerns,omitempty"`
+	Recommendations []string `json:"recommendations,omitempty"`
+	KeyRisks        []string `json:"key_risks,omitempty"`
+}
+
+func (r *Review) empty() bool {
+	return r.Persona == "" && r.Confidence == nil && len(r.Concerns)+len(r.Recommendations)+len(r.KeyRisks) == 0
+}
+
 // Vote is a seat's live vote.
 type Vote struct {
-	Seat    string    `json:"seat"`
-	Verdict string    `json:"verdict"`
-	Reason  string    `json:"reason,omitempty"`
-	Actor   string    `json:"actor"`
-	EventID string    `json:"event_id,omitempty"`
-	CastAt  time.Time `json:"cast_at"`
+	Seat     string    `json:"seat"`
+	Verdict  string    `json:"verdict"`
+	Reason   string    `json:"reason,omitempty"`
+	Actor    string    `json:"actor"`
+	Deputy   bool      `json:"deputy,omitempty"`   // cast by the seat's deputy
+	How      string    `json:"how"`                // HowReaction, HowSigned or HowToken
+	Accepted bool      `json:"accepted,omitempty"` // its condition; it then approves
+	EventID  string    `json:"event_id,omitempty"`
+	CastAt   time.Time `json:"cast_at"`
+	Review
+
+	id int64
 }
 
 // Proposal is a question to the board, with the roster it was opened with.
@@ -51,15 +59,32 @@ type Proposal struct {
 	State      string          `json:"state"`
 	Quorum     int             `json:"quorum"`
 	Pass       string          `json:"pass"`
+	Signed     bool            `json:"signed,omitempty"`
 	ClosesAt   time.Time       `json:"closes_at"`
+	Settling   string          `json:"settling,omitempty"` // what it closes as unless a vote changes that
+	SettlesAt  time.Time       `json:"settles_at,omitzero"`
 	Roster     []Seat          `json:"roster"`
 	Votes      []Vote          `json:"votes"`
+	Intents    []Vote          `json:"intents,omitempty"` // reactions on a signed proposal, which do not count
 	Tally      Tally           `json:"tally"`
 	Outcome    *Outcome        `json:"outcome,omitempty"`
 	Origin     json.RawMessage `json:"origin,omitempty"`
+	Incident   string          `json:"incident,omitempty"` // what opened it by itself
 	OpenedBy   string          `json:"opened_by"`
 	OpenedAt   time.Time       `json:"opened_at"`
 	ClosedAt   time.Time       `json:"closed_at,omitzero"`
+	ClosedBy   string          `json:"closed_by,omitempty"`
+	Unread     []string        `json:"unread,omitempty"` // rooms that were not known to be read to the end when it closed
+
+	standing []Vote // every vote that was not withdrawn, counted or not
+}
+
+// ends is when voting ends: at the deadline, or earlier once it has settled.
+func (p *Proposal) ends() time.Time {
+	if !p.SettlesAt.IsZero() && p.SettlesAt.Before(p.ClosesAt) {
+		return p.SettlesAt
+	}
+	return p.ClosesAt
 }
 
 // Question is what someone puts to the board.
@@ -69,77 +94,62 @@ type Question struct {
 	Quorum      int       // seats that must vote; 0 is more than half
 	Pass        string    // empty is PassMajority
 	ClosesAt    time.Time // zero is in 24 hours
+	Signed      bool      // only votes that a device or a token vouches for count
 	Origin      json.RawMessage
+
+	incident string // what opens it by itself
 }
 
 // OpenProposal puts a question to the board that is seated now. Its action cannot change afterwards.
 func (s *Store) OpenProposal(ctx context.Context, m Mutation, question Question) (Proposal, error) {
 	return once(ctx, s, m, func(t *transaction) (Proposal, error) {
-		roster, err := t.roster(ctx)
-		if err != nil {
-			return Proposal{}, err
-		}
-		text, err := t.checkAction(ctx, question.Action)
-		if err != nil {
-			return Proposal{}, err
-		}
 		if err := t.readClock(ctx); err != nil {
 			return Proposal{}, err
 		}
-		if err := question.complete(len(roster), t.now); err != nil {
-			return Proposal{}, err
-		}
-		return t.openProposal(ctx, question, roster, text)
+		return t.open(ctx, question, t.actor)
 	})
 }
 
-// checkAction refuses an action that cannot be carried out and says in plain words what it would do.
-func (t *transaction) checkAction(ctx context.Context, action *Action) (string, error) {
-	if action == nil {
-		return "", nil
-	}
-	row, err := t.lockDispatch(ctx, action.Dispatch)
+// open opens a question as by opener.
+func (t *transaction) open(ctx context.Context, question Question, opener string) (Proposal, error) {
+	board, err := readBoard(ctx, t.Queries, t.Tenant)
 	if err != nil {
-		return "", err
+		return Proposal{}, err
 	}
-	if row.State != StateRefused {
-		return "", &Error{
-			Code: CodeNotRefused, Field: "action.dispatch",
-			Detail:   fmt.Sprintf("%s is %s, not refused; there is nothing to override.", action.Dispatch, row.State),
-			NextStep: "Only a refused dispatch needs an override.",
-		}
+	roster, err := t.roster(ctx)
+	if err != nil {
+		return Proposal{}, err
 	}
-	return liftText(&row)
-}
-
-// liftText says what an override does in plain words, with what the board must weigh: which work, whose and how much. The
-// reason of the refusal is left out, since its numbers are old when the board reads it.
-func liftText(row *query.Dispatch) (string, error) {
-	var estimate []Amount
-	if err := json.Unmarshal(row.Estimate, &estimate); err != nil {
-		return "", fmt.Errorf("reading the estimate of %s: %w", DispatchID(row.ID), err)
+	for i := range roster {
+		roster[i].Chair = roster[i].Seat == board.Chair
 	}
-	cost := "without an estimate"
-	for i, amount := range estimate {
-		if i == 0 {
-			cost = "estimated at "
-		} else {
-			cost += " and "
-		}
-		cost += budget.Format(amount.Micros, amount.Unit)
+	words, err := t.checkAction(ctx, question.Action, opener)
+	if err != nil {
+		return Proposal{}, err
 	}
-	brief := strings.Join(strings.Fields(row.Brief), " ")
-	if runes := []rune(brief); len(runes) > 100 {
-		brief = string(runes[:99]) + "…"
+	if err := t.recuse(ctx, roster, question.Action); err != nil {
+		return Proposal{}, err
 	}
-	return fmt.Sprintf("Lift the pace for %s, %s's refused work for %s, %s on %s: “%s”. The cap still holds.",
-		DispatchID(row.ID), row.CreatedBy, row.Role, cost, row.ModelRequested, brief), nil
+	question.Signed = question.Signed || words.spends && board.signs(words.amounts)
+	if err := question.complete(roster, t.now); err != nil {
+		return Proposal{}, err
+	}
+	return t.openProposal(ctx, question, roster, words.text, opener)
 }
 
 // complete fills in what was left out and refuses what no board can decide.
-func (q *Question) complete(seats int, now time.Time) error {
+func (q *Question) complete(roster []Seat, now time.Time) error {
+	if len(roster) == 0 {
+		return &Error{
+			Code: CodeInvalid, Detail: "The board has no seats, so nobody could vote.", NextStep: "An admin seats the board first.",
+		}
+	}
+	seats := tallyOf(roster, nil, q.Pass).Seats
 	if seats == 0 {
-		return &Error{Code: CodeInvalid, Detail: "The board has no seats, so nobody could vote.", NextStep: "An admin seats the board first."}
+		return &Error{
+			Code: CodeInvalid, Field: "action", Detail: "Everybody on the board is recused from this, so nobody could vote.",
+			NextStep: "An admin seats somebody who neither asked for the work nor runs it.",
+		}
 	}
 	if q.Quorum == 0 {
 		q.Quorum = seats/2 + 1
@@ -147,7 +157,7 @@ func (q *Question) complete(seats int, now time.Time) error {
 	if q.Quorum > seats {
 		return &Error{
 			Code: CodeInvalid, Field: "quorum",
-			Detail:   fmt.Sprintf("A quorum of %d is larger than the board, which has %d seats.", q.Quorum, seats),
+			Detail:   fmt.Sprintf("A quorum of %d is larger than the board, which has %s.", q.Quorum, seatsThatVote(seats, len(roster))),
 			Example:  fmt.Sprint(seats),
 			NextStep: fmt.Sprintf("Give a quorum from 1 to %d.", seats),
 		}
@@ -170,14 +180,27 @@ func (q *Question) complete(seats int, now time.Time) error {
 	return nil
 }
 
-func (t *transaction) openProposal(ctx context.Context, question Question, roster []Seat, text string) (Proposal, error) {
+func seatsThatVote(seats, all int) string {
+	if seats < all {
+		return fmt.Sprintf("%d seats that may vote on this", seats)
+	}
+	return fmt.Sprintf("%d seats", seats)
+}
+
+func (t *transaction) openProposal(ctx context.Context, question Question, roster []Seat, text, opener string) (Proposal, error) {
 	params := query.InsertProposalParams{
 		TenantID: t.Tenant, Host: t.Host, Title: question.Title, Body: question.Body, ActionText: text,
 		Quorum: int32(question.Quorum), Pass: question.Pass, ClosesAt: question.ClosesAt, Origin: question.Origin,
-		OpenedBy: t.actor, OpenedAt: t.now,
+		OpenedBy: opener, OpenedAt: t.now, Signed: question.Signed,
 	}
-	if question.Action != nil {
-		params.Action, params.DispatchID = &question.Action.Kind, (*int64)(&question.Action.Dispatch)
+	if question.incident != "" {
+		params.Incident = &question.incident
+	}
+	if action := question.Action; action != nil {
+		params.Action, params.Details = &action.Kind, action.stored()
+		if action.Dispatch != 0 {
+			params.DispatchID = (*int64)(&action.Dispatch)
+		}
 	}
 	var err error
 	if params.ID, err = t.NextNumber(ctx, query.NextNumberParams{TenantID: t.Tenant, Name: "proposal"}); err != nil {
@@ -189,7 +212,8 @@ func (t *transaction) openProposal(ctx context.Context, question Question, roste
 	for _, seat := range roster {
 		err := t.InsertRoster(ctx, query.InsertRosterParams{
 			TenantID: t.Tenant, ProposalID: params.ID, Seat: seat.Seat, Host: t.Host, Lens: seat.Lens,
-			Identity: seat.Identity, MatrixID: seat.MatrixID,
+			Identity: seat.Identity, MatrixID: seat.MatrixID, Deputy: seat.Deputy, DeputyMatrixID: seat.DeputyMatrixID,
+			Chair: seat.Chair, Recused: seat.Recused,
 		})
 		if err != nil {
 			return Proposal{}, fmt.Errorf("recording the roster: %w", err)
@@ -267,42 +291,70 @@ func (t *transaction) proposals(ctx context.Context, rows []query.Proposal) ([]P
 	if err != nil {
 		return nil, fmt.Errorf("reading the rosters: %w", err)
 	}
-	votes, err := t.LiveVotes(ctx, query.LiveVotesParams{TenantID: t.Tenant, Proposals: ids})
+	votes, err := t.StandingVotes(ctx, query.StandingVotesParams{TenantID: t.Tenant, Proposals: ids})
 	if err != nil {
 		return nil, fmt.Errorf("reading the votes: %w", err)
 	}
 	out := make([]Proposal, 0, len(rows))
 	for _, row := range rows {
-		out = append(out, proposalOf(row, roster, votes))
+		proposal, err := proposalOf(row, roster, votes)
+		if err != nil {
+			return nil, fmt.Errorf("reading %s: %w", ProposalID(row.ID), err)
+		}
+		out = append(out, proposal)
 	}
 	return out, nil
 }
 
-func proposalOf(row query.Proposal, roster []query.Roster, votes []query.Vote) Proposal {
+func proposalOf(row query.Proposal, roster []query.Roster, votes []query.Vote) (Proposal, error) {
 	proposal := Proposal{
 		ID: ProposalID(row.ID), TenantID: row.TenantID, Host: row.Host, Title: row.Title, Body: row.Body,
 		ActionText: row.ActionText, State: row.State, Quorum: int(row.Quorum), Pass: row.Pass, ClosesAt: row.ClosesAt.UTC(),
-		Roster: []Seat{}, Votes: []Vote{}, Origin: row.Origin, OpenedBy: row.OpenedBy, OpenedAt: row.OpenedAt.UTC(),
+		Signed: row.Signed, Settling: row.Settling, SettlesAt: instant(row.SettlesAt), ClosedBy: row.ClosedBy, Unread: row.Unread,
+		Roster: []Seat{}, Origin: row.Origin, OpenedBy: row.OpenedBy, OpenedAt: row.OpenedAt.UTC(),
 		ClosedAt: instant(row.ClosedAt),
 	}
-	if row.Action != nil {
-		proposal.Action = &Action{Kind: *row.Action, Dispatch: DispatchID(*row.DispatchID)}
+	if row.Incident != nil {
+		proposal.Incident = *row.Incident
+	}
+	var err error
+	if proposal.Action, err = actionOf(&row); err != nil {
+		return Proposal{}, err
 	}
 	if row.CarriedOut != nil {
 		proposal.Outcome = &Outcome{CarriedOut: *row.CarriedOut, Text: row.Outcome}
 	}
 	for _, seat := range roster {
 		if seat.ProposalID == row.ID {
-			proposal.Roster = append(proposal.Roster, Seat{Seat: seat.Seat, Lens: seat.Lens, Identity: seat.Identity, MatrixID: seat.MatrixID})
-		}
-	}
-	for _, vote := range votes {
-		if vote.ProposalID == row.ID {
-			proposal.Votes = append(proposal.Votes, Vote{
-				Seat: vote.Seat, Verdict: vote.Verdict, Reason: vote.Reason, Actor: vote.Actor, EventID: vote.EventID, CastAt: vote.CastAt.UTC(),
+			proposal.Roster = append(proposal.Roster, Seat{
+				Seat: seat.Seat, Lens: seat.Lens, Identity: seat.Identity, MatrixID: seat.MatrixID, Deputy: seat.Deputy,
+				DeputyMatrixID: seat.DeputyMatrixID, Chair: seat.Chair, Recused: seat.Recused,
 			})
 		}
 	}
+	for _, row := range votes {
+		if row.ProposalID == int64(proposal.ID) {
+			vote, err := voteOf(row)
+			if err != nil {
+				return Proposal{}, err
+			}
+			proposal.standing = append(proposal.standing, vote)
+		}
+	}
+	proposal.Votes, proposal.Intents = count(proposal.Roster, proposal.standing, proposal.Signed)
 	proposal.Tally = tallyOf(proposal.Roster, proposal.Votes, proposal.Pass)
-	return proposal
+	return proposal, nil
+}
+
+func voteOf(row query.Vote) (Vote, error) {
+	vote := Vote{
+		Seat: row.Seat, Verdict: row.Verdict, Reason: row.Reason, Actor: row.Actor, How: row.How, Accepted: row.Accepted,
+		EventID: row.EventID, CastAt: row.CastAt.UTC(), id: row.ID,
+	}
+	if row.Review != nil {
+		if err := json.Unmarshal(row.Review, &vote.Review); err != nil {
+			return Vote{}, fmt.Errorf("reading the review of a vote: %w", err)
+		}
+	}
+	return vote, nil
 }

@@ -13,10 +13,19 @@ import (
 // seat seats ada, ben and cleo.
 func (b *bundle) seat(t *testing.T) {
 	t.Helper()
+	b.rules(t, func(board *Board) { board.SettleSeconds = 0 })
 	for seat, holder := range map[string]string{"ceo": "ada", "cto": "ben", "cfo": "cleo"} {
 		_, err := b.PutSeat(t.Context(), b.by("olga"), Seat{Seat: seat, Lens: "sense", Identity: holder})
 		require.NoError(t, err)
 	}
+}
+
+// rules changes how the board works.
+func (b *bundle) rules(t *testing.T, change func(*Board)) Board {
+	t.Helper()
+	board, err := b.PutBoard(t.Context(), b.by("olga"), change)
+	require.NoError(t, err)
+	return board
 }
 
 func (b *bundle) propose(t *testing.T, question Question) Proposal {
@@ -31,7 +40,7 @@ func (b *bundle) propose(t *testing.T, question Question) Proposal {
 
 func (b *bundle) votes(t *testing.T, id ProposalID, actor, seat, verdict string) Proposal {
 	t.Helper()
-	proposal, err := b.CastVote(t.Context(), b.by(actor), id, seat, Ballot{Verdict: verdict, EventID: "$" + actor + verdict})
+	proposal, err := b.CastVote(t.Context(), b.by(actor), id, seat, Ballot{Verdict: verdict, EventID: "$" + actor + verdict, How: HowReaction})
 	require.NoError(t, err)
 	return proposal
 }
@@ -71,7 +80,7 @@ func TestAPassedOverrideRunsTheRefusedDispatchAtOnce(t *testing.T) {
 	}, b.story(t))
 	b.audit(t)
 
-	_, err := b.CastVote(t.Context(), b.by("cleo"), proposal.ID, "cfo", Ballot{Verdict: "reject"})
+	_, err := b.CastVote(t.Context(), b.by("cleo"), proposal.ID, "cfo", Ballot{Verdict: "reject", How: HowToken})
 	requireCode(t, CodeNotOpen, err)
 }
 
@@ -104,7 +113,7 @@ func TestTwoProposalsForOneDispatchCarryItOutOnce(t *testing.T) {
 	for _, id := range []ProposalID{first.ID, second.ID} {
 		for actor, seat := range map[string]string{"ada": "ceo", "ben": "cto"} {
 			wait.Go(func() {
-				_, err := b.CastVote(t.Context(), b.by(actor), id, seat, Ballot{Verdict: "approve"})
+				_, err := b.CastVote(t.Context(), b.by(actor), id, seat, Ballot{Verdict: "approve", How: HowToken})
 				if err != nil {
 					requireCode(t, CodeNotOpen, err)
 				}
@@ -157,6 +166,7 @@ func TestASeatHasOneLiveVoteAndOnlyItsHolderCastsIt(t *testing.T) {
 	b.seat(t)
 	proposal := b.propose(t, Question{})
 	b.votes(t, proposal.ID, "ada", "ceo", "approve")
+	b.clock.pass(time.Second)
 	changed := b.votes(t, proposal.ID, "ada", "ceo", "reject")
 	require.Len(t, changed.Votes, 1)
 	require.Equal(t, 1, changed.Tally.Reject)
@@ -167,11 +177,11 @@ func TestASeatHasOneLiveVoteAndOnlyItsHolderCastsIt(t *testing.T) {
 	require.Equal(t, changed.Votes, same.Votes)
 	require.Len(t, b.events(t), told, "the same vote again changes nothing")
 
-	_, err := b.CastVote(t.Context(), b.by("ben"), proposal.ID, "ceo", Ballot{Verdict: "approve"})
+	_, err := b.CastVote(t.Context(), b.by("ben"), proposal.ID, "ceo", Ballot{Verdict: "approve", How: HowToken})
 	requireCode(t, CodeNotSeated, err)
-	_, err = b.CastVote(t.Context(), b.by("olga"), proposal.ID, "cio", Ballot{Verdict: "approve"})
+	_, err = b.CastVote(t.Context(), b.by("olga"), proposal.ID, "cio", Ballot{Verdict: "approve", How: HowToken})
 	requireCode(t, CodeNotSeated, err)
-	_, err = b.CastVote(t.Context(), b.by("ada"), 99, "ceo", Ballot{Verdict: "approve"})
+	_, err = b.CastVote(t.Context(), b.by("ada"), 99, "ceo", Ballot{Verdict: "approve", How: HowToken})
 	requireCode(t, CodeNotFound, err)
 
 	var history int
@@ -179,20 +189,23 @@ func TestASeatHasOneLiveVoteAndOnlyItsHolderCastsIt(t *testing.T) {
 	require.Equal(t, 2, history, "the vote that was changed is kept")
 }
 
-func TestWithdrawingTakesBackOnlyTheVoteOfThatEvent(t *testing.T) {
+func TestWithdrawingTakesBackOnlyTheVoteOfThatEventAndTheOneBeforeCountsAgain(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.seat(t)
 	proposal := b.propose(t, Question{})
 	b.votes(t, proposal.ID, "ada", "ceo", "approve")
+	b.clock.pass(time.Second)
 	b.votes(t, proposal.ID, "ada", "ceo", "reject")
-	kept, err := b.WithdrawVote(t.Context(), b.by("ada"), proposal.ID, "ceo", "$adaapprove")
+	back, err := b.WithdrawVote(t.Context(), b.by("ada"), proposal.ID, "ceo", Withdrawal{EventID: "$adareject", How: HowReaction})
 	require.NoError(t, err)
-	require.Len(t, kept.Votes, 1, "the redacted event was no longer the live vote")
-	gone, err := b.WithdrawVote(t.Context(), b.by("ada"), proposal.ID, "ceo", "$adareject")
+	require.Equal(t, 1, back.Tally.Approve, "the other reaction still stands in the room")
+	gone, err := b.WithdrawVote(t.Context(), b.by("ada"), proposal.ID, "ceo", Withdrawal{EventID: "$adaapprove", How: HowReaction})
 	require.NoError(t, err)
 	require.Empty(t, gone.Votes)
-	gone, err = b.WithdrawVote(t.Context(), b.by("ada"), proposal.ID, "ceo", "")
+	gone = b.votes(t, proposal.ID, "ada", "ceo", "approve")
+	require.Empty(t, gone.Votes, "an event that was taken back never counts again")
+	gone, err = b.WithdrawVote(t.Context(), b.by("ada"), proposal.ID, "ceo", Withdrawal{How: HowToken})
 	require.NoError(t, err)
 	require.Empty(t, gone.Votes)
 }
@@ -205,8 +218,8 @@ func TestAProposalClosesWhenItsTimeIsUp(t *testing.T) {
 	split := b.propose(t, Question{ClosesAt: start.Add(time.Hour)})
 	b.votes(t, split.ID, "ada", "ceo", "approve")
 	b.votes(t, split.ID, "ben", "cto", "abstain")
-	b.clock.pass(time.Hour)
-	_, err := b.CastVote(t.Context(), b.by("ada"), lonely.ID, "ceo", Ballot{Verdict: "approve"})
+	b.clock.pass(time.Hour + time.Millisecond)
+	_, err := b.CastVote(t.Context(), b.by("ada"), lonely.ID, "ceo", Ballot{Verdict: "approve", How: HowToken})
 	requireCode(t, CodeNotOpen, err)
 	b.sweep(t)
 	for id, want := range map[ProposalID]string{lonely.ID: ProposalExpired, split.ID: ProposalRejected} {
@@ -227,7 +240,7 @@ func TestAHandedOverSeatKeepsItsVoteInOpenProposals(t *testing.T) {
 	proposal := b.propose(t, Question{})
 	_, err := b.PutSeat(t.Context(), b.by("olga"), Seat{Seat: "ceo", Lens: "sense", Identity: "olga"})
 	require.NoError(t, err)
-	_, err = b.CastVote(t.Context(), b.by("olga"), proposal.ID, "ceo", Ballot{Verdict: "approve"})
+	_, err = b.CastVote(t.Context(), b.by("olga"), proposal.ID, "ceo", Ballot{Verdict: "approve", How: HowToken})
 	requireCode(t, CodeNotSeated, err)
 	b.votes(t, proposal.ID, "ada", "ceo", "approve")
 	_, err = b.PutSeat(t.Context(), b.by("olga"), Seat{Seat: "ceo", Lens: "sense", Identity: "nobody"})

@@ -171,7 +171,7 @@ func (b *bundle) story(t *testing.T) []string {
 	t.Helper()
 	var out []string
 	for _, event := range b.events(t) {
-		if event.Agent == nil && event.Type != "identity.set" && event.Type != "seat.set" {
+		if event.Agent == nil && event.Type != "identity.set" && event.Type != "seat.set" && event.Type != "board.set" {
 			out = append(out, event.Type)
 		}
 	}

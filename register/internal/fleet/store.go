@@ -132,6 +132,7 @@ type transaction struct {
 	actor      string
 	ifMatch    string // what the setting must be at, if it is not empty
 	spoke      bool   // it wrote an event
+	incidents  []incident
 	change     Change
 	unrecorded bool // it changed nothing: do not commit, do not remember the answer
 	unkept     bool // what it changed stands, but its answer is not remembered
@@ -156,6 +157,9 @@ func (s *Store) within(ctx context.Context, do func(*transaction) error) error {
 			}
 			if t.unrecorded {
 				return errUnrecorded
+			}
+			if err := t.openIncidents(ctx); err != nil {
+				return err
 			}
 			return t.writes.flush(ctx)
 		})

@@ -64,22 +64,6 @@ FROM fleet.tokens t JOIN fleet.identities i ON i.tenant_id = t.tenant_id AND i.n
 WHERE t.tenant_id = $1 AND t.hash = $2 AND t.revoked_at IS NULL
   AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp());
 
--- name: PutSeat :exec
-INSERT INTO fleet.seats (tenant_id, seat, host, lens, identity, set_at)
-VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (tenant_id, seat) DO UPDATE
-SET host = excluded.host, lens = excluded.lens, identity = excluded.identity, set_at = excluded.set_at;
-
--- name: ListSeats :many
-SELECT s.seat, s.lens, s.identity, coalesce(i.matrix_id, '')::text AS matrix_id
-FROM fleet.seats s JOIN fleet.identities i ON i.tenant_id = s.tenant_id AND i.name = s.identity
-WHERE s.tenant_id = sqlc.arg(tenant_id) AND s.seat > sqlc.arg(after)::text ORDER BY s.seat LIMIT sqlc.arg(page);
-
--- name: GetSeat :one
-SELECT s.seat, s.lens, s.identity, coalesce(i.matrix_id, '')::text AS matrix_id
-FROM fleet.seats s JOIN fleet.identities i ON i.tenant_id = s.tenant_id AND i.name = s.identity
-WHERE s.tenant_id = $1 AND s.seat = $2;
-
 -- name: PutRoom :one
 INSERT INTO fleet.rooms (tenant_id, room, host, alias, purposes, bound_at)
 VALUES ($1, $2, $3, $4, $5, $6)

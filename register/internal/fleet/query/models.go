@@ -30,6 +30,15 @@ type Agent struct {
 	EndedAt         *time.Time
 }
 
+type Board struct {
+	TenantID string
+	Host     string
+	Rules    json.RawMessage
+	SetBy    string
+	SetAt    time.Time
+	Version  int64
+}
+
 type Check struct {
 	TenantID string
 	Host     string
@@ -216,6 +225,22 @@ type Proposal struct {
 	OpenedBy   string
 	OpenedAt   time.Time
 	ClosedAt   *time.Time
+	Details    json.RawMessage
+	Signed     bool
+	Incident   *string
+	Settling   string
+	SettlesAt  *time.Time
+	ClosedBy   string
+	Unread     []string
+}
+
+type Reader struct {
+	TenantID   string
+	ProposalID int64
+	Room       string
+	Host       string
+	Caller     string
+	Through    time.Time
 }
 
 type Reservation struct {
@@ -265,13 +290,17 @@ type Room struct {
 }
 
 type Roster struct {
-	TenantID   string
-	ProposalID int64
-	Seat       string
-	Host       string
-	Lens       string
-	Identity   string
-	MatrixID   string
+	TenantID       string
+	ProposalID     int64
+	Seat           string
+	Host           string
+	Lens           string
+	Identity       string
+	MatrixID       string
+	Deputy         string
+	DeputyMatrixID string
+	Chair          bool
+	Recused        string
 }
 
 type Seal struct {
@@ -291,6 +320,7 @@ type Seat struct {
 	Lens     string
 	Identity string
 	SetAt    time.Time
+	Deputy   *string
 }
 
 type Subscription struct {
@@ -354,6 +384,10 @@ type Vote struct {
 	CastAt     time.Time
 	EndedAt    *time.Time
 	EndedBy    *string
+	How        string
+	Accepted   bool
+	Review     json.RawMessage
+	EndedEvent string
 }
 
 type Window struct {
@@ -378,4 +412,14 @@ type Window struct {
 	Lowered         bool
 	EndedAt         *time.Time
 	MarginMicros    int64
+}
+
+type Withdrawal struct {
+	TenantID   string
+	ProposalID int64
+	EventID    string
+	Actor      string
+	Host       string
+	ByEvent    string
+	At         time.Time
 }

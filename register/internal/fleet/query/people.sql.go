@@ -202,36 +202,6 @@ func (q *Queries) GetRoom(ctx context.Context, arg GetRoomParams) (Room, error) 
 	return i, err
 }
 
-const getSeat = `-- name: GetSeat :one
-SELECT s.seat, s.lens, s.identity, coalesce(i.matrix_id, '')::text AS matrix_id
-FROM fleet.seats s JOIN fleet.identities i ON i.tenant_id = s.tenant_id AND i.name = s.identity
-WHERE s.tenant_id = $1 AND s.seat = $2
-`
-
-type GetSeatParams struct {
-	TenantID string
-	Seat     string
-}
-
-type GetSeatRow struct {
-	Seat     string
-	Lens     string
-	Identity string
-	MatrixID string
-}
-
-func (q *Queries) GetSeat(ctx context.Context, arg GetSeatParams) (GetSeatRow, error) {
-	row := q.db.QueryRow(ctx, getSeat, arg.TenantID, arg.Seat)
-	var i GetSeatRow
-	err := row.Scan(
-		&i.Seat,
-		&i.Lens,
-		&i.Identity,
-		&i.MatrixID,
-	)
-	return i, err
-}
-
 const insertToken = `-- name: InsertToken :one
 INSERT INTO fleet.tokens (tenant_id, host, identity, hash, scopes, created_at, expires_at, replaces)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id, tenant_id, host, identity, hash, scopes, created_at, expires_at, revoked_at, last_used_at, replaces
@@ -342,50 +312,6 @@ func (q *Queries) ListRooms(ctx context.Context, arg ListRoomsParams) ([]Room, e
 			&i.Purposes,
 			&i.BoundAt,
 			&i.Verbosity,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const listSeats = `-- name: ListSeats :many
-SELECT s.seat, s.lens, s.identity, coalesce(i.matrix_id, '')::text AS matrix_id
-FROM fleet.seats s JOIN fleet.identities i ON i.tenant_id = s.tenant_id AND i.name = s.identity
-WHERE s.tenant_id = $1 AND s.seat > $2::text ORDER BY s.seat LIMIT $3
-`
-
-type ListSeatsParams struct {
-	TenantID string
-	After    string
-	Page     int32
-}
-
-type ListSeatsRow struct {
-	Seat     string
-	Lens     string
-	Identity string
-	MatrixID string
-}
-
-func (q *Queries) ListSeats(ctx context.Context, arg ListSeatsParams) ([]ListSeatsRow, error) {
-	rows, err := q.db.Query(ctx, listSeats, arg.TenantID, arg.After, arg.Page)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []ListSeatsRow
-	for rows.Next() {
-		var i ListSeatsRow
-		if err := rows.Scan(
-			&i.Seat,
-			&i.Lens,
-			&i.Identity,
-			&i.MatrixID,
 		); err != nil {
 			return nil, err
 		}
@@ -572,34 +498,6 @@ func (q *Queries) PutRoom(ctx context.Context, arg PutRoomParams) (string, error
 	var alias string
 	err := row.Scan(&alias)
 	return alias, err
-}
-
-const putSeat = `-- name: PutSeat :exec
-INSERT INTO fleet.seats (tenant_id, seat, host, lens, identity, set_at)
-VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (tenant_id, seat) DO UPDATE
-SET host = excluded.host, lens = excluded.lens, identity = excluded.identity, set_at = excluded.set_at
-`
-
-type PutSeatParams struct {
-	TenantID string
-	Seat     string
-	Host     string
-	Lens     string
-	Identity string
-	SetAt    time.Time
-}
-
-func (q *Queries) PutSeat(ctx context.Context, arg PutSeatParams) error {
-	_, err := q.db.Exec(ctx, putSeat,
-		arg.TenantID,
-		arg.Seat,
-		arg.Host,
-		arg.Lens,
-		arg.Identity,
-		arg.SetAt,
-	)
-	return err
 }
 
 const revokeTokens = `-- name: RevokeTokens :many

@@ -11,8 +11,25 @@ import (
 	"time"
 )
 
+const acceptVotes = `-- name: AcceptVotes :exec
+UPDATE fleet.votes SET accepted = true, host = $1
+WHERE tenant_id = $2 AND id = ANY($3::bigint[]) AND ended_at IS NULL AND verdict = 'conditional'
+`
+
+type AcceptVotesParams struct {
+	Host     string
+	TenantID string
+	Ids      []int64
+}
+
+func (q *Queries) AcceptVotes(ctx context.Context, arg AcceptVotesParams) error {
+	_, err := q.db.Exec(ctx, acceptVotes, arg.Host, arg.TenantID, arg.Ids)
+	return err
+}
+
 const closeProposal = `-- name: CloseProposal :exec
-UPDATE fleet.proposals SET state = $3, carried_out = $4, outcome = $5, closed_at = $7::timestamptz, host = $6
+UPDATE fleet.proposals SET state = $3, carried_out = $4, outcome = $5, closed_at = $7::timestamptz, host = $6,
+    settling = '', settles_at = NULL, closed_by = $8, unread = $9::text[]
 WHERE tenant_id = $1 AND id = $2
 `
 
@@ -24,6 +41,8 @@ type CloseProposalParams struct {
 	Outcome    string
 	Host       string
 	Now        time.Time
+	ClosedBy   string
+	Unread     []string
 }
 
 func (q *Queries) CloseProposal(ctx context.Context, arg CloseProposalParams) error {
@@ -35,12 +54,15 @@ func (q *Queries) CloseProposal(ctx context.Context, arg CloseProposalParams) er
 		arg.Outcome,
 		arg.Host,
 		arg.Now,
+		arg.ClosedBy,
+		arg.Unread,
 	)
 	return err
 }
 
 const dueProposals = `-- name: DueProposals :many
-SELECT id FROM fleet.proposals WHERE tenant_id = $1 AND state = 'open' AND closes_at <= $2::timestamptz ORDER BY id
+SELECT id FROM fleet.proposals
+WHERE tenant_id = $1 AND state = 'open' AND least(closes_at, settles_at) <= $2::timestamptz ORDER BY id
 `
 
 type DueProposalsParams struct {
@@ -69,31 +91,50 @@ func (q *Queries) DueProposals(ctx context.Context, arg DueProposalsParams) ([]i
 }
 
 const endVote = `-- name: EndVote :exec
-UPDATE fleet.votes SET ended_at = $1::timestamptz, ended_by = $2::text
-WHERE tenant_id = $3 AND proposal_id = $4 AND seat = $5 AND ended_at IS NULL
+UPDATE fleet.votes SET ended_at = $1::timestamptz, ended_by = $2::text, ended_event = $3,
+    host = $4
+WHERE tenant_id = $5 AND id = ANY($6::bigint[]) AND ended_at IS NULL
 `
 
 type EndVoteParams struct {
 	Now        time.Time
 	EndedBy    string
+	EndedEvent string
+	Host       string
 	TenantID   string
-	ProposalID int64
-	Seat       string
+	Ids        []int64
 }
 
 func (q *Queries) EndVote(ctx context.Context, arg EndVoteParams) error {
 	_, err := q.db.Exec(ctx, endVote,
 		arg.Now,
 		arg.EndedBy,
+		arg.EndedEvent,
+		arg.Host,
 		arg.TenantID,
-		arg.ProposalID,
-		arg.Seat,
+		arg.Ids,
 	)
 	return err
 }
 
+const getIncident = `-- name: GetIncident :one
+SELECT id FROM fleet.proposals WHERE tenant_id = $1 AND incident = $2::text
+`
+
+type GetIncidentParams struct {
+	TenantID string
+	Incident string
+}
+
+func (q *Queries) GetIncident(ctx context.Context, arg GetIncidentParams) (int64, error) {
+	row := q.db.QueryRow(ctx, getIncident, arg.TenantID, arg.Incident)
+	var id int64
+	err := row.Scan(&id)
+	return id, err
+}
+
 const getProposal = `-- name: GetProposal :one
-SELECT tenant_id, id, host, title, body, action, dispatch_id, action_text, state, quorum, pass, closes_at, carried_out, outcome, origin, opened_by, opened_at, closed_at FROM fleet.proposals WHERE tenant_id = $1 AND id = $2
+SELECT tenant_id, id, host, title, body, action, dispatch_id, action_text, state, quorum, pass, closes_at, carried_out, outcome, origin, opened_by, opened_at, closed_at, details, signed, incident, settling, settles_at, closed_by, unread FROM fleet.proposals WHERE tenant_id = $1 AND id = $2
 `
 
 type GetProposalParams struct {
@@ -123,8 +164,68 @@ func (q *Queries) GetProposal(ctx context.Context, arg GetProposalParams) (Propo
 		&i.OpenedBy,
 		&i.OpenedAt,
 		&i.ClosedAt,
+		&i.Details,
+		&i.Signed,
+		&i.Incident,
+		&i.Settling,
+		&i.SettlesAt,
+		&i.ClosedBy,
+		&i.Unread,
 	)
 	return i, err
+}
+
+const getWithdrawal = `-- name: GetWithdrawal :one
+SELECT tenant_id, proposal_id, event_id, actor, host, by_event, at FROM fleet.withdrawals WHERE tenant_id = $1 AND proposal_id = $2 AND event_id = $3 AND actor = $4
+`
+
+type GetWithdrawalParams struct {
+	TenantID   string
+	ProposalID int64
+	EventID    string
+	Actor      string
+}
+
+func (q *Queries) GetWithdrawal(ctx context.Context, arg GetWithdrawalParams) (Withdrawal, error) {
+	row := q.db.QueryRow(ctx, getWithdrawal,
+		arg.TenantID,
+		arg.ProposalID,
+		arg.EventID,
+		arg.Actor,
+	)
+	var i Withdrawal
+	err := row.Scan(
+		&i.TenantID,
+		&i.ProposalID,
+		&i.EventID,
+		&i.Actor,
+		&i.Host,
+		&i.ByEvent,
+		&i.At,
+	)
+	return i, err
+}
+
+const hastenProposal = `-- name: HastenProposal :exec
+UPDATE fleet.proposals SET closes_at = $1::timestamptz, host = $2
+WHERE tenant_id = $3 AND id = $4
+`
+
+type HastenProposalParams struct {
+	ClosesAt time.Time
+	Host     string
+	TenantID string
+	ID       int64
+}
+
+func (q *Queries) HastenProposal(ctx context.Context, arg HastenProposalParams) error {
+	_, err := q.db.Exec(ctx, hastenProposal,
+		arg.ClosesAt,
+		arg.Host,
+		arg.TenantID,
+		arg.ID,
+	)
+	return err
 }
 
 const insertOverride = `-- name: InsertOverride :exec
@@ -154,9 +255,9 @@ func (q *Queries) InsertOverride(ctx context.Context, arg InsertOverrideParams) 
 }
 
 const insertProposal = `-- name: InsertProposal :exec
-INSERT INTO fleet.proposals (tenant_id, id, host, title, body, action, dispatch_id, action_text, state, quorum, pass,
-    closes_at, outcome, origin, opened_by, opened_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'open', $9, $10, $11, '', $12, $13, $14)
+INSERT INTO fleet.proposals (tenant_id, id, host, title, body, action, dispatch_id, details, action_text, state, quorum, pass,
+    closes_at, outcome, origin, opened_by, opened_at, signed, incident)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'open', $10, $11, $12, '', $13, $14, $15, $16, $17)
 `
 
 type InsertProposalParams struct {
@@ -167,6 +268,7 @@ type InsertProposalParams struct {
 	Body       string
 	Action     *string
 	DispatchID *int64
+	Details    json.RawMessage
 	ActionText string
 	Quorum     int32
 	Pass       string
@@ -174,6 +276,8 @@ type InsertProposalParams struct {
 	Origin     json.RawMessage
 	OpenedBy   string
 	OpenedAt   time.Time
+	Signed     bool
+	Incident   *string
 }
 
 func (q *Queries) InsertProposal(ctx context.Context, arg InsertProposalParams) error {
@@ -185,6 +289,7 @@ func (q *Queries) InsertProposal(ctx context.Context, arg InsertProposalParams) 
 		arg.Body,
 		arg.Action,
 		arg.DispatchID,
+		arg.Details,
 		arg.ActionText,
 		arg.Quorum,
 		arg.Pass,
@@ -192,23 +297,29 @@ func (q *Queries) InsertProposal(ctx context.Context, arg InsertProposalParams) 
 		arg.Origin,
 		arg.OpenedBy,
 		arg.OpenedAt,
+		arg.Signed,
+		arg.Incident,
 	)
 	return err
 }
 
 const insertRoster = `-- name: InsertRoster :exec
-INSERT INTO fleet.roster (tenant_id, proposal_id, seat, host, lens, identity, matrix_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO fleet.roster (tenant_id, proposal_id, seat, host, lens, identity, matrix_id, deputy, deputy_matrix_id, chair, recused)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 `
 
 type InsertRosterParams struct {
-	TenantID   string
-	ProposalID int64
-	Seat       string
-	Host       string
-	Lens       string
-	Identity   string
-	MatrixID   string
+	TenantID       string
+	ProposalID     int64
+	Seat           string
+	Host           string
+	Lens           string
+	Identity       string
+	MatrixID       string
+	Deputy         string
+	DeputyMatrixID string
+	Chair          bool
+	Recused        string
 }
 
 func (q *Queries) InsertRoster(ctx context.Context, arg InsertRosterParams) error {
@@ -220,13 +331,17 @@ func (q *Queries) InsertRoster(ctx context.Context, arg InsertRosterParams) erro
 		arg.Lens,
 		arg.Identity,
 		arg.MatrixID,
+		arg.Deputy,
+		arg.DeputyMatrixID,
+		arg.Chair,
+		arg.Recused,
 	)
 	return err
 }
 
 const insertVote = `-- name: InsertVote :exec
-INSERT INTO fleet.votes (tenant_id, host, proposal_id, seat, verdict, reason, actor, event_id, cast_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO fleet.votes (tenant_id, host, proposal_id, seat, verdict, reason, actor, event_id, cast_at, how, review, ended_at, ended_by, ended_event)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 `
 
 type InsertVoteParams struct {
@@ -239,6 +354,11 @@ type InsertVoteParams struct {
 	Actor      string
 	EventID    string
 	CastAt     time.Time
+	How        string
+	Review     json.RawMessage
+	EndedAt    *time.Time
+	EndedBy    *string
+	EndedEvent string
 }
 
 func (q *Queries) InsertVote(ctx context.Context, arg InsertVoteParams) error {
@@ -252,12 +372,45 @@ func (q *Queries) InsertVote(ctx context.Context, arg InsertVoteParams) error {
 		arg.Actor,
 		arg.EventID,
 		arg.CastAt,
+		arg.How,
+		arg.Review,
+		arg.EndedAt,
+		arg.EndedBy,
+		arg.EndedEvent,
+	)
+	return err
+}
+
+const insertWithdrawal = `-- name: InsertWithdrawal :exec
+INSERT INTO fleet.withdrawals (tenant_id, proposal_id, event_id, actor, host, by_event, at)
+VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
+`
+
+type InsertWithdrawalParams struct {
+	TenantID   string
+	ProposalID int64
+	EventID    string
+	Actor      string
+	Host       string
+	ByEvent    string
+	At         time.Time
+}
+
+func (q *Queries) InsertWithdrawal(ctx context.Context, arg InsertWithdrawalParams) error {
+	_, err := q.db.Exec(ctx, insertWithdrawal,
+		arg.TenantID,
+		arg.ProposalID,
+		arg.EventID,
+		arg.Actor,
+		arg.Host,
+		arg.ByEvent,
+		arg.At,
 	)
 	return err
 }
 
 const listProposals = `-- name: ListProposals :many
-SELECT tenant_id, id, host, title, body, action, dispatch_id, action_text, state, quorum, pass, closes_at, carried_out, outcome, origin, opened_by, opened_at, closed_at FROM fleet.proposals
+SELECT tenant_id, id, host, title, body, action, dispatch_id, action_text, state, quorum, pass, closes_at, carried_out, outcome, origin, opened_by, opened_at, closed_at, details, signed, incident, settling, settles_at, closed_by, unread FROM fleet.proposals
 WHERE tenant_id = $1 AND ($2::text = '' OR state = $2::text)
   AND ($3::bigint = 0 OR id < $3::bigint)
 ORDER BY id DESC LIMIT $4
@@ -303,6 +456,49 @@ func (q *Queries) ListProposals(ctx context.Context, arg ListProposalsParams) ([
 			&i.OpenedBy,
 			&i.OpenedAt,
 			&i.ClosedAt,
+			&i.Details,
+			&i.Signed,
+			&i.Incident,
+			&i.Settling,
+			&i.SettlesAt,
+			&i.ClosedBy,
+			&i.Unread,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listReaders = `-- name: ListReaders :many
+SELECT tenant_id, proposal_id, room, host, caller, through FROM fleet.readers WHERE tenant_id = $1 AND proposal_id = $2 ORDER BY room
+`
+
+type ListReadersParams struct {
+	TenantID   string
+	ProposalID int64
+}
+
+func (q *Queries) ListReaders(ctx context.Context, arg ListReadersParams) ([]Reader, error) {
+	rows, err := q.db.Query(ctx, listReaders, arg.TenantID, arg.ProposalID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Reader
+	for rows.Next() {
+		var i Reader
+		if err := rows.Scan(
+			&i.TenantID,
+			&i.ProposalID,
+			&i.Room,
+			&i.Host,
+			&i.Caller,
+			&i.Through,
 		); err != nil {
 			return nil, err
 		}
@@ -315,7 +511,7 @@ func (q *Queries) ListProposals(ctx context.Context, arg ListProposalsParams) ([
 }
 
 const listRoster = `-- name: ListRoster :many
-SELECT tenant_id, proposal_id, seat, host, lens, identity, matrix_id FROM fleet.roster WHERE tenant_id = $1 AND proposal_id = ANY($2::bigint[]) ORDER BY proposal_id, seat
+SELECT tenant_id, proposal_id, seat, host, lens, identity, matrix_id, deputy, deputy_matrix_id, chair, recused FROM fleet.roster WHERE tenant_id = $1 AND proposal_id = ANY($2::bigint[]) ORDER BY proposal_id, seat
 `
 
 type ListRosterParams struct {
@@ -340,49 +536,10 @@ func (q *Queries) ListRoster(ctx context.Context, arg ListRosterParams) ([]Roste
 			&i.Lens,
 			&i.Identity,
 			&i.MatrixID,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const liveVotes = `-- name: LiveVotes :many
-SELECT tenant_id, id, host, proposal_id, seat, verdict, reason, actor, event_id, cast_at, ended_at, ended_by FROM fleet.votes
-WHERE tenant_id = $1 AND proposal_id = ANY($2::bigint[]) AND ended_at IS NULL ORDER BY proposal_id, seat
-`
-
-type LiveVotesParams struct {
-	TenantID  string
-	Proposals []int64
-}
-
-func (q *Queries) LiveVotes(ctx context.Context, arg LiveVotesParams) ([]Vote, error) {
-	rows, err := q.db.Query(ctx, liveVotes, arg.TenantID, arg.Proposals)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Vote
-	for rows.Next() {
-		var i Vote
-		if err := rows.Scan(
-			&i.TenantID,
-			&i.ID,
-			&i.Host,
-			&i.ProposalID,
-			&i.Seat,
-			&i.Verdict,
-			&i.Reason,
-			&i.Actor,
-			&i.EventID,
-			&i.CastAt,
-			&i.EndedAt,
-			&i.EndedBy,
+			&i.Deputy,
+			&i.DeputyMatrixID,
+			&i.Chair,
+			&i.Recused,
 		); err != nil {
 			return nil, err
 		}
@@ -395,7 +552,7 @@ func (q *Queries) LiveVotes(ctx context.Context, arg LiveVotesParams) ([]Vote, e
 }
 
 const lockProposal = `-- name: LockProposal :one
-SELECT tenant_id, id, host, title, body, action, dispatch_id, action_text, state, quorum, pass, closes_at, carried_out, outcome, origin, opened_by, opened_at, closed_at FROM fleet.proposals WHERE tenant_id = $1 AND id = $2 FOR UPDATE
+SELECT tenant_id, id, host, title, body, action, dispatch_id, action_text, state, quorum, pass, closes_at, carried_out, outcome, origin, opened_by, opened_at, closed_at, details, signed, incident, settling, settles_at, closed_by, unread FROM fleet.proposals WHERE tenant_id = $1 AND id = $2 FOR UPDATE
 `
 
 type LockProposalParams struct {
@@ -425,6 +582,152 @@ func (q *Queries) LockProposal(ctx context.Context, arg LockProposalParams) (Pro
 		&i.OpenedBy,
 		&i.OpenedAt,
 		&i.ClosedAt,
+		&i.Details,
+		&i.Signed,
+		&i.Incident,
+		&i.Settling,
+		&i.SettlesAt,
+		&i.ClosedBy,
+		&i.Unread,
+	)
+	return i, err
+}
+
+const putReader = `-- name: PutReader :exec
+INSERT INTO fleet.readers (tenant_id, proposal_id, room, host, caller, through)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (tenant_id, proposal_id, room) DO UPDATE
+SET host = excluded.host, caller = excluded.caller, through = greatest(fleet.readers.through, excluded.through)
+`
+
+type PutReaderParams struct {
+	TenantID   string
+	ProposalID int64
+	Room       string
+	Host       string
+	Caller     string
+	Through    time.Time
+}
+
+func (q *Queries) PutReader(ctx context.Context, arg PutReaderParams) error {
+	_, err := q.db.Exec(ctx, putReader,
+		arg.TenantID,
+		arg.ProposalID,
+		arg.Room,
+		arg.Host,
+		arg.Caller,
+		arg.Through,
+	)
+	return err
+}
+
+const settleProposal = `-- name: SettleProposal :exec
+UPDATE fleet.proposals SET settling = $1, settles_at = $2, host = $3
+WHERE tenant_id = $4 AND id = $5
+`
+
+type SettleProposalParams struct {
+	Settling  string
+	SettlesAt *time.Time
+	Host      string
+	TenantID  string
+	ID        int64
+}
+
+func (q *Queries) SettleProposal(ctx context.Context, arg SettleProposalParams) error {
+	_, err := q.db.Exec(ctx, settleProposal,
+		arg.Settling,
+		arg.SettlesAt,
+		arg.Host,
+		arg.TenantID,
+		arg.ID,
+	)
+	return err
+}
+
+const standingVotes = `-- name: StandingVotes :many
+SELECT tenant_id, id, host, proposal_id, seat, verdict, reason, actor, event_id, cast_at, ended_at, ended_by, how, accepted, review, ended_event FROM fleet.votes
+WHERE tenant_id = $1 AND proposal_id = ANY($2::bigint[]) AND ended_at IS NULL ORDER BY proposal_id, seat, id
+`
+
+type StandingVotesParams struct {
+	TenantID  string
+	Proposals []int64
+}
+
+func (q *Queries) StandingVotes(ctx context.Context, arg StandingVotesParams) ([]Vote, error) {
+	rows, err := q.db.Query(ctx, standingVotes, arg.TenantID, arg.Proposals)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Vote
+	for rows.Next() {
+		var i Vote
+		if err := rows.Scan(
+			&i.TenantID,
+			&i.ID,
+			&i.Host,
+			&i.ProposalID,
+			&i.Seat,
+			&i.Verdict,
+			&i.Reason,
+			&i.Actor,
+			&i.EventID,
+			&i.CastAt,
+			&i.EndedAt,
+			&i.EndedBy,
+			&i.How,
+			&i.Accepted,
+			&i.Review,
+			&i.EndedEvent,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const voteOfEvent = `-- name: VoteOfEvent :one
+SELECT tenant_id, id, host, proposal_id, seat, verdict, reason, actor, event_id, cast_at, ended_at, ended_by, how, accepted, review, ended_event FROM fleet.votes WHERE tenant_id = $1 AND proposal_id = $2 AND event_id = $3 AND actor = $4 LIMIT 1
+`
+
+type VoteOfEventParams struct {
+	TenantID   string
+	ProposalID int64
+	EventID    string
+	Actor      string
+}
+
+func (q *Queries) VoteOfEvent(ctx context.Context, arg VoteOfEventParams) (Vote, error) {
+	row := q.db.QueryRow(ctx, voteOfEvent,
+		arg.TenantID,
+		arg.ProposalID,
+		arg.EventID,
+		arg.Actor,
+	)
+	var i Vote
+	err := row.Scan(
+		&i.TenantID,
+		&i.ID,
+		&i.Host,
+		&i.ProposalID,
+		&i.Seat,
+		&i.Verdict,
+		&i.Reason,
+		&i.Actor,
+		&i.EventID,
+		&i.CastAt,
+		&i.EndedAt,
+		&i.EndedBy,
+		&i.How,
+		&i.Accepted,
+		&i.Review,
+		&i.EndedEvent,
 	)
 	return i, err
 }

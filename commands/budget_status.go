@@ -76,8 +76,7 @@ func headline(windows []register.Window) string {
 // windowLine is a window in one line.
 func windowLine(w register.Window, now time.Time, zone *time.Location) string {
 	if w.Lapsed {
-		return fmt.Sprintf("**%s** lapsed %s, its use is unknown; set it again: %s", windowOf(w), instant(w.ResetAt, now, zone),
-			say(fmt.Sprintf("budget set --provider %s --limit %s --unit %s --reset-at +5h", w.Provider, budget.Format(w.LimitMicros, ""), w.Unit)))
+		return fmt.Sprintf("**%s** lapsed %s, its use is unknown; set it again: %s", windowOf(w), instant(w.ResetAt, now, zone), setAgain(w))
 	}
 	parts := []string{
 		fmt.Sprintf("**%s** %s %s of %s", windowOf(w), bar(w.UsedMicros, w.LimitMicros), bare(w.UsedMicros, w.Unit), amount(w.LimitMicros, w.Unit)),

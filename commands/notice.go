@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
@@ -36,6 +37,8 @@ func NoticeFor(event register.Event, zone *time.Location) (Notice, bool) {
 			"Every entry up to it is sealed. Whether the audit still goes through it: "+"`mosaic-matrix audit verify --head "+event.Audit.Head+"`")}, true
 	case register.EventTypeBudgetStep:
 		return Notice{Markdown: stepped(event, zone), Rings: event.Step.To == register.StepRefuse}, true
+	case register.EventTypeBudgetLapsed:
+		return Notice{Markdown: lapsed(event, zone)}, true
 	case register.EventTypeProposalOpened:
 		return Notice{Markdown: ProposalMessage(event.Proposal, zone), Rings: true}, true
 	case register.EventTypeProposalClosed:
@@ -121,6 +124,25 @@ func stepped(event register.Event, zone *time.Location) string {
 		lines = append(lines, "Eases "+ahead(step.EasesAt, event.At, zone)+" if nothing more is spent")
 	}
 	return paragraph(append(lines, remedy(step, event.At, zone))...)
+}
+
+// lapsed says that a window is past its reset and that nobody but a person or its provider can tell what is used now.
+func lapsed(event register.Event, zone *time.Location) string {
+	w := event.Window
+	return paragraph("**"+windowOf(w)+" lapsed** at its reset, "+instant(w.ResetAt, event.At, zone),
+		"What was used since is unknown. Until it is set again, work runs without this meter.", "Set it again: "+setAgain(w))
+}
+
+// setAgain is the command that begins a lapsed window anew.
+func setAgain(w register.Window) string {
+	command := "budget set --provider " + w.Provider
+	if w.Subscription != w.Provider {
+		command += " --subscription " + w.Subscription
+	}
+	if w.Window != "main" {
+		command += " --window " + w.Window
+	}
+	return say(fmt.Sprintf("%s --limit %s --unit %s --reset-at +5h", command, budget.Format(w.LimitMicros, ""), w.Unit))
 }
 
 func orWork(dispatch string) string {

@@ -31,7 +31,7 @@ func (o *operations) SetBudget(ctx context.Context, request SetBudgetRequestObje
 	change, err := o.store.SetBudget(ctx, mutation(ctx, http.StatusOK), fleet.BudgetSet{
 		Provider: body.Provider, Subscription: body.Subscription, Window: body.Window, Unit: string(body.Unit),
 		LimitMicros: body.LimitMicros, FloorMicros: body.FloorMicros, Since: body.Since, UsedMicros: body.UsedMicros,
-		ResetAt: body.ResetAt,
+		ResetAt: body.ResetAt, Scope: body.Scope, Model: body.Model, Recurrence: body.Recurrence, Zone: body.Zone, Hours: body.Hours,
 	})
 	answer, err := answered[register.BudgetChange](change, err)
 	return SetBudget200JSONResponse{Body: answer, Headers: SetBudget200ResponseHeaders{ETag: fleet.Tag(change.After.Version)}}, err

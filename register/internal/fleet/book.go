@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 type book struct {
 	now       time.Time
 	fleet     budget.Fleet
-	order     []int64 // window IDs
+	order     []int64 // window IDs, in the order of their definitions
 	rows      map[int64]*query.Window
 	movers    map[int64]mover
 	pause     *Pause               // nil while the fleet runs
@@ -24,6 +25,8 @@ type book struct {
 	agents    []query.Agent        // the live ones
 	overrides map[int64][]Override // of each window, the live ones
 	numbered  *int64               // the last dispatch number taken; nil while nobody has asked
+
+	definitions map[int64]*query.Definition // by window ID
 }
 
 // mover is the dispatch whose decision last touched a window.
@@ -33,8 +36,8 @@ type mover struct {
 	text     string
 }
 
-// openBook shares the pause, locks the tenant's current windows in ID order, then reads the clock and the lines: nobody else can change either before
-// this transaction ends.
+// openBook shares the pause, locks the tenant's windows in the order of their definitions, then reads the clock, the epochs and the
+// lines: nobody else can change any of them before this transaction ends. Windows past their reset are rolled over first.
 func (t *transaction) openBook(ctx context.Context) (*book, error) {
 	pause, err := t.sharePause(ctx)
 	if err != nil {
@@ -43,7 +46,10 @@ func (t *transaction) openBook(ctx context.Context) (*book, error) {
 	if err := t.ShareWindowSet(ctx, t.Tenant); err != nil {
 		return nil, fmt.Errorf("sharing the set of windows: %w", err)
 	}
-	windows, err := t.LockWindows(ctx, t.Tenant)
+	if err := t.LockDefinitions(ctx, t.Tenant); err != nil {
+		return nil, fmt.Errorf("locking the windows: %w", err)
+	}
+	windows, err := t.ListWindows(ctx, t.Tenant)
 	if err != nil {
 		return nil, fmt.Errorf("locking the windows: %w", err)
 	}
@@ -58,7 +64,10 @@ func (t *transaction) openBook(ctx context.Context) (*book, error) {
 	if b.agents, err = t.LiveAgents(ctx, query.LiveAgentsParams{TenantID: t.Tenant, Now: b.now}); err != nil {
 		return nil, fmt.Errorf("reading the live agents: %w", err)
 	}
-	return b, nil
+	if err := t.rollOver(ctx, b); err != nil {
+		return nil, err
+	}
+	return b, t.grant(ctx, b)
 }
 
 // readBook is a book to look at, without locks.
@@ -67,10 +76,15 @@ func (t *transaction) readBook(ctx context.Context) (*book, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the windows: %w", err)
 	}
-	return t.fillBook(ctx, windows)
+	b, err := t.fillBook(ctx, windows)
+	if err != nil {
+		return nil, err
+	}
+	b.foresee()
+	return b, t.grant(ctx, b)
 }
 
-func (t *transaction) fillBook(ctx context.Context, windows []query.Window) (*book, error) {
+func (t *transaction) fillBook(ctx context.Context, windows []query.ListWindowsRow) (*book, error) {
 	subscriptions, err := t.ListSubscriptions(ctx, t.Tenant)
 	if err != nil {
 		return nil, fmt.Errorf("reading the subscriptions: %w", err)
@@ -79,24 +93,44 @@ func (t *transaction) fillBook(ctx context.Context, windows []query.Window) (*bo
 	if err != nil {
 		return nil, err
 	}
-	b := &book{now: t.now, fleet: budget.Fleet{Ladder: t.Ladder}, rows: make(map[int64]*query.Window), movers: make(map[int64]mover), overrides: make(map[int64][]Override)}
-	for _, subscription := range subscriptions {
-		s := budget.Subscription{ID: subscription.ID, Provider: subscription.Provider, Name: subscription.Name}
-		for i := range windows {
-			if windows[i].SubscriptionID != subscription.ID {
-				continue
-			}
-			window := budgetWindow(windows[i])
-			window.Line = lines[window.ID]
-			s.Windows = append(s.Windows, window)
-		}
-		b.fleet.Subscriptions = append(b.fleet.Subscriptions, s)
+	b := &book{
+		now: t.now, fleet: budget.Fleet{Ladder: t.Ladder}, rows: make(map[int64]*query.Window), movers: make(map[int64]mover),
+		definitions: make(map[int64]*query.Definition), overrides: make(map[int64][]Override),
+	}
+	places := make(map[int64]int, len(subscriptions))
+	for i, subscription := range subscriptions {
+		places[subscription.ID] = i
+		b.fleet.Subscriptions = append(b.fleet.Subscriptions, budget.Subscription{ID: subscription.ID, Provider: subscription.Provider, Name: subscription.Name})
 	}
 	for i := range windows {
-		b.order = append(b.order, windows[i].ID)
-		b.rows[windows[i].ID] = &windows[i]
+		row, definition := &windows[i].Window, &windows[i].Definition
+		window, err := budgetWindow(row, definition)
+		if err != nil {
+			return nil, err
+		}
+		window.Line = lines[window.ID]
+		into := &b.fleet.Shared
+		if definition.SubscriptionID != nil {
+			into = &b.fleet.Subscriptions[places[*definition.SubscriptionID]].Windows
+		}
+		*into = append(*into, window)
+		b.order = append(b.order, row.ID)
+		b.rows[row.ID], b.definitions[row.ID] = row, definition
 	}
-	return b, t.grant(ctx, b)
+	b.standIn()
+	return b, nil
+}
+
+// standIn gives every provider of the ladder that has no subscription one to be judged on, so that a shared window is not passed by.
+func (b *book) standIn() {
+	if len(b.fleet.Shared) == 0 {
+		return
+	}
+	for _, tier := range b.fleet.Ladder {
+		if !slices.ContainsFunc(b.fleet.Subscriptions, func(s budget.Subscription) bool { return s.Provider == tier.Provider }) {
+			b.fleet.Subscriptions = append(b.fleet.Subscriptions, budget.Subscription{Provider: tier.Provider, Name: tier.Provider})
+		}
+	}
 }
 
 // lines is the waiting work of every window, in line order.
@@ -115,7 +149,7 @@ func (t *transaction) lines(ctx context.Context) (map[int64][]budget.Waiting, er
 	return lines, nil
 }
 
-// window finds a current window by its ID, with its subscription; nil if it is not current.
+// window finds a current window by its ID, with its subscription; nil if it is not current. A shared window's subscription is All.
 func (b *book) window(id int64) (*budget.Window, *budget.Subscription) {
 	for s := range b.fleet.Subscriptions {
 		for w := range b.fleet.Subscriptions[s].Windows {
@@ -124,19 +158,19 @@ func (b *book) window(id int64) (*budget.Window, *budget.Subscription) {
 			}
 		}
 	}
+	for w := range b.fleet.Shared {
+		if b.fleet.Shared[w].ID == id {
+			return &b.fleet.Shared[w], &budget.Subscription{Provider: b.definitions[id].Provider, Name: All}
+		}
+	}
 	return nil, nil
 }
 
 // find finds a current window by its names; nil if there is none.
-func (b *book) find(subscriptionID int64, name string) *budget.Window {
-	for s := range b.fleet.Subscriptions {
-		if b.fleet.Subscriptions[s].ID != subscriptionID {
-			continue
-		}
-		for w := range b.fleet.Subscriptions[s].Windows {
-			if b.fleet.Subscriptions[s].Windows[w].Name == name {
-				return &b.fleet.Subscriptions[s].Windows[w]
-			}
+func (b *book) find(provider, subscription, name string) *budget.Window {
+	for _, id := range b.order {
+		if window, on := b.window(id); window.Name == name && on.Provider == provider && on.Name == subscription {
+			return window
 		}
 	}
 	return nil
@@ -158,14 +192,20 @@ func (b *book) holds(holds []budget.Hold) []Hold {
 // show is a window as people see it now.
 func (b *book) show(id int64) Window {
 	window, subscription := b.window(id)
-	row := b.rows[id]
-	return Window{
+	row, definition := b.rows[id], b.definitions[id]
+	shown := Window{
 		Provider: subscription.Provider, Subscription: subscription.Name, Window: window.Name, Unit: window.Unit,
 		LimitMicros: window.Limit, FloorMicros: window.Floor, CommittedMicros: window.Committed,
 		ReservedMicros: window.Reserved, UsedMicros: window.Used(), AllowanceMicros: window.Allowance(b.now),
 		BurstMicros: window.Burst() + window.Extra, Step: row.Step, Since: window.Since, ResetAt: window.Reset, Source: row.Source,
 		CheckedAt: row.CheckedAt.UTC(), Lapsed: window.Lapsed(b.now), Waiting: len(window.Line), Overrides: b.overrides[id],
+		Scope: window.Scope.String(), Model: window.Model, Recurrence: definition.Recurrence, Hours: definition.Hours,
+		Confidence: row.Confidence, Mine: definition.Mine, Closed: window.Closed(),
 	}
+	if window.Recurrence.Kind == budget.Calendar {
+		shown.Zone = window.Recurrence.Zone.String()
+	}
+	return shown
 }
 
 // closeBook writes every window and the numbers back, moves windows whose step changed and tells so.
@@ -178,6 +218,9 @@ func (t *transaction) closeBook(ctx context.Context, b *book) error {
 		row := b.rows[id]
 		before := *row
 		row.CommittedMicros, row.ReservedMicros, row.MarginMicros = window.Committed, window.Reserved, window.Margin
+		if !instant(row.Since).Equal(window.Since) { // it was opened
+			row.Since, row.ResetAt = pointer(window.Since), pointer(window.Reset)
+		}
 		from := budget.ParseStep(row.Step)
 		to := b.stand(row, window)
 		if reflect.DeepEqual(*row, before) {
@@ -218,6 +261,7 @@ func (t *transaction) putWindow(ctx context.Context, row *query.Window) error {
 		TenantID: t.Tenant, ID: row.ID, Unit: row.Unit, LimitMicros: row.LimitMicros, FloorMicros: row.FloorMicros,
 		CommittedMicros: row.CommittedMicros, ReservedMicros: row.ReservedMicros, Since: row.Since, ResetAt: row.ResetAt,
 		CheckedAt: row.CheckedAt, Step: row.Step, StepHeldAt: row.StepHeldAt, Lowered: row.Lowered, EndedAt: row.EndedAt, Host: t.Host, MarginMicros: row.MarginMicros,
+		Source: row.Source, Confidence: row.Confidence, Lapsed: row.Lapsed,
 	})
 	if err != nil {
 		return fmt.Errorf("writing the window: %w", err)

@@ -9,18 +9,29 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
 )
 
-// BudgetSet is a window as an operator wants it. Empty names mean the provider's own subscription and DefaultWindow.
+// BudgetSet is a window as somebody wants it. What is left out stays as it is; a new window takes the default that stands beside it.
 type BudgetSet struct {
-	Provider     string
-	Subscription string
-	Window       string
+	Provider     string // All is every provider
+	Subscription string // All is shared by all of the provider's; empty is All for a scope, else the provider's own name
+	Window       string // empty is DefaultWindow
 	Unit         string
 	LimitMicros  int64
-	FloorMicros  *int64    // nil keeps it, 0 for a new window
-	Since        time.Time // zero keeps it, or now for a new window
-	UsedMicros   *int64    // nil keeps it, 0 for a new window
-	ResetAt      time.Time
+	FloorMicros  *int64    // 0
+	Since        time.Time // now, or where its recurrence says
+	UsedMicros   *int64    // 0
+	ResetAt      time.Time // where its recurrence says; without one it is needed
+	Scope        string    // all work
+	Model        string    // every model
+	Recurrence   string    // once; see budget.ParseRecurrence
+	Zone         string    // of the recurrence and the hours, where they name none
+	Hours        string    // none; see budget.ParseWorkingHours, and NoHours takes them away
+	Source       string    // user-entered
+	Confidence   *float64  // by the source
+	Mine         *bool     // true: we set the limit ourselves, not the provider
 }
+
+// NoHours takes the working hours of a window away.
+const NoHours = "none"
 
 // BudgetChange is a window before and after, and the waiting work that was planned anew.
 type BudgetChange struct {
@@ -31,14 +42,22 @@ type BudgetChange struct {
 	Now       time.Time    `json:"now"`
 }
 
-// SetBudget creates a window, or amends the one of that name and keeps its use. A lapsed window begins a new epoch.
-func (s *Store) SetBudget(ctx context.Context, m Mutation, set BudgetSet) (BudgetChange, error) {
-	if set.Subscription == "" {
-		set.Subscription = set.Provider
-	}
+// named fills in the names that are left out.
+func (set *BudgetSet) named() {
 	if set.Window == "" {
 		set.Window = DefaultWindow
 	}
+	if set.Subscription == "" {
+		set.Subscription = set.Provider
+		if set.Scope != "" && set.Scope != budget.OfSubscription.String() {
+			set.Subscription = All
+		}
+	}
+}
+
+// SetBudget creates a window, or amends the one of that name and keeps its use. A lapsed window begins a new epoch.
+func (s *Store) SetBudget(ctx context.Context, m Mutation, set BudgetSet) (BudgetChange, error) {
+	set.named()
 	set.Since, set.ResetAt = set.Since.UTC().Truncate(time.Microsecond), set.ResetAt.UTC().Truncate(time.Microsecond)
 	return once(ctx, s, m, func(t *transaction) (BudgetChange, error) { return t.setBudget(ctx, set) })
 }
@@ -52,29 +71,75 @@ func (t *transaction) setBudget(ctx context.Context, set BudgetSet) (BudgetChang
 	if err != nil {
 		return BudgetChange{}, err
 	}
-	current := b.find(subscription.ID, set.Window)
+	current := b.find(set.Provider, set.Subscription, set.Window)
 	version, err := t.reviseWindow(ctx, b, windowKey(set.Provider, set.Subscription, set.Window), current)
 	if err != nil {
 		return BudgetChange{}, err
 	}
-	if err := set.check(current, b.now); err != nil {
+	p, err := t.planWindow(ctx, b, set, current)
+	if err != nil {
 		return BudgetChange{}, err
 	}
-	change := BudgetChange{Now: b.now}
+	change := BudgetChange{Now: b.now, BeganNow: p.beganNow}
 	if current != nil {
 		change.Before = new(b.show(current.ID))
 	}
-	change.BeganNow = set.Since.IsZero() && (current == nil || current.Lapsed(b.now))
-	var id int64
-	if current == nil || current.Lapsed(b.now) {
-		id, err = t.beginEpoch(ctx, b, subscription.ID, current, set.fresh(t, current))
-	} else {
-		id, err = current.ID, t.amend(ctx, b, current, set)
+	if p.definition.ID == 0 {
+		p.definition.SubscriptionID = subscription
 	}
+	id, err := t.recordWindow(ctx, b, &p, current)
 	if err != nil {
 		return BudgetChange{}, err
 	}
 	return t.concludeChange(ctx, id, version, change, "budget.set")
+}
+
+// recordWindow records the definition and the epoch that were planned, and answers the epoch's ID.
+func (t *transaction) recordWindow(ctx context.Context, b *book, p *plan, current *budget.Window) (int64, error) {
+	if err := t.putDefinition(ctx, &p.definition); err != nil {
+		return 0, err
+	}
+	p.row.DefinitionID = p.definition.ID
+	if current != nil && !p.fresh {
+		if err := t.enter(ctx, p.row.ID, p.row.Unit, p.row.CommittedMicros-current.Committed); err != nil {
+			return 0, err
+		}
+		return p.row.ID, t.putWindow(ctx, &p.row)
+	}
+	var was int64
+	if current != nil {
+		was = current.ID
+		ended := b.rows[was]
+		ended.ReservedMicros, ended.MarginMicros, ended.EndedAt = 0, 0, &p.ends
+		if err := t.putWindow(ctx, ended); err != nil {
+			return 0, err
+		}
+	}
+	if err := t.insertEpoch(ctx, &p.row, was); err != nil {
+		return 0, err
+	}
+	return p.row.ID, t.enter(ctx, p.row.ID, p.row.Unit, p.row.CommittedMicros)
+}
+
+func (t *transaction) putDefinition(ctx context.Context, d *query.Definition) error {
+	if d.ID != 0 {
+		err := t.PutDefinition(ctx, query.PutDefinitionParams{
+			TenantID: t.Tenant, ID: d.ID, Recurrence: d.Recurrence, Hours: d.Hours, Mine: d.Mine, Host: t.Host,
+		})
+		if err != nil {
+			return fmt.Errorf("writing the window's definition: %w", err)
+		}
+		return nil
+	}
+	id, err := t.InsertDefinition(ctx, query.InsertDefinitionParams{
+		TenantID: t.Tenant, Host: t.Host, Provider: d.Provider, SubscriptionID: d.SubscriptionID, Name: d.Name, ScopeKind: d.ScopeKind,
+		ScopeName: d.ScopeName, Model: d.Model, Recurrence: d.Recurrence, Hours: d.Hours, Mine: d.Mine, CreatedAt: t.now,
+	})
+	if err != nil {
+		return fmt.Errorf("writing the window's definition: %w", err)
+	}
+	d.ID = id
+	return nil
 }
 
 // concludeChange judges the waiting work against the changed window and tells about both.
@@ -94,22 +159,31 @@ func (t *transaction) concludeChange(ctx context.Context, id, version int64, cha
 	return change, t.tell(ctx, Event{Type: event, Window: &change.After})
 }
 
-// subscription takes the set of windows and creates the subscription if it is new.
-func (t *transaction) subscription(ctx context.Context, provider, name string) (query.Subscription, error) {
+// subscription takes the set of windows and creates the subscription if it is new. What is shared belongs to none.
+func (t *transaction) subscription(ctx context.Context, provider, name string) (*int64, error) {
 	if err := t.lockWindowSet(ctx); err != nil {
-		return query.Subscription{}, err
+		return nil, err
+	}
+	switch {
+	case name == All:
+		return nil, nil
+	case provider == All:
+		return nil, &Error{
+			Code: CodeInvalid, Field: "subscription", Example: All,
+			Detail: fmt.Sprintf("A window of all providers is shared by all their subscriptions, so it cannot belong to %s.", name),
+		}
 	}
 	err := t.EnsureSubscription(ctx, query.EnsureSubscriptionParams{
 		TenantID: t.Tenant, Host: t.Host, Provider: provider, Name: name, CreatedAt: t.now,
 	})
 	if err != nil {
-		return query.Subscription{}, fmt.Errorf("creating the subscription: %w", err)
+		return nil, fmt.Errorf("creating the subscription: %w", err)
 	}
 	subscription, err := t.GetSubscription(ctx, query.GetSubscriptionParams{TenantID: t.Tenant, Provider: provider, Name: name})
 	if err != nil {
-		return query.Subscription{}, fmt.Errorf("reading the subscription: %w", err)
+		return nil, fmt.Errorf("reading the subscription: %w", err)
 	}
-	return subscription, nil
+	return &subscription.ID, nil
 }
 
 func (t *transaction) lockWindowSet(ctx context.Context) error {
@@ -120,134 +194,6 @@ func (t *transaction) lockWindowSet(ctx context.Context) error {
 		return fmt.Errorf("locking the set of windows: %w", err)
 	}
 	return t.readClock(ctx)
-}
-
-// check refuses what no window can be.
-func (set BudgetSet) check(current *budget.Window, now time.Time) error {
-	live := current != nil && !current.Lapsed(now)
-	since, floor := now, int64(0)
-	if live {
-		since, floor = current.Since, current.Floor
-	}
-	if !set.Since.IsZero() {
-		since = set.Since
-	}
-	if set.FloorMicros != nil {
-		floor = *set.FloorMicros
-	}
-	switch {
-	case set.LimitMicros <= 0:
-		return &Error{
-			Code: CodeLimitNotPositive, Field: "limit_micros",
-			Detail:   fmt.Sprintf("The limit %s is not above zero.", budget.Format(set.LimitMicros, set.Unit)),
-			Example:  "500000000",
-			NextStep: "Give a limit above zero; to stop all work, cancel it instead.",
-		}
-	case live && current.Unit != set.Unit:
-		return &Error{
-			Code: CodeUnitMismatch, Field: "unit",
-			Detail:   fmt.Sprintf("The window %s counts %s, not %s.", current.Name, current.Unit, set.Unit),
-			Example:  current.Unit,
-			NextStep: "Keep the unit, or give the new window another name.",
-		}
-	case floor < 0 || floor >= set.LimitMicros:
-		return &Error{
-			Code: CodeInvalid, Field: "floor_micros",
-			Detail:   fmt.Sprintf("The floor %s leaves nothing of the limit %s.", budget.Format(floor, set.Unit), budget.Format(set.LimitMicros, set.Unit)),
-			Example:  "0",
-			NextStep: "Give a floor from 0 up to below the limit.",
-		}
-	case set.UsedMicros != nil && *set.UsedMicros < 0:
-		return &Error{Code: CodeInvalid, Field: "used_micros", Detail: "What is already used cannot be below zero.", Example: "0"}
-	case since.After(now):
-		return &Error{
-			Code: CodeInvalid, Field: "since",
-			Detail:  fmt.Sprintf("The window's start %s is still to come.", since.Format(time.RFC3339)),
-			Example: now.Format(time.RFC3339), NextStep: "Give a start that is not in the future.",
-		}
-	}
-	return checkReset(set.ResetAt, now)
-}
-
-func checkReset(reset, now time.Time) error {
-	if reset.After(now) {
-		return nil
-	}
-	return &Error{
-		Code: CodeResetInPast, Field: "reset_at",
-		Detail:   fmt.Sprintf("The reset %s is in the past; it is now %s.", reset.Format(time.RFC3339), now.Format(time.RFC3339)),
-		Example:  now.Add(5 * time.Hour).Truncate(time.Minute).Format(time.RFC3339),
-		NextStep: "Give a reset in the future.",
-	}
-}
-
-// fresh is the first epoch of a window, or the next one after it lapsed.
-func (set BudgetSet) fresh(t *transaction, lapsed *budget.Window) query.InsertWindowParams {
-	params := query.InsertWindowParams{
-		TenantID: t.Tenant, Host: t.Host, Name: set.Window, Unit: set.Unit, LimitMicros: set.LimitMicros,
-		BurstPpm: t.BurstPPM, Since: t.now, ResetAt: set.ResetAt, Source: "user-entered", CheckedAt: t.now,
-		Step: budget.StepNormal.String(), StepHeldAt: t.now,
-	}
-	if lapsed != nil && set.FloorMicros == nil && lapsed.Floor < set.LimitMicros {
-		params.FloorMicros = lapsed.Floor
-	}
-	if set.FloorMicros != nil {
-		params.FloorMicros = *set.FloorMicros
-	}
-	if set.UsedMicros != nil {
-		params.CommittedMicros = *set.UsedMicros
-	}
-	if !set.Since.IsZero() {
-		params.Since = set.Since
-	}
-	return params
-}
-
-// beginEpoch ends the window that was, if there was one, moves what is still held into the new one and books what the new one begins with.
-func (t *transaction) beginEpoch(ctx context.Context, b *book, subscriptionID int64, was *budget.Window, params query.InsertWindowParams) (int64, error) {
-	epoch, err := t.LastEpoch(ctx, query.LastEpochParams{TenantID: t.Tenant, SubscriptionID: subscriptionID, Name: params.Name})
-	if err != nil {
-		return 0, fmt.Errorf("reading the window's last epoch: %w", err)
-	}
-	params.SubscriptionID, params.Epoch = subscriptionID, epoch+1
-	if was != nil {
-		params.ReservedMicros, params.MarginMicros = was.Reserved, was.Margin
-		row := b.rows[was.ID]
-		row.ReservedMicros, row.MarginMicros, row.EndedAt = 0, 0, new(t.now)
-		if err := t.putWindow(ctx, row); err != nil {
-			return 0, err
-		}
-	}
-	id, err := t.InsertWindow(ctx, params)
-	if err != nil {
-		return 0, fmt.Errorf("writing the new window: %w", err)
-	}
-	if was != nil {
-		err := t.MoveReservations(ctx, query.MoveReservationsParams{TenantID: t.Tenant, FromWindow: was.ID, IntoWindow: id})
-		if err != nil {
-			return 0, fmt.Errorf("moving the holds into the new window: %w", err)
-		}
-	}
-	return id, t.enter(ctx, id, params.Unit, params.CommittedMicros)
-}
-
-// amend changes a live window and keeps its use, unless the use is given.
-func (t *transaction) amend(ctx context.Context, b *book, window *budget.Window, set BudgetSet) error {
-	row := b.rows[window.ID]
-	row.LimitMicros, row.ResetAt, row.CheckedAt = set.LimitMicros, set.ResetAt, t.now
-	if set.FloorMicros != nil {
-		row.FloorMicros = *set.FloorMicros
-	}
-	if !set.Since.IsZero() {
-		row.Since = set.Since
-	}
-	if set.UsedMicros != nil {
-		if err := t.enter(ctx, row.ID, row.Unit, *set.UsedMicros-row.CommittedMicros); err != nil {
-			return err
-		}
-		row.CommittedMicros = *set.UsedMicros
-	}
-	return t.putWindow(ctx, row)
 }
 
 // enter books use that was entered by hand.

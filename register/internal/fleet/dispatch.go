@@ -181,25 +181,19 @@ func (t *transaction) dispatches(ctx context.Context, rows []query.Dispatch) ([]
 	return out, nil
 }
 
+// holdsOf reads what dispatches hold in one statement, since a window may roll over between two.
 func (t *transaction) holdsOf(ctx context.Context, rows []query.Dispatch) (map[int64][]Hold, error) {
 	ids := make([]int64, len(rows))
 	for i, row := range rows {
 		ids[i] = row.ID
 	}
-	reservations, err := t.ActiveReservations(ctx, query.ActiveReservationsParams{TenantID: t.Tenant, Dispatches: ids})
+	held, err := t.HeldOn(ctx, query.HeldOnParams{TenantID: t.Tenant, Dispatches: ids})
 	if err != nil {
 		return nil, fmt.Errorf("reading the holds: %w", err)
 	}
-	if len(reservations) == 0 {
-		return nil, nil
-	}
-	b, err := t.readBook(ctx)
-	if err != nil {
-		return nil, err
-	}
 	holds := make(map[int64][]Hold)
-	for _, r := range reservations {
-		holds[r.DispatchID] = append(holds[r.DispatchID], b.hold(r.WindowID, r.Micros))
+	for _, h := range held {
+		holds[h.DispatchID] = append(holds[h.DispatchID], Hold{Provider: h.Provider, Subscription: h.Subscription, Window: h.WindowName, Unit: h.Unit, Micros: h.Micros})
 	}
 	return holds, nil
 }

@@ -53,6 +53,7 @@ func (t *transaction) extend(ctx context.Context, b *book, row *query.Dispatch, 
 		return Extension{}, err
 	}
 	for _, r := range raises {
+		b.opened(r.window)
 		b.fleet.Extend([]budget.Hold{{Window: r.window.ID, Micros: r.by}})
 		if err := t.raise(ctx, row, r); err != nil {
 			return Extension{}, err

@@ -7,15 +7,18 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
 )
 
-// counting is the live windows of a run's subscription that meter its work and count a unit. Every one of them is charged for what it
-// spends in it.
+// counting is the live windows that meter a run's work and count a unit: those of its subscription, and the shared ones. Every one of
+// them is charged for what it spends in it.
 func (b *book) counting(row *query.Dispatch, unit string) []*budget.Window {
 	request := budget.Request{Role: row.Role, Project: row.Project, Mission: row.Mission}
 	var out []*budget.Window
 	for _, id := range b.order {
 		window, subscription := b.window(id)
-		ours := row.SubscriptionID != nil && subscription.ID == *row.SubscriptionID && window.Scope.Covers(&request) &&
-			(window.Model == "" || window.Model == row.Model)
+		ours := row.SubscriptionID != nil && subscription.ID == *row.SubscriptionID
+		if b.definitions[id].SubscriptionID == nil {
+			ours = row.Provider != "" && (window.Provider == "" || window.Provider == row.Provider)
+		}
+		ours = ours && window.Scope.Covers(&request) && (window.Model == "" || window.Model == row.Model)
 		if ours && window.Unit == unit && !window.Lapsed(b.now) {
 			out = append(out, window)
 		}

@@ -73,14 +73,14 @@ func (t *transaction) commitUnheld(ctx context.Context, b *book, row *query.Disp
 			if booked[window.ID] {
 				continue
 			}
-			if err := t.commit(ctx, row, window, amount, kind); err != nil {
+			if err := t.commit(ctx, b, row, window, amount, kind); err != nil {
 				return err
 			}
 		}
 		if counted {
 			continue
 		}
-		if err := t.commit(ctx, row, nil, amount, kind); err != nil {
+		if err := t.commit(ctx, b, row, nil, amount, kind); err != nil {
 			return err
 		}
 	}
@@ -88,9 +88,9 @@ func (t *transaction) commitUnheld(ctx context.Context, b *book, row *query.Disp
 }
 
 // commit books spend that nothing was held for in the ledger and, if it has one, in its window.
-func (t *transaction) commit(ctx context.Context, row *query.Dispatch, window *budget.Window, amount Amount, kind string) error {
+func (t *transaction) commit(ctx context.Context, b *book, row *query.Dispatch, window *budget.Window, amount Amount, kind string) error {
 	if window != nil {
-		window.Settle(budget.Hold{}, amount.Micros)
+		b.opened(window).Settle(budget.Hold{}, amount.Micros)
 	}
 	return t.book(ctx, row, window, amount, kind)
 }

@@ -82,6 +82,9 @@ func (s *Store) NextWake(ctx context.Context) (time.Time, error) {
 			if at := b.easing(id); !at.IsZero() {
 				earlier(at)
 			}
+			if window, _ := b.window(id); !window.Closed() && !b.rows[id].Lapsed {
+				earlier(window.Reset)
+			}
 		}
 		return nil
 	})

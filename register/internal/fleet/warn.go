@@ -39,7 +39,7 @@ func (s *Store) Warn(ctx context.Context) error {
 			return err
 		}
 		for _, id := range b.order {
-			if b.rows[id].Step != budget.StepNormal.String() {
+			if window, _ := b.window(id); b.rows[id].Step != budget.StepNormal.String() || window.Closed() {
 				continue
 			}
 			uses, err := t.uses(ctx, b, id)

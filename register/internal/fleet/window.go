@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
 )
 
 // DefaultWindow is the name of a window that is not named.
@@ -26,11 +25,19 @@ type Window struct {
 	AllowanceMicros int64     `json:"allowance_micros"`
 	BurstMicros     int64     `json:"burst_micros"`
 	Step            string    `json:"step"`
-	Since           time.Time `json:"since"`
-	ResetAt         time.Time `json:"reset_at"`
+	Since           time.Time `json:"since,omitzero"`
+	ResetAt         time.Time `json:"reset_at,omitzero"`
 	Source          string    `json:"source"`
+	Confidence      float64   `json:"confidence"`
 	CheckedAt       time.Time `json:"checked_at"`
 	Lapsed          bool      `json:"lapsed"`
+	Closed          bool      `json:"closed"` // a rolling window that waits for its first admission
+	Mine            bool      `json:"mine"`
+	Scope           string    `json:"scope"`
+	Model           string    `json:"model,omitempty"`
+	Recurrence      string    `json:"recurrence"`
+	Zone            string    `json:"zone,omitempty"`
+	Hours           string    `json:"hours,omitempty"`
 	Waiting         int       `json:"waiting"`
 	// Overrides are what lifts it at this instant; limit, floor and burst are as they leave them.
 	Overrides []Override `json:"overrides,omitempty"`
@@ -117,12 +124,4 @@ func (t *transaction) reviseWindow(ctx context.Context, b *book, key string, cur
 		}
 		return now, nil
 	})
-}
-
-func budgetWindow(row query.Window) budget.Window {
-	return budget.Window{
-		ID: row.ID, Name: row.Name, Unit: row.Unit, Limit: row.LimitMicros, Floor: row.FloorMicros,
-		Committed: row.CommittedMicros, Reserved: row.ReservedMicros, Margin: row.MarginMicros, BurstPPM: row.BurstPpm,
-		Since: row.Since.UTC(), Reset: row.ResetAt.UTC(), Source: budget.ParseSource(row.Source), Checked: row.CheckedAt.UTC(),
-	}
 }

@@ -104,6 +104,23 @@ func (q *Queries) EnsureSubscription(ctx context.Context, arg EnsureSubscription
 	return err
 }
 
+const epochBefore = `-- name: EpochBefore :one
+SELECT least(reset_at, ended_at)::timestamptz AS ended FROM fleet.windows
+WHERE tenant_id = $1 AND definition_id = $2 AND ended_at > since ORDER BY 1 DESC LIMIT 1
+`
+
+type EpochBeforeParams struct {
+	TenantID     string
+	DefinitionID int64
+}
+
+func (q *Queries) EpochBefore(ctx context.Context, arg EpochBeforeParams) (time.Time, error) {
+	row := q.db.QueryRow(ctx, epochBefore, arg.TenantID, arg.DefinitionID)
+	var ended time.Time
+	err := row.Scan(&ended)
+	return ended, err
+}
+
 const getSubscription = `-- name: GetSubscription :one
 SELECT tenant_id, id, host, provider, name, created_at FROM fleet.subscriptions WHERE tenant_id = $1 AND provider = $2 AND name = $3
 `
@@ -126,6 +143,97 @@ func (q *Queries) GetSubscription(ctx context.Context, arg GetSubscriptionParams
 		&i.CreatedAt,
 	)
 	return i, err
+}
+
+const heldOn = `-- name: HeldOn :many
+SELECT r.dispatch_id, r.micros, w.unit, d.name AS window_name, d.provider, coalesce(s.name, 'all') AS subscription
+FROM fleet.reservations r
+JOIN fleet.windows w ON w.tenant_id = r.tenant_id AND w.id = r.window_id
+JOIN fleet.definitions d ON d.tenant_id = w.tenant_id AND d.id = w.definition_id
+LEFT JOIN fleet.subscriptions s ON s.tenant_id = d.tenant_id AND s.id = d.subscription_id
+WHERE r.tenant_id = $1 AND r.dispatch_id = ANY($2::bigint[]) AND r.state = 'active' ORDER BY w.definition_id
+`
+
+type HeldOnParams struct {
+	TenantID   string
+	Dispatches []int64
+}
+
+type HeldOnRow struct {
+	DispatchID   int64
+	Micros       int64
+	Unit         string
+	WindowName   string
+	Provider     string
+	Subscription string
+}
+
+func (q *Queries) HeldOn(ctx context.Context, arg HeldOnParams) ([]HeldOnRow, error) {
+	rows, err := q.db.Query(ctx, heldOn, arg.TenantID, arg.Dispatches)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []HeldOnRow
+	for rows.Next() {
+		var i HeldOnRow
+		if err := rows.Scan(
+			&i.DispatchID,
+			&i.Micros,
+			&i.Unit,
+			&i.WindowName,
+			&i.Provider,
+			&i.Subscription,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const insertDefinition = `-- name: InsertDefinition :one
+INSERT INTO fleet.definitions (tenant_id, host, provider, subscription_id, name, scope_kind, scope_name, model, recurrence, hours, mine, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+RETURNING id
+`
+
+type InsertDefinitionParams struct {
+	TenantID       string
+	Host           string
+	Provider       string
+	SubscriptionID *int64
+	Name           string
+	ScopeKind      string
+	ScopeName      string
+	Model          string
+	Recurrence     string
+	Hours          string
+	Mine           bool
+	CreatedAt      time.Time
+}
+
+func (q *Queries) InsertDefinition(ctx context.Context, arg InsertDefinitionParams) (int64, error) {
+	row := q.db.QueryRow(ctx, insertDefinition,
+		arg.TenantID,
+		arg.Host,
+		arg.Provider,
+		arg.SubscriptionID,
+		arg.Name,
+		arg.ScopeKind,
+		arg.ScopeName,
+		arg.Model,
+		arg.Recurrence,
+		arg.Hours,
+		arg.Mine,
+		arg.CreatedAt,
+	)
+	var id int64
+	err := row.Scan(&id)
+	return id, err
 }
 
 const insertGrant = `-- name: InsertGrant :one
@@ -197,6 +305,35 @@ func (q *Queries) InsertGrant(ctx context.Context, arg InsertGrantParams) (Overr
 	return i, err
 }
 
+const insertIdleEpochs = `-- name: InsertIdleEpochs :exec
+INSERT INTO fleet.windows (tenant_id, host, definition_id, epoch, unit, limit_micros, floor_micros, committed_micros,
+    reserved_micros, burst_ppm, since, reset_at, source, confidence, checked_at, step, step_held_at, lowered, ended_at)
+SELECT w.tenant_id, $1::text, w.definition_id, w.epoch + i, w.unit, w.limit_micros, w.floor_micros, 0, 0, w.burst_ppm,
+    ($2::timestamptz[])[i], ($3::timestamptz[])[i], w.source, w.confidence, w.checked_at, 'normal',
+    ($2::timestamptz[])[i], false, ($3::timestamptz[])[i]
+FROM fleet.windows w, generate_series(1, cardinality($2::timestamptz[])) AS i
+WHERE w.tenant_id = $4 AND w.id = $5
+`
+
+type InsertIdleEpochsParams struct {
+	Host     string
+	Begun    []time.Time
+	Resets   []time.Time
+	TenantID string
+	ID       int64
+}
+
+func (q *Queries) InsertIdleEpochs(ctx context.Context, arg InsertIdleEpochsParams) error {
+	_, err := q.db.Exec(ctx, insertIdleEpochs,
+		arg.Host,
+		arg.Begun,
+		arg.Resets,
+		arg.TenantID,
+		arg.ID,
+	)
+	return err
+}
+
 const insertLedger = `-- name: InsertLedger :exec
 INSERT INTO fleet.ledger (tenant_id, host, window_id, dispatch_id, attempt, unit, micros, kind, actor, at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
@@ -260,8 +397,8 @@ func (q *Queries) InsertReservation(ctx context.Context, arg InsertReservationPa
 }
 
 const insertWindow = `-- name: InsertWindow :one
-INSERT INTO fleet.windows (tenant_id, host, subscription_id, name, epoch, unit, limit_micros, floor_micros,
-    committed_micros, reserved_micros, margin_micros, burst_ppm, since, reset_at, source, checked_at, step, step_held_at, lowered)
+INSERT INTO fleet.windows (tenant_id, host, definition_id, epoch, unit, limit_micros, floor_micros, committed_micros,
+    reserved_micros, margin_micros, burst_ppm, since, reset_at, source, confidence, checked_at, step, step_held_at, lowered)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 RETURNING id
 `
@@ -269,8 +406,7 @@ RETURNING id
 type InsertWindowParams struct {
 	TenantID        string
 	Host            string
-	SubscriptionID  int64
-	Name            string
+	DefinitionID    int64
 	Epoch           int32
 	Unit            string
 	LimitMicros     int64
@@ -279,9 +415,10 @@ type InsertWindowParams struct {
 	ReservedMicros  int64
 	MarginMicros    int64
 	BurstPpm        int64
-	Since           time.Time
-	ResetAt         time.Time
+	Since           *time.Time
+	ResetAt         *time.Time
 	Source          string
+	Confidence      float64
 	CheckedAt       time.Time
 	Step            string
 	StepHeldAt      time.Time
@@ -292,8 +429,7 @@ func (q *Queries) InsertWindow(ctx context.Context, arg InsertWindowParams) (int
 	row := q.db.QueryRow(ctx, insertWindow,
 		arg.TenantID,
 		arg.Host,
-		arg.SubscriptionID,
-		arg.Name,
+		arg.DefinitionID,
 		arg.Epoch,
 		arg.Unit,
 		arg.LimitMicros,
@@ -305,6 +441,7 @@ func (q *Queries) InsertWindow(ctx context.Context, arg InsertWindowParams) (int
 		arg.Since,
 		arg.ResetAt,
 		arg.Source,
+		arg.Confidence,
 		arg.CheckedAt,
 		arg.Step,
 		arg.StepHeldAt,
@@ -313,24 +450,6 @@ func (q *Queries) InsertWindow(ctx context.Context, arg InsertWindowParams) (int
 	var id int64
 	err := row.Scan(&id)
 	return id, err
-}
-
-const lastEpoch = `-- name: LastEpoch :one
-SELECT coalesce(max(epoch), 0)::integer FROM fleet.windows
-WHERE tenant_id = $1 AND subscription_id = $2 AND name = $3
-`
-
-type LastEpochParams struct {
-	TenantID       string
-	SubscriptionID int64
-	Name           string
-}
-
-func (q *Queries) LastEpoch(ctx context.Context, arg LastEpochParams) (int32, error) {
-	row := q.db.QueryRow(ctx, lastEpoch, arg.TenantID, arg.SubscriptionID, arg.Name)
-	var column_1 int32
-	err := row.Scan(&column_1)
-	return column_1, err
 }
 
 const listGrants = `-- name: ListGrants :many
@@ -425,40 +544,61 @@ func (q *Queries) ListSubscriptions(ctx context.Context, tenantID string) ([]Sub
 }
 
 const listWindows = `-- name: ListWindows :many
-SELECT tenant_id, id, host, subscription_id, name, epoch, unit, limit_micros, floor_micros, committed_micros, reserved_micros, burst_ppm, since, reset_at, source, checked_at, step, step_held_at, lowered, ended_at, margin_micros FROM fleet.windows WHERE tenant_id = $1 AND ended_at IS NULL ORDER BY id
+SELECT w.tenant_id, w.id, w.host, w.epoch, w.unit, w.limit_micros, w.floor_micros, w.committed_micros, w.reserved_micros, w.burst_ppm, w.since, w.reset_at, w.source, w.checked_at, w.step, w.step_held_at, w.lowered, w.ended_at, w.definition_id, w.confidence, w.lapsed, w.margin_micros, d.tenant_id, d.id, d.host, d.provider, d.subscription_id, d.name, d.scope_kind, d.scope_name, d.model, d.recurrence, d.hours, d.mine, d.created_at FROM fleet.windows w
+JOIN fleet.definitions d ON d.tenant_id = w.tenant_id AND d.id = w.definition_id
+WHERE w.tenant_id = $1 AND w.ended_at IS NULL ORDER BY d.id
 `
 
-func (q *Queries) ListWindows(ctx context.Context, tenantID string) ([]Window, error) {
+type ListWindowsRow struct {
+	Window     Window
+	Definition Definition
+}
+
+func (q *Queries) ListWindows(ctx context.Context, tenantID string) ([]ListWindowsRow, error) {
 	rows, err := q.db.Query(ctx, listWindows, tenantID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Window
+	var items []ListWindowsRow
 	for rows.Next() {
-		var i Window
+		var i ListWindowsRow
 		if err := rows.Scan(
-			&i.TenantID,
-			&i.ID,
-			&i.Host,
-			&i.SubscriptionID,
-			&i.Name,
-			&i.Epoch,
-			&i.Unit,
-			&i.LimitMicros,
-			&i.FloorMicros,
-			&i.CommittedMicros,
-			&i.ReservedMicros,
-			&i.BurstPpm,
-			&i.Since,
-			&i.ResetAt,
-			&i.Source,
-			&i.CheckedAt,
-			&i.Step,
-			&i.StepHeldAt,
-			&i.Lowered,
-			&i.EndedAt,
-			&i.MarginMicros,
+			&i.Window.TenantID,
+			&i.Window.ID,
+			&i.Window.Host,
+			&i.Window.Epoch,
+			&i.Window.Unit,
+			&i.Window.LimitMicros,
+			&i.Window.FloorMicros,
+			&i.Window.CommittedMicros,
+			&i.Window.ReservedMicros,
+			&i.Window.BurstPpm,
+			&i.Window.Since,
+			&i.Window.ResetAt,
+			&i.Window.Source,
+			&i.Window.CheckedAt,
+			&i.Window.Step,
+			&i.Window.StepHeldAt,
+			&i.Window.Lowered,
+			&i.Window.EndedAt,
+			&i.Window.DefinitionID,
+			&i.Window.Confidence,
+			&i.Window.Lapsed,
+			&i.Window.MarginMicros,
+			&i.Definition.TenantID,
+			&i.Definition.ID,
+			&i.Definition.Host,
+			&i.Definition.Provider,
+			&i.Definition.SubscriptionID,
+			&i.Definition.Name,
+			&i.Definition.ScopeKind,
+			&i.Definition.ScopeName,
+			&i.Definition.Model,
+			&i.Definition.Recurrence,
+			&i.Definition.Hours,
+			&i.Definition.Mine,
+			&i.Definition.CreatedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -515,6 +655,15 @@ func (q *Queries) LiveGrants(ctx context.Context, tenantID string) ([]Override, 
 	return items, nil
 }
 
+const lockDefinitions = `-- name: LockDefinitions :exec
+SELECT id FROM fleet.definitions WHERE tenant_id = $1 ORDER BY id FOR UPDATE
+`
+
+func (q *Queries) LockDefinitions(ctx context.Context, tenantID string) error {
+	_, err := q.db.Exec(ctx, lockDefinitions, tenantID)
+	return err
+}
+
 const lockGrant = `-- name: LockGrant :one
 SELECT tenant_id, id, host, dispatch_id, proposal_id, actor, at, provider, subscription, window_name, lifts, unit, micros, cycles, first_epoch, expires_at, reason, ended_at, ended_by, ended_why FROM fleet.overrides WHERE tenant_id = $1 AND id = $2 AND dispatch_id IS NULL FOR UPDATE
 `
@@ -561,50 +710,20 @@ func (q *Queries) LockWindowSet(ctx context.Context, tenantID string) error {
 	return err
 }
 
-const lockWindows = `-- name: LockWindows :many
-SELECT tenant_id, id, host, subscription_id, name, epoch, unit, limit_micros, floor_micros, committed_micros, reserved_micros, burst_ppm, since, reset_at, source, checked_at, step, step_held_at, lowered, ended_at, margin_micros FROM fleet.windows WHERE tenant_id = $1 AND ended_at IS NULL ORDER BY id FOR UPDATE
+const moveLine = `-- name: MoveLine :exec
+UPDATE fleet.dispatches SET waits_on = array_replace(waits_on, $1::bigint, $2::bigint)
+WHERE tenant_id = $3 AND state = 'queued' AND waits_on @> ARRAY[$1::bigint]
 `
 
-func (q *Queries) LockWindows(ctx context.Context, tenantID string) ([]Window, error) {
-	rows, err := q.db.Query(ctx, lockWindows, tenantID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Window
-	for rows.Next() {
-		var i Window
-		if err := rows.Scan(
-			&i.TenantID,
-			&i.ID,
-			&i.Host,
-			&i.SubscriptionID,
-			&i.Name,
-			&i.Epoch,
-			&i.Unit,
-			&i.LimitMicros,
-			&i.FloorMicros,
-			&i.CommittedMicros,
-			&i.ReservedMicros,
-			&i.BurstPpm,
-			&i.Since,
-			&i.ResetAt,
-			&i.Source,
-			&i.CheckedAt,
-			&i.Step,
-			&i.StepHeldAt,
-			&i.Lowered,
-			&i.EndedAt,
-			&i.MarginMicros,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+type MoveLineParams struct {
+	FromWindow int64
+	IntoWindow int64
+	TenantID   string
+}
+
+func (q *Queries) MoveLine(ctx context.Context, arg MoveLineParams) error {
+	_, err := q.db.Exec(ctx, moveLine, arg.FromWindow, arg.IntoWindow, arg.TenantID)
+	return err
 }
 
 const moveReservations = `-- name: MoveReservations :exec
@@ -623,10 +742,52 @@ func (q *Queries) MoveReservations(ctx context.Context, arg MoveReservationsPara
 	return err
 }
 
+const moveRings = `-- name: MoveRings :exec
+UPDATE fleet.rings SET window_id = $1
+WHERE tenant_id = $2 AND window_id = $3 AND ended_at IS NULL
+`
+
+type MoveRingsParams struct {
+	IntoWindow int64
+	TenantID   string
+	FromWindow int64
+}
+
+func (q *Queries) MoveRings(ctx context.Context, arg MoveRingsParams) error {
+	_, err := q.db.Exec(ctx, moveRings, arg.IntoWindow, arg.TenantID, arg.FromWindow)
+	return err
+}
+
+const putDefinition = `-- name: PutDefinition :exec
+UPDATE fleet.definitions SET recurrence = $3, hours = $4, mine = $5, host = $6 WHERE tenant_id = $1 AND id = $2
+`
+
+type PutDefinitionParams struct {
+	TenantID   string
+	ID         int64
+	Recurrence string
+	Hours      string
+	Mine       bool
+	Host       string
+}
+
+func (q *Queries) PutDefinition(ctx context.Context, arg PutDefinitionParams) error {
+	_, err := q.db.Exec(ctx, putDefinition,
+		arg.TenantID,
+		arg.ID,
+		arg.Recurrence,
+		arg.Hours,
+		arg.Mine,
+		arg.Host,
+	)
+	return err
+}
+
 const putWindow = `-- name: PutWindow :exec
 UPDATE fleet.windows
 SET unit = $3, limit_micros = $4, floor_micros = $5, committed_micros = $6, reserved_micros = $7, since = $8, reset_at = $9,
-    checked_at = $10, step = $11, step_held_at = $12, lowered = $13, ended_at = $14, host = $15, margin_micros = $16
+    checked_at = $10, step = $11, step_held_at = $12, lowered = $13, ended_at = $14, host = $15, source = $16, confidence = $17,
+    lapsed = $18, margin_micros = $19
 WHERE tenant_id = $1 AND id = $2
 `
 
@@ -638,14 +799,17 @@ type PutWindowParams struct {
 	FloorMicros     int64
 	CommittedMicros int64
 	ReservedMicros  int64
-	Since           time.Time
-	ResetAt         time.Time
+	Since           *time.Time
+	ResetAt         *time.Time
 	CheckedAt       time.Time
 	Step            string
 	StepHeldAt      time.Time
 	Lowered         bool
 	EndedAt         *time.Time
 	Host            string
+	Source          string
+	Confidence      float64
+	Lapsed          bool
 	MarginMicros    int64
 }
 
@@ -666,6 +830,9 @@ func (q *Queries) PutWindow(ctx context.Context, arg PutWindowParams) error {
 		arg.Lowered,
 		arg.EndedAt,
 		arg.Host,
+		arg.Source,
+		arg.Confidence,
+		arg.Lapsed,
 		arg.MarginMicros,
 	)
 	return err

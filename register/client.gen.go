@@ -173,7 +173,9 @@ const (
 	EventTypeAuditHead         EventType = "audit.head"
 	EventTypeBoardSet          EventType = "board.set"
 	EventTypeBudgetBurn        EventType = "budget.burn"
+	EventTypeBudgetLapsed      EventType = "budget.lapsed"
 	EventTypeBudgetReset       EventType = "budget.reset"
+	EventTypeBudgetRolled      EventType = "budget.rolled"
 	EventTypeBudgetSet         EventType = "budget.set"
 	EventTypeBudgetStep        EventType = "budget.step"
 	EventTypeDispatchCancelled EventType = "dispatch.cancelled"
@@ -222,7 +224,11 @@ func (e EventType) Valid() bool {
 		return true
 	case EventTypeBudgetBurn:
 		return true
+	case EventTypeBudgetLapsed:
+		return true
 	case EventTypeBudgetReset:
+		return true
+	case EventTypeBudgetRolled:
 		return true
 	case EventTypeBudgetSet:
 		return true
@@ -1061,8 +1067,10 @@ type BudgetChange struct {
 
 // BudgetResetRequest defines model for BudgetResetRequest.
 type BudgetResetRequest struct {
-	Provider     string    `json:"provider"`
-	ResetAt      time.Time `json:"reset_at"`
+	Provider string `json:"provider"`
+
+	// ResetAt With `zero` it may be left out for a window that recurs.
+	ResetAt      time.Time `json:"reset_at,omitempty,omitzero"`
 	Subscription string    `json:"subscription,omitempty,omitzero"`
 	Window       string    `json:"window,omitempty,omitzero"`
 
@@ -1072,15 +1080,31 @@ type BudgetResetRequest struct {
 
 // BudgetSetRequest defines model for BudgetSetRequest.
 type BudgetSetRequest struct {
-	FloorMicros *int64    `json:"floor_micros,omitempty"`
-	LimitMicros int64     `json:"limit_micros"`
-	Provider    string    `json:"provider"`
-	ResetAt     time.Time `json:"reset_at"`
+	FloorMicros *int64 `json:"floor_micros,omitempty"`
 
-	// Since When the window began. Without it a new window begins now.
+	// Hours Working hours to spread the limit over, such as `mon-fri 09:00-18:00`; `none` takes them away.
+	Hours       string `json:"hours,omitempty,omitzero"`
+	LimitMicros int64  `json:"limit_micros"`
+
+	// Model The one model whose work it meters. It stays what a new window was given.
+	Model string `json:"model,omitempty,omitzero"`
+
+	// Provider `all` for every provider; the window is then shared by all subscriptions.
+	Provider string `json:"provider"`
+
+	// Recurrence How its epochs follow one another: `once`, `provider`, `rolling 5h`, or `every [N] hours|days|weeks|months [on mon|1] [at 09:00] [in ZONE] [from DATE]`. One that names no day and no time is counted from `reset_at`. Without it a new window is a one-off; an amended one keeps its own.
+	Recurrence string `json:"recurrence,omitempty,omitzero"`
+
+	// ResetAt When it resets. It may be left out where the recurrence says so, or to keep it.
+	ResetAt time.Time `json:"reset_at,omitempty,omitzero"`
+
+	// Scope Whose work it meters: `subscription` (all of it) or a role, project or mission such as `role:coder`. It stays what a new window was given.
+	Scope string `json:"scope,omitempty,omitzero"`
+
+	// Since When the window began. Without it a new window begins where its recurrence says, or now; a rolling one with its first admission.
 	Since time.Time `json:"since,omitempty,omitzero"`
 
-	// Subscription Without it the provider's own name.
+	// Subscription `all` for a window that every subscription of the provider shares. Without it that for a scope, else the provider's own name.
 	Subscription string `json:"subscription,omitempty,omitzero"`
 	Unit         Unit   `json:"unit"`
 
@@ -1089,6 +1113,9 @@ type BudgetSetRequest struct {
 
 	// Window Without it `main`.
 	Window string `json:"window,omitempty,omitzero"`
+
+	// Zone An IANA zone for the recurrence and the hours, where they name none; without it UTC.
+	Zone string `json:"zone,omitempty,omitzero"`
 }
 
 // BudgetStatus defines model for BudgetStatus.
@@ -2141,28 +2168,57 @@ type Window struct {
 	BurstMicros int64     `json:"burst_micros"`
 	CheckedAt   time.Time `json:"checked_at"`
 
+	// Closed A rolling window that is not open: its first admission opens it.
+	Closed bool `json:"closed"`
+
 	// CommittedMicros Spent.
 	CommittedMicros int64 `json:"committed_micros"`
 
+	// Confidence How far its numbers can be believed.
+	Confidence float64 `json:"confidence"`
+
 	// FloorMicros Kept back; nothing is admitted into it.
 	FloorMicros int64 `json:"floor_micros"`
+
+	// Hours The working hours over which its limit is spread; absent for all hours.
+	Hours string `json:"hours,omitempty,omitzero"`
 
 	// Lapsed Past its reset and not set again; its use is unknown.
 	Lapsed      bool  `json:"lapsed"`
 	LimitMicros int64 `json:"limit_micros"`
 
+	// Mine The limit is one we set ourselves, and not one that the provider sets.
+	Mine bool `json:"mine"`
+
+	// Model The one model whose work it meters; absent for every model.
+	Model string `json:"model,omitempty,omitzero"`
+
 	// Overrides What lifts it now. Its limit, floor and slack are shown as the overrides leave them.
 	Overrides []Override `json:"overrides,omitempty,omitzero"`
-	Provider  string     `json:"provider"`
+
+	// Provider `all` for a window that meters every provider.
+	Provider string `json:"provider"`
+
+	// Recurrence `once`, `provider` (as the provider reports it), `rolling 5h` (it opens at its first admission), or a civil time such as `every week on mon at 09:00 in Europe/Berlin`.
+	Recurrence string `json:"recurrence"`
 
 	// ReservedMicros Held for admitted work.
-	ReservedMicros int64        `json:"reserved_micros"`
-	ResetAt        time.Time    `json:"reset_at"`
-	Since          time.Time    `json:"since"`
-	Source         WindowSource `json:"source"`
+	ReservedMicros int64 `json:"reserved_micros"`
+
+	// ResetAt Absent while it is closed.
+	ResetAt time.Time `json:"reset_at,omitempty,omitzero"`
+
+	// Scope Whose work it meters: `subscription` for all of it, or a role, project or mission such as `role:coder`.
+	Scope string `json:"scope"`
+
+	// Since Absent while it is closed.
+	Since  time.Time    `json:"since,omitempty,omitzero"`
+	Source WindowSource `json:"source"`
 
 	// Step The rung of the ladder a window stands on.
-	Step         Step   `json:"step"`
+	Step Step `json:"step"`
+
+	// Subscription `all` for a window that is shared by every subscription of its provider.
 	Subscription string `json:"subscription"`
 	Unit         Unit   `json:"unit"`
 
@@ -2175,6 +2231,9 @@ type Window struct {
 	// Waiting Dispatches that wait on it.
 	Waiting int    `json:"waiting"`
 	Window  string `json:"window"`
+
+	// Zone The IANA zone of a recurrence by civil time.
+	Zone string `json:"zone,omitempty,omitzero"`
 }
 
 // WindowSource defines model for Window.Source.

@@ -54,6 +54,23 @@ type Counter struct {
 	Value    int64
 }
 
+type Definition struct {
+	TenantID       string
+	ID             int64
+	Host           string
+	Provider       string
+	SubscriptionID *int64
+	Name           string
+	ScopeKind      string
+	ScopeName      string
+	Model          string
+	Recurrence     string
+	Hours          string
+	// the limit is one we set ourselves, and not one that the provider sets
+	Mine      bool
+	CreatedAt time.Time
+}
+
 type Dispatch struct {
 	TenantID       string
 	ID             int64
@@ -394,8 +411,6 @@ type Window struct {
 	TenantID        string
 	ID              int64
 	Host            string
-	SubscriptionID  int64
-	Name            string
 	Epoch           int32
 	Unit            string
 	LimitMicros     int64
@@ -403,15 +418,20 @@ type Window struct {
 	CommittedMicros int64
 	ReservedMicros  int64
 	BurstPpm        int64
-	Since           time.Time
-	ResetAt         time.Time
-	Source          string
-	CheckedAt       time.Time
-	Step            string
-	StepHeldAt      time.Time
-	Lowered         bool
-	EndedAt         *time.Time
-	MarginMicros    int64
+	// null while a rolling window waits for its first admission
+	Since        *time.Time
+	ResetAt      *time.Time
+	Source       string
+	CheckedAt    time.Time
+	Step         string
+	StepHeldAt   time.Time
+	Lowered      bool
+	EndedAt      *time.Time
+	DefinitionID int64
+	Confidence   float64
+	// it was said that it is past its reset
+	Lapsed       bool
+	MarginMicros int64
 }
 
 type Withdrawal struct {

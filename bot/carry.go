@@ -50,7 +50,7 @@ func signOf(mood commands.Mood) string {
 // hearMessage carries out a command, or drops what is none.
 func (b *Bot) hearMessage(ctx context.Context, h *heard, said *said) error {
 	content, ok := said.Content.Parsed.(*event.MessageEventContent)
-	if !ok || content.MsgType != event.MsgText {
+	if !ok || content.MsgType != event.MsgText && !captioned(content) {
 		return b.journal.end(ctx, h, stateDropped, "") // notices are other bots'
 	}
 	if original := content.RelatesTo.GetReplaceID(); original != "" {
@@ -90,7 +90,14 @@ func (b *Bot) hearMessage(ctx context.Context, h *heard, said *said) error {
 		if !said.Trusted {
 			return b.refuseUntrusted(ctx, h, said, root)
 		}
-		prepared, err := b.prepare(ctx, h, who, text, root)
+		attachment, refusal, err := b.attachment(ctx, said, content)
+		if err != nil {
+			return err
+		}
+		if refusal != "" {
+			return b.answer(ctx, h, root, commands.Reply{Markdown: "**Not done.** " + refusal, Mood: commands.MoodRefused})
+		}
+		prepared, err := b.prepare(ctx, h, who, text, attachment, root)
 		if err != nil || !prepared {
 			return err
 		}
@@ -104,6 +111,9 @@ func (b *Bot) hearMessage(ctx context.Context, h *heard, said *said) error {
 // addressed is the text of a command that is meant for the bot.
 func (b *Bot) addressed(ctx context.Context, evt *event.Event, content *event.MessageEventContent) (string, bool) {
 	text := content.Body
+	if content.MsgType == event.MsgFile {
+		text = content.GetCaption()
+	}
 	if content.RelatesTo.GetReplyTo() != "" {
 		text = event.TrimReplyFallbackText(text)
 	}
@@ -111,7 +121,7 @@ func (b *Bot) addressed(ctx context.Context, evt *event.Event, content *event.Me
 	if commands.Short(text, b.options.Prefix) && !direct && !b.directory.bound(evt.RoomID) {
 		return text, false // in a room that is not the fleet's, !vote may be another bot's
 	}
-	if rest, ok := commands.Addressed(text, b.options.Prefix, b.names(), direct); ok {
+	if rest, ok := commands.Addressed(text, b.options.Prefix, append(b.names(), b.mentioned(content)...), direct); ok {
 		return rest, true
 	}
 	return text, false
@@ -119,9 +129,9 @@ func (b *Bot) addressed(ctx context.Context, evt *event.Event, content *event.Me
 
 // prepare understands a command and stores the finished call, once; a command not understood, and one that is for the bot
 // itself, is answered and ended.
-func (b *Bot) prepare(ctx context.Context, h *heard, who register.Identity, text string, root id.EventID) (bool, error) {
+func (b *Bot) prepare(ctx context.Context, h *heard, who register.Identity, text, attachment string, root id.EventID) (bool, error) {
 	call, err := commands.Prepare(commands.Asked{
-		Text: text, At: h.ArrivedAt, Zone: b.options.Zone,
+		Text: text, Attachment: attachment, At: h.ArrivedAt, Zone: b.options.Zone,
 		Origin: register.Origin{Transport: register.OriginTransportMatrix, Room: h.Room.String(), Event: h.ID.String(), Thread: root.String()},
 	})
 	var usage *commands.UsageError

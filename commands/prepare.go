@@ -40,7 +40,27 @@ func Prepare(asked Asked) (Call, error) {
 	if err != nil {
 		return Call{}, chosen.misread(err)
 	}
+	if asked.Attachment != "" {
+		if in, err = attach(chosen, m, in, asked.Attachment); err != nil {
+			return Call{}, chosen.misread(err)
+		}
+	}
 	return call(asked, chosen, in)
+}
+
+// attach makes a text file the brief, or lets it follow the one that was typed.
+func attach(chosen *command, m model, in input, file string) (input, error) {
+	tail := len(m.node.Positional) - 1
+	if chosen.name != "dispatch" {
+		return in, problemf("A file is read only as the brief of a dispatch.")
+	}
+	switch len(in.arguments) {
+	case tail:
+		in.arguments = append(in.arguments, file)
+	case tail + 1:
+		in.arguments[tail] += "\n\n" + file
+	}
+	return in, nil
 }
 
 // lineNames are the first words of a command, where its name stands.

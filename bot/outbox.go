@@ -225,8 +225,8 @@ func scanOutgoing(row dbutil.Scannable) (*outgoing, error) {
 }
 
 // sayable are the rows that may be said now, or hold up the others of their room until they may. What was put off holds up
-// what came after it, an edit that is not due does not, and nothing goes before what it is about.
-const sayable = `o.state IN ('queued', 'sending') AND (o.rank <> 4 OR o.state = 'sending' OR o.not_before <= $1)
+// what came after it, for some minutes; an edit that is not due does not, and nothing goes before what it is about.
+const sayable = `o.state IN ('queued', 'sending') AND (o.rank <> 4 AND o.attempts < 20 OR o.state = 'sending' OR o.not_before <= $1)
 	AND (o.about IS NULL OR a.state IN ('sent', 'dropped', 'failed'))`
 
 // next returns what goes out next in a room: what was begun first, then by rank and age. With nothing due, it returns when
@@ -321,6 +321,12 @@ func (o *outbox) isSent(ctx context.Context, row int64) (bool, error) {
 		return false, fmt.Errorf("reading whether a message was sent: %w", err)
 	}
 	return sent, nil
+}
+
+// postpone puts back a message that failed before anything of it was sent, and counts that.
+func (o *outbox) postpone(ctx context.Context, message *outgoing, wait time.Duration, reason string) error {
+	_, err := o.database.Exec(ctx, `UPDATE outbox SET attempts = attempts + 1 WHERE id = $1 AND state = 'queued'`, message.ID)
+	return errors.Join(err, o.later(ctx, message, wait, reason))
 }
 
 // later puts back a message that the homeserver certainly did not take.

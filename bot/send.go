@@ -149,6 +149,9 @@ func (s *sender) encode(ctx context.Context, message *outgoing) (json.RawMessage
 	if err := s.bot.keys.refreshDevices(ctx); err != nil {
 		return nil, event.Type{}, err
 	}
+	if err := s.bot.hush(ctx, message); err != nil {
+		return nil, event.Type{}, err
+	}
 	body, err := s.encrypt(ctx, message)
 	return body, event.EventEncrypted, err
 }
@@ -290,7 +293,7 @@ func (s *sender) undelivered(ctx context.Context, log zerolog.Logger, message *o
 
 func (s *sender) postpone(ctx context.Context, log zerolog.Logger, message *outgoing, failure error) time.Duration {
 	wait := backoff(message.Attempts)
-	s.report(log, s.bot.outbox.later(ctx, message, wait, failure.Error()))
+	s.report(log, s.bot.outbox.postpone(ctx, message, wait, failure.Error()))
 	return wait
 }
 

@@ -88,7 +88,7 @@ func (b *Bot) askers(dispatch register.Dispatch, at place, identities []register
 	return nil
 }
 
-func (b *Bot) dispatchStep(e register.Event, at place, notice commands.Notice, ring []id.UserID) step {
+func (b *Bot) dispatchStep(e register.Event, at place, said commands.Notice, ring []id.UserID) step {
 	return func(ctx context.Context) (id.RoomID, error) {
 		if e.Type == register.EventTypeDispatchReady && at.asked != "" {
 			woken, err := b.wakeSign(ctx, e, at)
@@ -103,7 +103,7 @@ func (b *Bot) dispatchStep(e register.Event, at place, notice commands.Notice, r
 		if err != nil {
 			return "", fmt.Errorf("reading what was said of a dispatch: %w", err)
 		}
-		content := words(b.clip(notice.Markdown), ring)
+		content := words(b.clip(said.Markdown), ring)
 		message := outgoing{Txn: causedBy(e, at.room, "notice"), Room: at.room, Rank: rankOf(ring), Type: event.EventMessage.Type, Content: content}
 		switch {
 		case e.Type == register.EventTypeDispatchProgress && running != nil:
@@ -122,7 +122,20 @@ func (b *Bot) dispatchStep(e register.Event, at place, notice commands.Notice, r
 				return "", err
 			}
 		}
-		_, err = b.outbox.add(ctx, message)
+		row, err := b.outbox.add(ctx, message)
+		if err != nil || said.File.Text == "" {
+			return at.room, err
+		}
+		file := outgoing{
+			Txn: causedBy(e, at.room, "file"), Room: at.room, Rank: notice, Type: event.EventMessage.Type,
+			Content: inThread(attached(said.File), at.root, at.asked),
+		}
+		if at.root == "" {
+			if file.About = message.About; file.About == 0 {
+				file.About = row
+			}
+		}
+		_, err = b.outbox.add(ctx, file)
 		return at.room, err
 	}
 }
@@ -181,12 +194,17 @@ func (b *Bot) planQuiet(ctx context.Context, e register.Event, purpose register.
 	if !ok {
 		return nil, nil
 	}
-	_, rooms, err := b.directory.read(ctx)
+	identities, rooms, err := b.directory.read(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var steps []step
 	for _, room := range boundFor(rooms, purpose) {
+		if replied, err := b.repliedTo(ctx, e, room, identities); err != nil {
+			return nil, err
+		} else if replied {
+			continue
+		}
 		steps = append(steps, func(ctx context.Context) (id.RoomID, error) {
 			_, err := b.outbox.add(ctx, outgoing{
 				Txn: causedBy(e, room, "notice"), Room: room, Rank: notice, Type: event.EventMessage.Type,

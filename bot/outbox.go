@@ -171,6 +171,25 @@ func (o *outbox) rewrite(ctx context.Context, message outgoing) (bool, error) {
 	return count > 0, err
 }
 
+// rewritten keeps a queued message's content anew, unless the message was overtaken.
+func (o *outbox) rewritten(ctx context.Context, message *outgoing, content map[string]any) error {
+	raw, err := json.Marshal(content)
+	if err != nil {
+		return fmt.Errorf("encoding a message: %w", err)
+	}
+	result, err := o.database.Exec(ctx, `UPDATE outbox SET content = $2 WHERE id = $1 AND state = 'queued' AND content = $3`, message.ID, string(raw), message.raw)
+	if err != nil {
+		return fmt.Errorf("writing a message anew: %w", err)
+	}
+	if count, err := result.RowsAffected(); err != nil {
+		return fmt.Errorf("writing a message anew: %w", err)
+	} else if count == 0 {
+		return errOvertaken
+	}
+	message.raw = string(raw)
+	return nil
+}
+
 // supersede drops what is queued under a ref and was overtaken by what is said now.
 func (o *outbox) supersede(ctx context.Context, room id.RoomID, ref string) error {
 	_, err := o.database.Exec(ctx, `UPDATE outbox SET state = 'dropped', reason = 'superseded' WHERE ref = $1 AND room_id = $2 AND state = 'queued'`, ref, room)

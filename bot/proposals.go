@@ -106,7 +106,7 @@ func (b *Bot) planTally(ctx context.Context, e register.Event) ([]step, error) {
 		steps = append(steps, func(ctx context.Context) (id.RoomID, error) {
 			_, err := b.outbox.add(ctx, outgoing{
 				Txn: causedBy(e, message.room, "tally"), Room: message.room, Rank: edit, Type: event.EventMessage.Type,
-				Content: replacing(content), About: message.outbox,
+				Content: replacing(content), About: message.outbox, Last: e.Type == register.EventTypeProposalClosed,
 			})
 			return message.room, err
 		})

@@ -149,6 +149,9 @@ func (s *sender) encode(ctx context.Context, message *outgoing) (json.RawMessage
 	if err := s.bot.keys.refreshDevices(ctx); err != nil {
 		return nil, event.Type{}, err
 	}
+	if err := s.upload(ctx, message); err != nil {
+		return nil, event.Type{}, err
+	}
 	if err := s.bot.hush(ctx, message); err != nil {
 		return nil, event.Type{}, err
 	}
@@ -264,6 +267,9 @@ func (s *sender) undelivered(ctx context.Context, log zerolog.Logger, message *o
 	answered := errors.As(failure, &answer) && answer.Response != nil
 	switch {
 	case errors.Is(failure, errOvertaken):
+		return 0
+	case errors.Is(failure, errNotUploaded):
+		s.report(log, s.bot.outbox.giveUp(ctx, message.ID, "failed", failure.Error()))
 		return 0
 	case errors.Is(failure, errNotEncrypted):
 		s.bot.metrics.refusedPlaintext.Inc()

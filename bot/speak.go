@@ -2,6 +2,7 @@ package bot
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 
 	"maunium.net/go/mautrix/event"
@@ -20,6 +21,7 @@ func words(markdown string, ring []id.UserID) map[string]any {
 		plain += "\n\n" + mentionsPlain(ring)
 	}
 	content := format.RenderMarkdown(markdown, true, false)
+	content.FormattedBody = datesWhole(content.FormattedBody)
 	content.Body = plain // what a client without HTML, and a phone's notification, shows
 	content.MsgType = event.MsgNotice
 	content.Mentions = &event.Mentions{UserIDs: ring}
@@ -27,6 +29,19 @@ func words(markdown string, ring []id.UserID) map[string]any {
 		content.MsgType = event.MsgText
 	}
 	return fields(content)
+}
+
+// dateOrCode finds code, which is left alone since people copy it, and dates, as commands writes them.
+var dateOrCode = regexp.MustCompile(`<code>[^<]*</code>|\b(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?\d{1,2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)(?: \d{4})?(?: \d\d:\d\d(?: [A-Z]{3,5}\b)?)?`)
+
+// datesWhole keeps a date from being broken over two lines, as a phone would.
+func datesWhole(html string) string {
+	return dateOrCode.ReplaceAllStringFunc(html, func(found string) string {
+		if strings.HasPrefix(found, "<code>") {
+			return found
+		}
+		return strings.ReplaceAll(found, " ", "\u00a0")
+	})
 }
 
 func mentions(people []id.UserID) string {

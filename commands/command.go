@@ -69,4 +69,12 @@ type Notice struct {
 	Markdown string
 	// Rings says that it must wake someone: it is sent as text that mentions people, else as a silent notice.
 	Rings bool
+	// File is what was too long for a message; its text is plain, and empty if there is none.
+	File File
+}
+
+// File is a text to be attached to what is said.
+type File struct {
+	Name string
+	Text string
 }

@@ -23,7 +23,7 @@ func NoticeFor(event register.Event, zone *time.Location) (Notice, bool) {
 	case register.EventTypeDispatchCancelled:
 		return Notice{Markdown: paragraph("**"+event.Dispatch.ID+" cancelled**", explained(event.Dispatch.Reason, event.At, zone), spent(event.Dispatch))}, true
 	case register.EventTypeDispatchDone, register.EventTypeDispatchFailed:
-		return Notice{Markdown: ended(event.Dispatch), Rings: true}, true
+		return Notice{Markdown: ended(event.Dispatch), Rings: true, File: resultFile(event.Dispatch)}, true
 	case register.EventTypeDispatchRefused:
 		return Notice{Markdown: turnedDown(event, zone), Rings: true}, true
 	case register.EventTypeAgentRetired:
@@ -33,8 +33,8 @@ func NoticeFor(event register.Event, zone *time.Location) (Notice, bool) {
 	case register.EventTypeFleetPaused, register.EventTypeFleetResumed:
 		return Notice{Markdown: pauseText(event.Pause, event.At, zone)}, true
 	case register.EventTypeAuditHead:
-		return Notice{Markdown: paragraph("**Audit head**: `"+event.Audit.Head+"`",
-			"Every entry up to it is sealed. Whether the audit still goes through it: "+"`mosaic-matrix audit verify --head "+event.Audit.Head+"`")}, true
+		return Notice{Markdown: paragraph("**Audit head**: every entry up to now is sealed by the hash at the end of this command, "+
+			"which tells whether the audit still goes through it:", "`mosaic-matrix audit verify --head "+event.Audit.Head+"`")}, true
 	case register.EventTypeBudgetStep:
 		return Notice{Markdown: stepped(event, zone), Rings: event.Step.To == register.StepRefuse}, true
 	case register.EventTypeBudgetLapsed:
@@ -75,6 +75,9 @@ func waits(event register.Event, zone *time.Location) string {
 	return paragraph("**"+d.ID+" queued** · "+escape(d.Role)+": "+escape(cut(oneLine(d.Brief), 60)), start, explained(d.Reason, event.At, zone))
 }
 
+// resultLines is how many lines of a result are shown; its end matters most.
+const resultLines = 8
+
 // ended is how a run came out: what it spent, how long it took and the last lines of its result.
 func ended(d register.Dispatch) string {
 	head := "**" + d.ID + " " + ending(d) + "**" + on(d)
@@ -94,9 +97,18 @@ func ended(d register.Dispatch) string {
 	}
 	text := paragraph(head, cause, spent(d), reference)
 	if d.Result.Summary != "" {
-		text += "\n\n" + quote(d.Result.Summary, 8)
+		text += "\n\n" + quote(d.Result.Summary, resultLines)
 	}
 	return text
+}
+
+// resultFile is a result that a message shows only the end of.
+func resultFile(d register.Dispatch) File {
+	text := strings.TrimSpace(d.Result.Summary)
+	if text == "" || quote(text, resultLines) == quote(text, len(text)+1) && !strings.Contains(quote(text, resultLines), "…") {
+		return File{}
+	}
+	return File{Name: d.ID + "-result.txt", Text: text + "\n"}
 }
 
 func turnedDown(event register.Event, zone *time.Location) string {

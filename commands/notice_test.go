@@ -154,8 +154,8 @@ func TestTheAuditsHeadIsToldWithWhatChecksIt(t *testing.T) {
 	t.Parallel()
 	head := "41:" + strings.Repeat("5f", 32)
 	noticed(t, register.Event{Type: register.EventTypeAuditHead, Audit: register.AuditHead{Head: head}}, false,
-		"Audit head: "+head,
-		"Every entry up to it is sealed. Whether the audit still goes through it: mosaic-matrix audit verify --head "+head)
+		"Audit head: every entry up to now is sealed by the hash at the end of this command, which tells whether the audit still goes through it:",
+		"mosaic-matrix audit verify --head "+head)
 }
 
 func TestWhatMayHaveBeenMissedIsSaid(t *testing.T) {

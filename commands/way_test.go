@@ -165,9 +165,9 @@ Example: !mosaic budget set --provider claude --limit 500 --unit credits --reset
 	},
 	{
 		"cancel D-3", 409,
-		register.Problem{Code: "not_open", Detail: "D-3 is already done and cannot be cancelled.", NextStep: "Nothing needs to be done."},
+		register.Problem{Code: "not_open", Detail: "D-3 is already done and cannot be cancelled.", NextStep: "How it ended stands in its record."},
 		`Not done. D-3 is already done and cannot be cancelled.
-Nothing needs to be done.
+How it ended stands in its record.
 Example: !mosaic show D-3`,
 	},
 	{

@@ -26,7 +26,7 @@ func (s *Store) CancelDispatch(ctx context.Context, m Mutation, id DispatchID, r
 		return Dispatch{}, &Error{
 			Code:     CodeNotOpen,
 			Detail:   fmt.Sprintf("%s is already %s and cannot be cancelled.", id, row.State),
-			NextStep: "Nothing needs to be done.",
+			NextStep: "How it ended stands in its record.",
 		}
 	})
 }

@@ -17,9 +17,11 @@ func (t *transaction) closeProposal(ctx context.Context, proposal *Proposal, sta
 	params := query.CloseProposalParams{
 		TenantID: t.Tenant, ID: int64(proposal.ID), State: state, Host: t.Host, Now: t.now, ClosedBy: t.actor, Unread: append([]string{}, unread...),
 	}
+	var caused []Event
 	if state == ProposalPassed && proposal.Action != nil {
-		outcome, err := t.carryOut(ctx, proposal)
-		if err != nil {
+		var outcome Outcome
+		var err error
+		if outcome, caused, err = t.carryOut(ctx, proposal); err != nil {
 			return Proposal{}, err
 		}
 		params.CarriedOut, params.Outcome = &outcome.CarriedOut, outcome.Text
@@ -35,18 +37,26 @@ func (t *transaction) closeProposal(ctx context.Context, proposal *Proposal, sta
 	if len(unread) > 0 {
 		cause = fmt.Sprintf("%s closed although %s was not known to be read to the end.", proposal.ID, strings.Join(unread, ", "))
 	}
-	return closed, t.tell(ctx, Event{Type: "proposal.closed", Cause: cause, Proposal: &closed})
+	for _, event := range append([]Event{{Type: "proposal.closed", Cause: cause, Proposal: &closed}}, caused...) {
+		if err := t.tell(ctx, event); err != nil {
+			return Proposal{}, err
+		}
+	}
+	return closed, nil
 }
 
 // carryOut does what the board decided in a savepoint: if a rule refuses it, the proposal still closes as passed, with the reason.
-func (t *transaction) carryOut(ctx context.Context, proposal *Proposal) (Outcome, error) {
+// The events it causes are the caller's to tell, after the one of the decision.
+func (t *transaction) carryOut(ctx context.Context, proposal *Proposal) (Outcome, []Event, error) {
 	if err := t.writes.flush(ctx); err != nil { // what came before the savepoint must not go with it
-		return Outcome{}, err
+		return Outcome{}, nil, err
 	}
+	var caused []Event
 	var outcome Outcome
 	err := pgx.BeginFunc(ctx, t.writes.tx, func(savepoint pgx.Tx) error {
 		inner := *t
 		inner.on(savepoint)
+		inner.untold = &caused
 		var err error
 		if outcome, err = inner.act(ctx, proposal); err != nil {
 			return err
@@ -59,9 +69,9 @@ func (t *transaction) carryOut(ctx context.Context, proposal *Proposal) (Outcome
 	})
 	var refusal *Error
 	if errors.As(err, &refusal) {
-		return Outcome{Text: refusal.Detail + " " + refusal.NextStep}, nil
+		return Outcome{Text: refusal.Detail + " " + refusal.NextStep}, nil, nil
 	}
-	return outcome, err
+	return outcome, caused, err
 }
 
 // act carries the action out in the name of who asked for it, with the board's decision behind it.

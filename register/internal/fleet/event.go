@@ -39,7 +39,13 @@ type Event struct {
 
 // tell writes an event in the deciding transaction. It gets its number after the commit.
 func (t *transaction) tell(ctx context.Context, event Event) error {
-	event.TenantID, event.Host, event.Actor, event.At = t.Tenant, t.Host, t.actor, t.now
+	if event.Actor == "" { // else it was kept until now
+		event.TenantID, event.Host, event.Actor, event.At = t.Tenant, t.Host, t.actor, t.now
+	}
+	if t.untold != nil {
+		*t.untold = append(*t.untold, event)
+		return nil
+	}
 	payload, err := json.Marshal(event)
 	if err != nil {
 		return fmt.Errorf("writing an event: %w", err)

@@ -77,6 +77,9 @@ func (t *transaction) switchPause(ctx context.Context, paused bool, reason strin
 	if err := t.requireMatch(was.standing()); err != nil {
 		return Pause{}, err
 	}
+	if paused && was.Paused && reason == "" {
+		reason = was.Reason // to pause again takes nothing back
+	}
 	now := Pause{Paused: paused, Reason: reason, By: t.actor, At: t.now}
 	if was.Paused == paused && (!paused || was.Reason == reason && was.By == t.actor) {
 		return was, nil

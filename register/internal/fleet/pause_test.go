@@ -214,3 +214,13 @@ func TestNoClaimAndNoAdmissionPassesAPauseThatWasAnswered(t *testing.T) {
 	require.Zero(t, slices.Index(b.story(t), "budget.set"))
 	b.audit(t)
 }
+
+func TestToPauseAgainWithoutAReasonKeepsTheReason(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.pause(t, "incident")
+	require.Equal(t, "incident", b.pause(t, "").Reason)
+	require.Equal(t, "worse", b.pause(t, "worse").Reason)
+	b.resume(t)
+	require.Empty(t, b.pause(t, "").Reason, "a pause that is over has no reason to leave behind")
+}

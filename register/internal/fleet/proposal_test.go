@@ -76,7 +76,7 @@ func TestAPassedOverrideRunsTheRefusedDispatchAtOnce(t *testing.T) {
 	require.True(t, ready.Lifted)
 	require.Equal(t, int64(50*budget.Micro), b.window(t).ReservedMicros)
 	require.Equal(t, []string{
-		"budget.set", "dispatch.refused", "proposal.opened", "proposal.voted", "proposal.voted", "dispatch.ready", "budget.step", "proposal.closed",
+		"budget.set", "dispatch.refused", "proposal.opened", "proposal.voted", "proposal.voted", "proposal.closed", "dispatch.ready", "budget.step",
 	}, b.story(t))
 	b.audit(t)
 

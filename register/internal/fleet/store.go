@@ -133,6 +133,7 @@ type transaction struct {
 	ifMatch    string // what the setting must be at, if it is not empty
 	spoke      bool   // it wrote an event
 	incidents  []incident
+	untold     *[]Event // keeps events for whoever tells them later
 	change     Change
 	unrecorded bool // it changed nothing: do not commit, do not remember the answer
 	unkept     bool // what it changed stands, but its answer is not remembered

@@ -28,7 +28,7 @@ func (b *Bot) hush(ctx context.Context, message *outgoing) error {
 	}
 	var names []string
 	for _, member := range members {
-		if member == b.client.UserID || mentioned(message.Content, member) {
+		if member == b.client.UserID || mentionsIn(message.Content, member) {
 			continue
 		}
 		known, err := b.keys.rooms.TryGetMember(ctx, message.Room, member)
@@ -44,7 +44,7 @@ func (b *Bot) hush(ctx context.Context, message *outgoing) error {
 	return nil
 }
 
-func mentioned(content map[string]any, user id.UserID) bool {
+func mentionsIn(content map[string]any, user id.UserID) bool {
 	mentions, _ := content["m.mentions"].(map[string]any)
 	users, _ := mentions["user_ids"].([]any)
 	return slices.Contains(users, any(user.String()))

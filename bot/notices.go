@@ -123,7 +123,10 @@ func (b *Bot) dispatchStep(e register.Event, at place, said commands.Notice, rin
 			}
 		}
 		row, err := b.outbox.add(ctx, message)
-		if err != nil || said.File.Text == "" {
+		if err != nil {
+			return "", err
+		}
+		if err := b.spokenOf(ctx, e.Dispatch.ID, row, at.asked, at.root); err != nil || said.File.Text == "" {
 			return at.room, err
 		}
 		file := outgoing{

@@ -100,7 +100,7 @@ func TestTheBoardIsToldTheAuditsHeadWithoutRinging(t *testing.T) {
 	require.NoError(t, b.ada.WaitUntilJoined(soon(t), board, b.ada.UserID))
 	head := "41:" + strings.Repeat("5f", 32)
 	b.fleet.tellHead(t, head)
-	told, err := b.ada.WaitFor(soon(t), b.fromBot(), client.In(board), client.Contains("Audit head: "+head))
+	told, err := b.ada.WaitFor(soon(t), b.fromBot(), client.In(board), client.Contains("audit verify --head "+head))
 	require.NoError(t, err)
 	require.Equal(t, event.MsgNotice, told.MsgType)
 	require.Empty(t, told.Mentions)

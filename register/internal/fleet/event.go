@@ -54,7 +54,7 @@ func (t *transaction) tell(ctx context.Context, event Event) error {
 	t.noteIncident(&event)
 	t.change.Schedule = t.change.Schedule || event.Type == "dispatch.queued" || event.Step != nil || event.Window != nil
 	err = t.InsertEvent(ctx, query.InsertEventParams{
-		TenantID: t.Tenant, Host: t.Host, Type: event.Type, At: t.now, Actor: t.actor, Cause: event.Cause, Payload: payload,
+		TenantID: event.TenantID, Host: event.Host, Type: event.Type, At: event.At, Actor: event.Actor, Cause: event.Cause, Payload: payload,
 	})
 	if err != nil {
 		return fmt.Errorf("writing an event: %w", err)

@@ -20,6 +20,7 @@ import (
 type board struct {
 	*bench
 	running  *Bot
+	halt     func() // ends running; may be called again
 	ben      *client.Client
 	proposal register.Proposal
 	message  client.Seen
@@ -36,14 +37,14 @@ func setupBoard(t *testing.T) *board {
 	b.fleet.seat(t, "cto", "ada")
 	b.fleet.seat(t, "cfo", "ben")
 	b.fleet.seat(t, "coo", "carl")
-	b.running = b.start(t)
+	b.running, b.halt = b.startUntil(t)
 	b.room = b.bound(t, register.RoomPurposeBoard)
 	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, b.ada.UserID, b.ben.UserID))
 	b.proposal = b.fleet.propose(t, "Buy a bigger boat")
 	var err error
 	b.message, err = b.ada.WaitFor(soon(t), b.fromBot(), client.In(b.room), client.Contains("bigger boat"))
 	require.NoError(t, err)
-	_, err = b.ada.WaitFor(soon(t), b.fromBot(), client.Reacts(b.message.EventID, "❌"))
+	_, err = b.ada.WaitFor(soon(t), b.fromBot(), client.Reacts(b.message.EventID, "⚪"))
 	require.NoError(t, err)
 	return b
 }
@@ -80,7 +81,7 @@ func TestAProposalRingsTheSeatedPeopleAndIsSeeded(t *testing.T) {
 	require.True(t, b.message.WasEncrypted)
 	require.Len(t, b.message.Mentions, 3)
 	require.Subset(t, b.message.Mentions, []id.UserID{b.ada.UserID, b.ben.UserID})
-	require.Equal(t, []string{"✅", "❌"}, b.signs(b.message.EventID))
+	require.Equal(t, []string{"✅", "❌", "⚠️", "⚪"}, b.signs(b.message.EventID))
 	b.tally(t, 0, 0)
 }
 

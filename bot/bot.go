@@ -112,6 +112,7 @@ type Bot struct {
 	journal     *journal
 	outbox      *outbox
 	directory   *directory
+	board       *boardRules
 	syncer      *syncer
 	sender      *sender
 	upkeep      *upkeep
@@ -180,6 +181,7 @@ func lead(ctx context.Context, options Options, leader *leadership) (*Bot, error
 		journal:   &journal{database: database, now: options.Now},
 		outbox:    &outbox{database: database, now: options.Now},
 		directory: &directory{api: options.API, now: options.Now},
+		board:     &boardRules{api: options.API, now: options.Now},
 		metrics:   newMetrics(), roomsChanged: make(chan struct{}, 1),
 	}
 	b.directory.met = func(ctx context.Context, identities []register.Identity, rooms []register.RoomBinding) error {
@@ -262,6 +264,7 @@ func (b *Bot) Run(ctx context.Context) error {
 	parts.Go(func() { b.syncer.run(ctx) })
 	parts.Go(func() { b.upkeep.run(ctx) })
 	parts.Go(func() { b.sweep(ctx) })
+	parts.Go(func() { b.boardKeeper(ctx) })
 	parts.Go(func() { b.watchGateway(ctx) })
 	kept := make(chan struct{})
 	parts.Go(func() { b.roomKeeper(ctx, kept) })

@@ -62,6 +62,9 @@ func (b *Bot) hearMessage(ctx context.Context, h *heard, said *said) error {
 		return err
 	}
 	if !addressed {
+		if taken, err := b.hearCondition(ctx, h, said, text); err != nil || taken {
+			return err
+		}
 		return b.journal.end(ctx, h, stateDropped, "")
 	}
 	if h.Attempts == 0 {
@@ -131,7 +134,7 @@ func (b *Bot) addressed(ctx context.Context, evt *event.Event, content *event.Me
 // itself, is answered and ended.
 func (b *Bot) prepare(ctx context.Context, h *heard, who register.Identity, text, attachment string, root id.EventID) (bool, error) {
 	call, err := commands.Prepare(commands.Asked{
-		Text: text, Attachment: attachment, At: h.ArrivedAt, Zone: b.options.Zone,
+		Text: text, Attachment: attachment, At: h.ArrivedAt, Said: b.saidAt(h), Zone: b.options.Zone,
 		Origin: register.Origin{Transport: register.OriginTransportMatrix, Room: h.Room.String(), Event: h.ID.String(), Thread: root.String()},
 	})
 	var usage *commands.UsageError
@@ -140,6 +143,9 @@ func (b *Bot) prepare(ctx context.Context, h *heard, who register.Identity, text
 	}
 	if err != nil {
 		return false, fmt.Errorf("understanding a command: %w", err)
+	}
+	if outside, err := b.outsideBoard(ctx, h, root, call); err != nil || outside {
+		return false, err
 	}
 	switch name, number, _ := commands.Local(call); name {
 	case commands.LocalConfirm:

@@ -59,7 +59,8 @@ func (b *Bot) position(ctx context.Context) (int64, error) {
 
 func (b *Bot) hearEvent(ctx context.Context, event register.Event) error {
 	switch event.Type {
-	case register.EventTypeIdentitySet, register.EventTypeRoomBound, register.EventTypeSeatSet:
+	case register.EventTypeIdentitySet, register.EventTypeRoomBound, register.EventTypeSeatSet, register.EventTypeSeatRemoved, register.EventTypeBoardSet:
+		b.board.outdate()
 		b.directory.outdate()
 		select {
 		case b.roomsChanged <- struct{}{}:

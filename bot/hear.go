@@ -270,7 +270,8 @@ func (b *Bot) askedForSomething(ctx context.Context, h *heard) (root id.EventID,
 			return b.rootOf(ctx, h, content.RelatesTo.EventID), true
 		}
 		proposal, err := b.proposalAt(ctx, content.RelatesTo.EventID)
-		return content.RelatesTo.EventID, err == nil && proposal != "" && verdictOf(content.RelatesTo.Key) != ""
+		board, failed := b.board.read(ctx)
+		return content.RelatesTo.EventID, err == nil && failed == nil && proposal != "" && verdictOf(content.RelatesTo.Key, board.Keys) != ""
 	}
 	return "", false
 }

@@ -161,6 +161,12 @@ func (j *journal) redacted(ctx context.Context, event id.EventID, by id.UserID) 
 	return found, err
 }
 
+// redactionsOf returns what by journalled to take an event back.
+func (j *journal) redactionsOf(ctx context.Context, event id.EventID, by id.UserID) ([]*heard, error) {
+	rows, err := j.database.Query(ctx, selectHeard+`WHERE redacts = $1 AND sender = $2 ORDER BY seq`, event, by)
+	return dbutil.NewRowIterWithError(rows, scanHeard, err).AsList()
+}
+
 // end closes a row, in the caller's transaction if there is one.
 func (j *journal) end(ctx context.Context, h *heard, state, reason string) error {
 	_, err := j.database.Exec(ctx, `UPDATE journal SET state = $2, reason = nullif($3, ''), ended_at = $4 WHERE seq = $1`,

@@ -13,13 +13,13 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
-// seeds are the reactions the bot puts under a proposal, to be tapped; its own never count.
-var seeds = []string{signDone, signRefused}
-
-// seated lists the Matrix IDs of a proposal's roster, each once.
+// seated lists the Matrix IDs of those who hold a seat that votes on a proposal, each once.
 func seated(proposal register.Proposal, identities []register.Identity) []id.UserID {
 	var out []id.UserID
 	for _, seat := range proposal.Roster {
+		if seat.Recused != "" {
+			continue
+		}
 		user := id.UserID(seat.MatrixID)
 		if user == "" {
 			at := slices.IndexFunc(identities, func(i register.Identity) bool { return i.Name == seat.Identity })
@@ -40,18 +40,30 @@ func (b *Bot) planProposal(ctx context.Context, e register.Event) ([]step, error
 	if err != nil {
 		return nil, err
 	}
+	board, err := b.board.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	seeds := seedsOf(board.Keys)
 	ring := seated(e.Proposal, identities)
 	content := words(b.clip(commands.ProposalMessage(e.Proposal, b.options.Zone)), ring)
 	var steps []step
 	for _, room := range boundFor(rooms, register.RoomPurposeBoard) {
+		// Before anyone can vote there, so that the proposal does not close without what was said in the room.
+		if err := b.reportRead(ctx, e.Proposal.ID, room, e.Proposal.OpenedAt); err != nil {
+			return nil, err
+		}
 		steps = append(steps, func(ctx context.Context) (id.RoomID, error) {
-			return room, b.postProposal(ctx, e, room, content, rankOf(ring))
+			if err := b.followBallot(ctx, e.Proposal); err != nil {
+				return room, err
+			}
+			return room, b.postProposal(ctx, e, room, content, rankOf(ring), seeds)
 		})
 	}
 	return steps, nil
 }
 
-func (b *Bot) postProposal(ctx context.Context, e register.Event, room id.RoomID, content map[string]any, urgency rank) error {
+func (b *Bot) postProposal(ctx context.Context, e register.Event, room id.RoomID, content map[string]any, urgency rank, seeds []string) error {
 	message, err := b.outbox.add(ctx, outgoing{
 		Txn: causedBy(e, room, "proposal"), Room: room, Rank: urgency, Type: event.EventMessage.Type, Content: content,
 	})
@@ -104,6 +116,9 @@ func (b *Bot) planTally(ctx context.Context, e register.Event) ([]step, error) {
 	var steps []step
 	for _, message := range messages {
 		steps = append(steps, func(ctx context.Context) (id.RoomID, error) {
+			if err := b.followBallot(ctx, e.Proposal); err != nil {
+				return message.room, err
+			}
 			_, err := b.outbox.add(ctx, outgoing{
 				Txn: causedBy(e, message.room, "tally"), Room: message.room, Rank: edit, Type: event.EventMessage.Type,
 				Content: replacing(content), About: message.outbox, Last: e.Type == register.EventTypeProposalClosed,

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.mau.fi/util/variationselector"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
@@ -172,9 +171,9 @@ func (b *Bot) hearAnswer(ctx context.Context, h *heard, q *question, key string)
 
 // keyIs says whether a reaction is one of some signs, whatever the client's taste in variation selectors and skin tones.
 func keyIs(key string, signs ...string) bool {
-	key = skinTones.Replace(variationselector.Remove(key))
+	key = taste.Replace(key)
 	for _, sign := range signs {
-		if key == variationselector.Remove(sign) {
+		if key == taste.Replace(sign) {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/rs/zerolog"
@@ -12,14 +13,21 @@ import (
 )
 
 // authorise asks the register who sender is. A stranger is known=false without an error; nothing but the one polite line may
-// be said to them. Every later call names the actor too, so the gateway decides again what they may do.
+// be said to them. Someone who looks like a known person, or is of a homeserver that is not allowed, is a *shunnedError and is shown
+// nothing at all. Every later call names the actor too, so the gateway decides again what they may do.
 func (b *Bot) authorise(ctx context.Context, sender id.UserID) (who register.Identity, known bool, err error) {
 	who, err = b.api.WhoAmI(ctx, register.By{Actor: sender.String()})
-	if register.CodeOf(err) == register.ProblemCodeActorUnknown {
-		return who, false, nil
-	}
-	if err != nil {
+	unknown := register.CodeOf(err) == register.ProblemCodeActorUnknown
+	var refusal *register.Error
+	switch {
+	case register.CodeOf(err) == register.ProblemCodeActorLooksAlike && errors.As(err, &refusal):
+		return who, false, b.shunLookAlike(ctx, sender, refusal.Detail)
+	case err != nil && !unknown:
 		return who, false, fmt.Errorf("asking who %s is: %w", sender, err)
+	case !b.allowedServer(sender):
+		return who, false, b.shunForeign(ctx, sender, !unknown)
+	case unknown:
+		return who, false, nil
 	}
 	if err := b.noteKnown(ctx, []register.Identity{{MatrixID: sender.String()}}); err != nil {
 		return who, false, err

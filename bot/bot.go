@@ -54,6 +54,12 @@ type Options struct {
 	StaleAfter time.Duration
 	// AlertAfter is how long the gateway may be away before the admins' rooms are told; 30 s when 0.
 	AlertAfter time.Duration
+	// CommandsPerMinute is how many commands one sender may give within a minute; 60 when 0.
+	CommandsPerMinute int
+	// Servers are the homeservers whose people may command the bot, beside its own.
+	Servers []string
+	// RoomPower is the power level in a room that a command that changes something takes there, beside the role; none when 0.
+	RoomPower int
 	// CreateRooms has the bot create and bind an encrypted room for each purpose that has none.
 	CreateRooms bool
 	// Listen is the address for /healthz, /readyz and /metrics; empty serves none.
@@ -93,6 +99,9 @@ func (o Options) complete() (Options, error) {
 	if o.AlertAfter == 0 {
 		o.AlertAfter = alertAfter
 	}
+	if o.CommandsPerMinute == 0 {
+		o.CommandsPerMinute = 60
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -128,6 +137,7 @@ type Bot struct {
 	found *findings
 
 	devicesAsked askedLately
+	quotas       quotas
 	roomsChanged chan struct{}
 }
 
@@ -329,7 +339,7 @@ func (b *Bot) sweepOnce(ctx context.Context) error {
 	if _, err := b.database.Exec(ctx, `DELETE FROM offer WHERE at < $1`, before.UTC()); err != nil {
 		return fmt.Errorf("forgetting old offers: %w", err)
 	}
-	return b.queueAlerts(ctx)
+	return errors.Join(b.queueAlerts(ctx), b.reportResets(ctx))
 }
 
 // plain is text with nothing in it taken for markup.

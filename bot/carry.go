@@ -83,6 +83,9 @@ func (b *Bot) hearMessage(ctx context.Context, h *heard, said *said) error {
 		}
 	}
 	if h.Call == nil {
+		if ended, err := b.tooFast(ctx, h, root); err != nil || ended {
+			return err
+		}
 		who, known, err := b.authorise(ctx, h.Sender)
 		if err != nil {
 			return err
@@ -154,6 +157,11 @@ func (b *Bot) prepare(ctx context.Context, h *heard, who register.Identity, text
 		return b.takeOffer(ctx, h, root, number)
 	case commands.LocalReplay:
 		return false, b.replay(ctx, h, root, who, number)
+	}
+	if refusal, err := b.lacksPower(ctx, h, call); err != nil {
+		return false, err
+	} else if refusal != "" {
+		return false, b.answer(ctx, h, root, commands.Reply{Markdown: refusal, Mood: commands.MoodRefused})
 	}
 	question, asked, err := commands.Ask(ctx, b.api, register.By{Actor: h.Sender.String()}, call)
 	if err != nil {
@@ -335,6 +343,10 @@ func (b *Bot) refuseUntrusted(ctx context.Context, h *heard, said *said, root id
 	line := "**Not done.** Your command came from a session that is not verified. Verify it in your client's settings, then send the command again."
 	if !said.Mautrix.WasEncrypted {
 		line = "**Not done.** Your command was sent in clear. Turn on encryption in this room, then send it again."
+	} else if reset, err := b.wasReset(ctx, h.Sender); err != nil {
+		return err
+	} else if reset {
+		line = "**Not done.** Your keys were reset since I first saw you. An admin has to accept the new ones on a terminal, with `identity trust`; then send the command again."
 	}
 	err := transaction(ctx, b.database, func(ctx context.Context) error {
 		if err := b.sign(ctx, h.Room, h.ID, signLock, "lock"); err != nil {

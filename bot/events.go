@@ -89,7 +89,9 @@ func (b *Bot) queue(ctx context.Context, plan []step, seq int64) error {
 			if err != nil {
 				return err
 			}
-			rooms = append(rooms, room)
+			if room != "" {
+				rooms = append(rooms, room)
+			}
 		}
 		_, err := b.database.Exec(ctx, `INSERT INTO position (seq) VALUES ($1) ON CONFLICT (single) DO UPDATE SET seq = excluded.seq`, seq)
 		if err != nil {
@@ -138,6 +140,10 @@ func (b *Bot) plan(ctx context.Context, event register.Event) ([]step, error) {
 		return b.planBudget(ctx, event)
 	case register.EventTypeFleetPaused, register.EventTypeFleetResumed, register.EventTypeAgentGone, register.EventTypeAgentRetired:
 		return b.planQuiet(ctx, event, register.RoomPurposeFleet)
+	case register.EventTypeIdentityReset:
+		return b.planQuiet(ctx, event, register.RoomPurposeFleet)
+	case register.EventTypeIdentityTrusted:
+		return b.planTrust(ctx, event)
 	case register.EventTypeAuditHead:
 		return b.planQuiet(ctx, event, register.RoomPurposeBoard)
 	case register.EventTypeProposalOpened:

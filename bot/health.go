@@ -76,6 +76,7 @@ type metrics struct {
 	limited          prometheus.Counter
 	poisoned         prometheus.Counter
 	refusedPlaintext prometheus.Counter
+	tooFast          prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -93,8 +94,9 @@ func newMetrics() *metrics {
 		limited:          counter("rate_limited_total", "Times the homeserver asked for silence."),
 		poisoned:         counter("sync_left_out_total", "Pieces of a sync that could not be stored and were left out."),
 		refusedPlaintext: counter("plaintext_refused_total", "Messages not sent because their room is not encrypted."),
+		tooFast:          counter("commands_too_fast_total", "Commands not carried out since their sender gave more than a minute allows."),
 	}
-	m.registry.MustRegister(m.commands, m.votes, m.events, m.sent, m.limited, m.poisoned, m.refusedPlaintext)
+	m.registry.MustRegister(m.commands, m.votes, m.events, m.sent, m.limited, m.poisoned, m.refusedPlaintext, m.tooFast)
 	return m
 }
 

@@ -84,11 +84,18 @@ func (b *Bot) dealWith(ctx context.Context, h *heard) (hold bool, wait time.Dura
 	ctx = log.WithContext(ctx)
 	err := b.attempt(ctx, h)
 	var unreadable *unreadableError
+	var shunned *shunnedError
 	switch {
 	case err == nil || ctx.Err() != nil:
 		return false, 0
 	case errors.Is(err, errNeedsKey):
 		return b.awaitKey(ctx, h)
+	case errors.As(err, &shunned):
+		if err := b.journal.end(ctx, h, stateDropped, shunned.reason); err != nil {
+			log.Warn().Err(err).Msg("Journal cannot be written")
+			return true, time.Second
+		}
+		return false, 0
 	case register.Retryable(err):
 		return b.keep(ctx, h, err)
 	case errors.As(err, &unreadable):
@@ -139,8 +146,13 @@ func (b *Bot) attempt(ctx context.Context, h *heard) (err error) {
 			err = fmt.Errorf("panic: %v\n%s", panicked, debug.Stack())
 		}
 	}()
-	if h.Type == inviteType {
+	switch h.Type {
+	case inviteType:
 		return b.hearInvite(ctx, h)
+	case tombstoneType:
+		return b.hearTombstone(ctx, h)
+	case emptiedType:
+		return b.hearEmptied(ctx, h)
 	}
 	said, err := b.understand(ctx, h)
 	if errors.Is(err, errTakenBack) {
@@ -208,7 +220,7 @@ func (b *Bot) keep(ctx context.Context, h *heard, failure error) (hold bool, wai
 // tellHeld says, once, that a command is kept. While the gateway cannot say who someone is, only those it vouched for before
 // are told: to anyone else it would acknowledge what may not be theirs to ask.
 func (b *Bot) tellHeld(ctx context.Context, h *heard, failure *register.Error) {
-	if h.Told || h.Type == inviteType {
+	if h.Told || h.Type == inviteType || h.Type == tombstoneType || h.Type == emptiedType {
 		return
 	}
 	root, ok := b.askedForSomething(ctx, h)

@@ -36,6 +36,13 @@ func (b *Bot) origin(ctx context.Context, from register.Origin) (place, bool, er
 	if from.Thread != "" {
 		root = id.EventID(from.Thread)
 	}
+	here, err := b.outbox.movedTo(ctx, asked.Room)
+	if err != nil {
+		return place{}, false, err
+	}
+	if here != asked.Room {
+		return place{room: here, sender: asked.Sender}, true, nil
+	}
 	return place{room: asked.Room, root: root, asked: asked.ID, sender: asked.Sender}, true, nil
 }
 

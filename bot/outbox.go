@@ -84,12 +84,19 @@ type outbox struct {
 
 // add queues a message, in the caller's transaction. It returns the row's ID; a message queued before keeps its row.
 func (o *outbox) add(ctx context.Context, message outgoing) (int64, error) {
+	room, err := o.movedTo(ctx, message.Room)
+	if err != nil {
+		return 0, err
+	}
+	lost := room != message.Room && !forward(&message, room)
 	content, err := json.Marshal(message.Content)
 	if err != nil {
 		return 0, fmt.Errorf("encoding a message: %w", err)
 	}
 	notBefore, state, reason := o.now().UTC(), "queued", ""
-	if message.Rank == edit {
+	if lost {
+		state, reason = stateDropped, "its room was replaced"
+	} else if message.Rank == edit {
 		if notBefore, err = o.spaced(ctx, message, notBefore); err != nil {
 			return 0, err
 		}

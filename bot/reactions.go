@@ -49,6 +49,9 @@ func (b *Bot) hearSign(ctx context.Context, h *heard, said *said) error {
 // hearStop cancels the dispatch that a message is about. Running work is asked about first.
 func (b *Bot) hearStop(ctx context.Context, h *heard, target id.EventID, about []string) error {
 	root := b.rootOf(ctx, h, target)
+	if ended, err := b.tooFast(ctx, h, root); err != nil || ended {
+		return err
+	}
 	who, known, err := b.authorise(ctx, h.Sender)
 	if err != nil {
 		return err

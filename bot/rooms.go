@@ -51,7 +51,13 @@ func (b *Bot) hearInvite(ctx context.Context, h *heard) error {
 		return err
 	}
 	if !known {
-		return b.journal.end(ctx, h, stateDropped, "invited by a stranger")
+		wanted, err := b.wanted(ctx, h.Room)
+		if err != nil {
+			return err
+		}
+		if !wanted {
+			return b.journal.end(ctx, h, stateDropped, "invited by a stranger")
+		}
 	}
 	var asked invitation
 	if err := json.Unmarshal(h.Raw, &asked); err != nil {
@@ -69,7 +75,16 @@ func (b *Bot) hearInvite(ctx context.Context, h *heard) error {
 			return err
 		}
 	}
-	return b.journal.end(ctx, h, stateDone, "")
+	return b.enter(ctx, h, h.Room)
+}
+
+// wanted says whether the bot belongs in a room whoever invites it: the register has it bound, or it replaces one the bot is in.
+func (b *Bot) wanted(ctx context.Context, room id.RoomID) (bool, error) {
+	if _, _, err := b.directory.read(ctx); err != nil {
+		return false, err
+	}
+	moved, err := b.upgradeTo(ctx, room)
+	return moved != nil || b.directory.bound(room), err
 }
 
 // direct says whether a room is a chat with the bot alone, where commands need no prefix.

@@ -338,6 +338,11 @@ func (b *Bot) receiveRoom(ctx context.Context, room id.RoomID, joined *mautrix.S
 	if err := b.receiveState(ctx, room, slices.Concat(gap, joined.State.Events, timeline), guard); err != nil {
 		return err
 	}
+	if since != "" {
+		if err := b.receiveRoomEnds(ctx, room, slices.Concat(gap, joined.State.Events, timeline), done); err != nil {
+			return err
+		}
+	}
 	said := append(gap, timeline...)
 	if since == "" {
 		said = nil

@@ -32,6 +32,8 @@ func NoticeFor(event register.Event, zone *time.Location) (Notice, bool) {
 		return goneNotice(event)
 	case register.EventTypeFleetPaused, register.EventTypeFleetResumed:
 		return Notice{Markdown: pauseText(event.Pause, event.At, zone)}, true
+	case register.EventTypeIdentityReset, register.EventTypeIdentityTrusted:
+		return Notice{Markdown: keysNotice(event)}, true
 	case register.EventTypeAuditHead:
 		return Notice{Markdown: paragraph("**Audit head**: every entry up to now is sealed by the hash at the end of this command, "+
 			"which tells whether the audit still goes through it:", "`mosaic-matrix audit verify --head "+event.Audit.Head+"`")}, true

@@ -35,6 +35,7 @@ func init() {
 		boardAcceptCommand(), boardCloseCommand(), boardWithdrawCommand(), boardExportCommand(),
 		boardSeatsCommand(), boardAppointCommand(), boardUnseatCommand(), boardRulesCommand(),
 		roomBindCommand(), roomShowCommand(), roomUnbindCommand(),
+		identityListCommand(), identityShowCommand(), identityLinkCommand(), identityUnlinkCommand(), identityGrantCommand(), identityRevokeCommand(), identityTrustCommand(),
 		confirmCommand(), runCommand(), replayCommand(),
 	}
 }
@@ -48,7 +49,7 @@ var (
 )
 
 // groupDefaults is what a group's name alone means.
-var groupDefaults = map[string]string{"budget": "budget status", "board": "board list", "room": "room show"}
+var groupDefaults = map[string]string{"budget": "budget status", "board": "board list", "room": "room show", "identity": "identity list"}
 
 // Names are the canonical names of all commands, in the order help shows them.
 func Names() []string {

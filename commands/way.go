@@ -73,7 +73,7 @@ func (w *way) lines() []string {
 		lines = append(lines, w.failure.Example)
 	}
 	switch w.failure.Code {
-	case register.ProblemCodeForbidden, register.ProblemCodeActorUnknown:
+	case register.ProblemCodeForbidden, register.ProblemCodeActorUnknown, register.ProblemCodeActorLooksAlike:
 		return append(lines, "help")
 	case register.ProblemCodeNotSeated:
 		return append(lines, "board seats")

@@ -159,6 +159,12 @@ func (a *API) Identities(ctx context.Context, by By) (IdentityList, error) {
 	return all, err
 }
 
+// Identity reads one identity by its name.
+func (a *API) Identity(ctx context.Context, by By, name string) (Identity, error) {
+	response, err := a.calls.GetIdentity(ctx, name, &GetIdentityParams{MosaicActor: optional(by.Actor)})
+	return answer[Identity](response, err)
+}
+
 // Tokens lists bearer tokens, newest first: at most limit (0 is 20), from cursor if it is set. It takes an admin.
 func (a *API) Tokens(ctx context.Context, by By, cursor string, limit int) (TokenList, error) {
 	response, err := a.calls.ListTokens(ctx, &ListTokensParams{Cursor: optional(cursor), Limit: optional(limit), MosaicActor: optional(by.Actor)})

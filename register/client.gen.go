@@ -189,7 +189,9 @@ const (
 	EventTypeDispatchRunning   EventType = "dispatch.running"
 	EventTypeFleetPaused       EventType = "fleet.paused"
 	EventTypeFleetResumed      EventType = "fleet.resumed"
+	EventTypeIdentityReset     EventType = "identity.reset"
 	EventTypeIdentitySet       EventType = "identity.set"
+	EventTypeIdentityTrusted   EventType = "identity.trusted"
 	EventTypeLadderSet         EventType = "ladder.set"
 	EventTypeOverrideEnded     EventType = "override.ended"
 	EventTypeOverrideGranted   EventType = "override.granted"
@@ -256,7 +258,11 @@ func (e EventType) Valid() bool {
 		return true
 	case EventTypeFleetResumed:
 		return true
+	case EventTypeIdentityReset:
+		return true
 	case EventTypeIdentitySet:
+		return true
+	case EventTypeIdentityTrusted:
 		return true
 	case EventTypeLadderSet:
 		return true
@@ -463,6 +469,7 @@ func (e PassRule) Valid() bool {
 
 // Defines values for ProblemCode.
 const (
+	ProblemCodeActorLooksAlike     ProblemCode = "actor_looks_alike"
 	ProblemCodeActorUnknown        ProblemCode = "actor_unknown"
 	ProblemCodeActualMissing       ProblemCode = "actual_missing"
 	ProblemCodeAgentRetired        ProblemCode = "agent_retired"
@@ -479,6 +486,7 @@ const (
 	ProblemCodeNotFound            ProblemCode = "not_found"
 	ProblemCodeNotOpen             ProblemCode = "not_open"
 	ProblemCodeNotRefused          ProblemCode = "not_refused"
+	ProblemCodeNotReset            ProblemCode = "not_reset"
 	ProblemCodeNotRetryable        ProblemCode = "not_retryable"
 	ProblemCodeNotSeated           ProblemCode = "not_seated"
 	ProblemCodePreconditionFailed  ProblemCode = "precondition_failed"
@@ -495,6 +503,8 @@ const (
 // Valid indicates whether the value is a known member of the ProblemCode enum.
 func (e ProblemCode) Valid() bool {
 	switch e {
+	case ProblemCodeActorLooksAlike:
+		return true
 	case ProblemCodeActorUnknown:
 		return true
 	case ProblemCodeActualMissing:
@@ -526,6 +536,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeNotOpen:
 		return true
 	case ProblemCodeNotRefused:
+		return true
+	case ProblemCodeNotReset:
 		return true
 	case ProblemCodeNotRetryable:
 		return true
@@ -1413,6 +1425,9 @@ type Extension struct {
 	Reserved []Amount `json:"reserved"`
 }
 
+// Fingerprint An Ed25519 public key in unpadded base64, as Matrix writes it.
+type Fingerprint = string
+
 // FleetRole defines model for FleetRole.
 type FleetRole string
 
@@ -1455,14 +1470,34 @@ type Hold struct {
 
 // Identity defines model for Identity.
 type Identity struct {
-	Kind     string      `json:"kind"`
-	MatrixID string      `json:"matrix_id,omitempty,omitzero"`
-	Name     string      `json:"name"`
-	Roles    []FleetRole `json:"roles"`
-	TenantID string      `json:"tenant_id"`
+	Kind     string `json:"kind"`
+	MatrixID string `json:"matrix_id,omitempty,omitzero"`
+	Name     string `json:"name"`
+
+	// Reset That someone came back with other cross-signing keys than those first seen of them; only where the identity itself is asked for.
+	Reset    IdentityReset `json:"reset,omitempty,omitzero"`
+	Roles    []FleetRole   `json:"roles"`
+	TenantID string        `json:"tenant_id"`
 
 	// Version How often this setting was changed; its `ETag` is this number in quotes.
 	Version Version `json:"version,omitempty,omitzero"`
+}
+
+// IdentityChange defines model for IdentityChange.
+type IdentityChange struct {
+	// Create Make a human of this name if there is none.
+	Create bool        `json:"create,omitempty,omitzero"`
+	Grant  []FleetRole `json:"grant,omitempty,omitzero"`
+
+	// LookAlike Allow a Matrix ID that could be taken for someone else's.
+	LookAlike bool `json:"look_alike,omitempty,omitzero"`
+
+	// MatrixID Left out, it stays.
+	MatrixID string      `json:"matrix_id,omitempty,omitzero"`
+	Revoke   []FleetRole `json:"revoke,omitempty,omitzero"`
+
+	// Unlink Take the Matrix ID away.
+	Unlink bool `json:"unlink,omitempty,omitzero"`
 }
 
 // IdentityList defines model for IdentityList.
@@ -1482,6 +1517,33 @@ type IdentityRequest struct {
 
 // IdentityRequestKind defines model for IdentityRequest.Kind.
 type IdentityRequestKind string
+
+// IdentityReset That someone came back with other cross-signing keys than those first seen of them; only where the identity itself is asked for.
+type IdentityReset struct {
+	AcceptedAt time.Time `json:"accepted_at,omitempty,omitzero"`
+	AcceptedBy string    `json:"accepted_by,omitempty,omitzero"`
+	MatrixID   string    `json:"matrix_id"`
+	NewKey     string    `json:"new_key"`
+	OldKey     string    `json:"old_key"`
+	ReportedAt time.Time `json:"reported_at"`
+}
+
+// IdentityResetReport defines model for IdentityResetReport.
+type IdentityResetReport struct {
+	MatrixID string `json:"matrix_id"`
+
+	// NewKey An Ed25519 public key in unpadded base64, as Matrix writes it.
+	NewKey Fingerprint `json:"new_key"`
+
+	// OldKey An Ed25519 public key in unpadded base64, as Matrix writes it.
+	OldKey Fingerprint `json:"old_key"`
+}
+
+// IdentityTrust defines model for IdentityTrust.
+type IdentityTrust struct {
+	// Key An Ed25519 public key in unpadded base64, as Matrix writes it.
+	Key Fingerprint `json:"key"`
+}
 
 // IssuedToken defines model for IssuedToken.
 type IssuedToken struct {
@@ -1657,10 +1719,12 @@ type Problem struct {
 	// | `forbidden` | 403 | The token lacks the scope, or the actor the role. |
 	// | `actor_unknown` | 403 | `Mosaic-Actor` names nobody the register knows. |
 	// | `not_seated` | 403 | The actor did not hold that seat when the proposal was opened, or it is recused. |
+	// | `actor_looks_alike` | 403 | `Mosaic-Actor` names nobody the register knows, but could be taken for someone it does. |
 	// | `not_found` | 404 | What the address or a field names does not exist. |
 	// | `idempotency_mismatch` | 409 | The key was used for another request. |
 	// | `window_lapsed` | 409 | The window is past its reset; what was used since is unknown. |
 	// | `not_open` | 409 | The dispatch or proposal has ended. |
+	// | `not_reset` | 409 | The keys of the identity are those first seen. |
 	// | `not_refused` | 409 | Only a refused dispatch can be overridden. |
 	// | `claim_lost` | 409 | The claim has expired or the dispatch moved on; stop the run. |
 	// | `token_ended` | 409 | The token has expired or was revoked, so it cannot be rotated. |
@@ -1718,10 +1782,12 @@ type Problem struct {
 // | `forbidden` | 403 | The token lacks the scope, or the actor the role. |
 // | `actor_unknown` | 403 | `Mosaic-Actor` names nobody the register knows. |
 // | `not_seated` | 403 | The actor did not hold that seat when the proposal was opened, or it is recused. |
+// | `actor_looks_alike` | 403 | `Mosaic-Actor` names nobody the register knows, but could be taken for someone it does. |
 // | `not_found` | 404 | What the address or a field names does not exist. |
 // | `idempotency_mismatch` | 409 | The key was used for another request. |
 // | `window_lapsed` | 409 | The window is past its reset; what was used since is unknown. |
 // | `not_open` | 409 | The dispatch or proposal has ended. |
+// | `not_reset` | 409 | The keys of the identity are those first seen. |
 // | `not_refused` | 409 | Only a refused dispatch can be overridden. |
 // | `claim_lost` | 409 | The claim has expired or the dispatch moved on; stop the run. |
 // | `token_ended` | 409 | The token has expired or was revoked, so it cannot be rotated. |
@@ -2556,6 +2622,18 @@ type GetIdentityParams struct {
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
+// ChangeIdentityParams defines parameters for ChangeIdentity.
+type ChangeIdentityParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // PutIdentityParams defines parameters for PutIdentity.
 type PutIdentityParams struct {
 	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
@@ -2566,6 +2644,24 @@ type PutIdentityParams struct {
 
 	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ReportResetParams defines parameters for ReportReset.
+type ReportResetParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// TrustResetParams defines parameters for TrustReset.
+type TrustResetParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
 // GetLadderParams defines parameters for GetLadder.
@@ -2883,8 +2979,17 @@ type HeartbeatDispatchJSONRequestBody = HeartbeatRequest
 // RetryDispatchJSONRequestBody defines body for RetryDispatch for application/json ContentType.
 type RetryDispatchJSONRequestBody = RetryRequest
 
+// ChangeIdentityJSONRequestBody defines body for ChangeIdentity for application/json ContentType.
+type ChangeIdentityJSONRequestBody = IdentityChange
+
 // PutIdentityJSONRequestBody defines body for PutIdentity for application/json ContentType.
 type PutIdentityJSONRequestBody = IdentityRequest
+
+// ReportResetJSONRequestBody defines body for ReportReset for application/json ContentType.
+type ReportResetJSONRequestBody = IdentityResetReport
+
+// TrustResetJSONRequestBody defines body for TrustReset for application/json ContentType.
+type TrustResetJSONRequestBody = IdentityTrust
 
 // PutLadderJSONRequestBody defines body for PutLadder for application/json ContentType.
 type PutLadderJSONRequestBody = LadderRequest
@@ -3314,6 +3419,20 @@ type ClientInterface interface {
 	// Corresponds with GET /api/fleet/identities/{name} (the `GetIdentity` operationId).
 	GetIdentity(ctx context.Context, name string, params *GetIdentityParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ChangeIdentityWithBody Link an identity to a Matrix ID, or grant or revoke roles; what is not named stays. The last admin stays one.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /api/fleet/identities/{name} (the `ChangeIdentity` operationId).
+	ChangeIdentityWithBody(ctx context.Context, name string, params *ChangeIdentityParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeIdentity Link an identity to a Matrix ID, or grant or revoke roles; what is not named stays. The last admin stays one.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /api/fleet/identities/{name} (the `ChangeIdentity` operationId).
+	ChangeIdentity(ctx context.Context, name string, params *ChangeIdentityParams, body ChangeIdentityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// PutIdentityWithBody Create an identity, or replace its Matrix ID, kind and roles.
 	//
 	// Takes any type of body and a specified content type.
@@ -3327,6 +3446,34 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /api/fleet/identities/{name} (the `PutIdentity` operationId).
 	PutIdentity(ctx context.Context, name string, params *PutIdentityParams, body PutIdentityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReportResetWithBody Report that a person came back with other cross-signing keys than those first seen. For the bot.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/fleet/identities/{name}/reset (the `ReportReset` operationId).
+	ReportResetWithBody(ctx context.Context, name string, params *ReportResetParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReportReset Report that a person came back with other cross-signing keys than those first seen. For the bot.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/fleet/identities/{name}/reset (the `ReportReset` operationId).
+	ReportReset(ctx context.Context, name string, params *ReportResetParams, body ReportResetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TrustResetWithBody Accept the new keys of a person who came back with others, the very ones that were looked at. Not for a bot.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/fleet/identities/{name}/trust (the `TrustReset` operationId).
+	TrustResetWithBody(ctx context.Context, name string, params *TrustResetParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TrustReset Accept the new keys of a person who came back with others, the very ones that were looked at. Not for a bot.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/fleet/identities/{name}/trust (the `TrustReset` operationId).
+	TrustReset(ctx context.Context, name string, params *TrustResetParams, body TrustResetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetLadder The tiers that work may be lowered through, from the highest to the lowest.
 	//
@@ -4351,6 +4498,40 @@ func (c *Client) GetIdentity(ctx context.Context, name string, params *GetIdenti
 	return c.Client.Do(req)
 }
 
+// ChangeIdentityWithBody Link an identity to a Matrix ID, or grant or revoke roles; what is not named stays. The last admin stays one.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /api/fleet/identities/{name} (the `ChangeIdentity` operationId).
+func (c *Client) ChangeIdentityWithBody(ctx context.Context, name string, params *ChangeIdentityParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeIdentityRequestWithBody(c.Server, name, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeIdentity Link an identity to a Matrix ID, or grant or revoke roles; what is not named stays. The last admin stays one.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /api/fleet/identities/{name} (the `ChangeIdentity` operationId).
+func (c *Client) ChangeIdentity(ctx context.Context, name string, params *ChangeIdentityParams, body ChangeIdentityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeIdentityRequest(c.Server, name, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // PutIdentityWithBody Create an identity, or replace its Matrix ID, kind and roles.
 //
 // Takes any type of body and a specified content type.
@@ -4375,6 +4556,74 @@ func (c *Client) PutIdentityWithBody(ctx context.Context, name string, params *P
 // Corresponds with PUT /api/fleet/identities/{name} (the `PutIdentity` operationId).
 func (c *Client) PutIdentity(ctx context.Context, name string, params *PutIdentityParams, body PutIdentityJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutIdentityRequest(c.Server, name, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReportResetWithBody Report that a person came back with other cross-signing keys than those first seen. For the bot.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/fleet/identities/{name}/reset (the `ReportReset` operationId).
+func (c *Client) ReportResetWithBody(ctx context.Context, name string, params *ReportResetParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReportResetRequestWithBody(c.Server, name, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReportReset Report that a person came back with other cross-signing keys than those first seen. For the bot.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/fleet/identities/{name}/reset (the `ReportReset` operationId).
+func (c *Client) ReportReset(ctx context.Context, name string, params *ReportResetParams, body ReportResetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReportResetRequest(c.Server, name, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TrustResetWithBody Accept the new keys of a person who came back with others, the very ones that were looked at. Not for a bot.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/fleet/identities/{name}/trust (the `TrustReset` operationId).
+func (c *Client) TrustResetWithBody(ctx context.Context, name string, params *TrustResetParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTrustResetRequestWithBody(c.Server, name, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TrustReset Accept the new keys of a person who came back with others, the very ones that were looked at. Not for a bot.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/fleet/identities/{name}/trust (the `TrustReset` operationId).
+func (c *Client) TrustReset(ctx context.Context, name string, params *TrustResetParams, body TrustResetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTrustResetRequest(c.Server, name, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -6996,6 +7245,88 @@ func NewGetIdentityRequest(server string, name string, params *GetIdentityParams
 	return req, nil
 }
 
+// NewChangeIdentityRequest calls the generic ChangeIdentity builder with application/json body
+func NewChangeIdentityRequest(server string, name string, params *ChangeIdentityParams, body ChangeIdentityJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeIdentityRequestWithBody(server, name, params, "application/json", bodyReader)
+}
+
+// NewChangeIdentityRequestWithBody constructs an http.Request for the ChangeIdentity method, with any body, and a specified content type
+func NewChangeIdentityRequestWithBody(server string, name string, params *ChangeIdentityParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/identities/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewPutIdentityRequest calls the generic PutIdentity builder with application/json body
 func NewPutIdentityRequest(server string, name string, params *PutIdentityParams, body PutIdentityJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -7071,6 +7402,148 @@ func NewPutIdentityRequestWithBody(server string, name string, params *PutIdenti
 			}
 
 			req.Header.Set("If-Match", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewReportResetRequest calls the generic ReportReset builder with application/json body
+func NewReportResetRequest(server string, name string, params *ReportResetParams, body ReportResetJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReportResetRequestWithBody(server, name, params, "application/json", bodyReader)
+}
+
+// NewReportResetRequestWithBody constructs an http.Request for the ReportReset method, with any body, and a specified content type
+func NewReportResetRequestWithBody(server string, name string, params *ReportResetParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/identities/%s/reset", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewTrustResetRequest calls the generic TrustReset builder with application/json body
+func NewTrustResetRequest(server string, name string, params *TrustResetParams, body TrustResetJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewTrustResetRequestWithBody(server, name, params, "application/json", bodyReader)
+}
+
+// NewTrustResetRequestWithBody constructs an http.Request for the TrustReset method, with any body, and a specified content type
+func NewTrustResetRequestWithBody(server string, name string, params *TrustResetParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/identities/%s/trust", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
 		}
 
 	}
@@ -9408,6 +9881,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/fleet/identities/{name} (the `GetIdentity` operationId).
 	GetIdentityWithResponse(ctx context.Context, name string, params *GetIdentityParams, reqEditors ...RequestEditorFn) (*GetIdentityResponse, error)
 
+	// ChangeIdentityWithBodyWithResponse Link an identity to a Matrix ID, or grant or revoke roles; what is not named stays. The last admin stays one.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/fleet/identities/{name} (the `ChangeIdentity` operationId).
+	ChangeIdentityWithBodyWithResponse(ctx context.Context, name string, params *ChangeIdentityParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeIdentityResponse, error)
+
+	// ChangeIdentityWithResponse Link an identity to a Matrix ID, or grant or revoke roles; what is not named stays. The last admin stays one.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /api/fleet/identities/{name} (the `ChangeIdentity` operationId).
+	ChangeIdentityWithResponse(ctx context.Context, name string, params *ChangeIdentityParams, body ChangeIdentityJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeIdentityResponse, error)
+
 	// PutIdentityWithBodyWithResponse Create an identity, or replace its Matrix ID, kind and roles.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -9421,6 +9908,34 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /api/fleet/identities/{name} (the `PutIdentity` operationId).
 	PutIdentityWithResponse(ctx context.Context, name string, params *PutIdentityParams, body PutIdentityJSONRequestBody, reqEditors ...RequestEditorFn) (*PutIdentityResponse, error)
+
+	// ReportResetWithBodyWithResponse Report that a person came back with other cross-signing keys than those first seen. For the bot.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/fleet/identities/{name}/reset (the `ReportReset` operationId).
+	ReportResetWithBodyWithResponse(ctx context.Context, name string, params *ReportResetParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReportResetResponse, error)
+
+	// ReportResetWithResponse Report that a person came back with other cross-signing keys than those first seen. For the bot.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/fleet/identities/{name}/reset (the `ReportReset` operationId).
+	ReportResetWithResponse(ctx context.Context, name string, params *ReportResetParams, body ReportResetJSONRequestBody, reqEditors ...RequestEditorFn) (*ReportResetResponse, error)
+
+	// TrustResetWithBodyWithResponse Accept the new keys of a person who came back with others, the very ones that were looked at. Not for a bot.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/identities/{name}/trust (the `TrustReset` operationId).
+	TrustResetWithBodyWithResponse(ctx context.Context, name string, params *TrustResetParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TrustResetResponse, error)
+
+	// TrustResetWithResponse Accept the new keys of a person who came back with others, the very ones that were looked at. Not for a bot.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/identities/{name}/trust (the `TrustReset` operationId).
+	TrustResetWithResponse(ctx context.Context, name string, params *TrustResetParams, body TrustResetJSONRequestBody, reqEditors ...RequestEditorFn) (*TrustResetResponse, error)
 
 	// GetLadderWithResponse The tiers that work may be lowered through, from the highest to the lowest.
 	//
@@ -11145,6 +11660,61 @@ func (r GetIdentityResponse) ContentType() string {
 	return ""
 }
 
+// ChangeIdentityResponse200Headers the declared response headers of an HTTP 200 response for ChangeIdentity
+type ChangeIdentityResponse200Headers struct {
+	ETag string
+}
+
+type ChangeIdentityResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Identity
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ChangeIdentityResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ChangeIdentityResponse) GetJSON200() *Identity {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ChangeIdentityResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ChangeIdentityResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ChangeIdentityResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ChangeIdentityResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ChangeIdentityResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // PutIdentityResponse200Headers the declared response headers of an HTTP 200 response for PutIdentity
 type PutIdentityResponse200Headers struct {
 	ETag string
@@ -11194,6 +11764,102 @@ func (r PutIdentityResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PutIdentityResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ReportResetResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Identity
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReportResetResponse) GetJSON200() *Identity {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReportResetResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReportResetResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReportResetResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReportResetResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReportResetResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type TrustResetResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Identity
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TrustResetResponse) GetJSON200() *Identity {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r TrustResetResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r TrustResetResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TrustResetResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TrustResetResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TrustResetResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -13293,6 +13959,32 @@ func (c *ClientWithResponses) GetIdentityWithResponse(ctx context.Context, name 
 	return ParseGetIdentityResponse(rsp)
 }
 
+// ChangeIdentityWithBodyWithResponse Link an identity to a Matrix ID, or grant or revoke roles; what is not named stays. The last admin stays one.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/fleet/identities/{name} (the `ChangeIdentity` operationId).
+func (c *ClientWithResponses) ChangeIdentityWithBodyWithResponse(ctx context.Context, name string, params *ChangeIdentityParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeIdentityResponse, error) {
+	rsp, err := c.ChangeIdentityWithBody(ctx, name, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeIdentityResponse(rsp)
+}
+
+// ChangeIdentityWithResponse Link an identity to a Matrix ID, or grant or revoke roles; what is not named stays. The last admin stays one.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /api/fleet/identities/{name} (the `ChangeIdentity` operationId).
+func (c *ClientWithResponses) ChangeIdentityWithResponse(ctx context.Context, name string, params *ChangeIdentityParams, body ChangeIdentityJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeIdentityResponse, error) {
+	rsp, err := c.ChangeIdentity(ctx, name, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeIdentityResponse(rsp)
+}
+
 // PutIdentityWithBodyWithResponse Create an identity, or replace its Matrix ID, kind and roles.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -13317,6 +14009,58 @@ func (c *ClientWithResponses) PutIdentityWithResponse(ctx context.Context, name 
 		return nil, err
 	}
 	return ParsePutIdentityResponse(rsp)
+}
+
+// ReportResetWithBodyWithResponse Report that a person came back with other cross-signing keys than those first seen. For the bot.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/fleet/identities/{name}/reset (the `ReportReset` operationId).
+func (c *ClientWithResponses) ReportResetWithBodyWithResponse(ctx context.Context, name string, params *ReportResetParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReportResetResponse, error) {
+	rsp, err := c.ReportResetWithBody(ctx, name, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReportResetResponse(rsp)
+}
+
+// ReportResetWithResponse Report that a person came back with other cross-signing keys than those first seen. For the bot.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/fleet/identities/{name}/reset (the `ReportReset` operationId).
+func (c *ClientWithResponses) ReportResetWithResponse(ctx context.Context, name string, params *ReportResetParams, body ReportResetJSONRequestBody, reqEditors ...RequestEditorFn) (*ReportResetResponse, error) {
+	rsp, err := c.ReportReset(ctx, name, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReportResetResponse(rsp)
+}
+
+// TrustResetWithBodyWithResponse Accept the new keys of a person who came back with others, the very ones that were looked at. Not for a bot.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/identities/{name}/trust (the `TrustReset` operationId).
+func (c *ClientWithResponses) TrustResetWithBodyWithResponse(ctx context.Context, name string, params *TrustResetParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TrustResetResponse, error) {
+	rsp, err := c.TrustResetWithBody(ctx, name, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTrustResetResponse(rsp)
+}
+
+// TrustResetWithResponse Accept the new keys of a person who came back with others, the very ones that were looked at. Not for a bot.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/identities/{name}/trust (the `TrustReset` operationId).
+func (c *ClientWithResponses) TrustResetWithResponse(ctx context.Context, name string, params *TrustResetParams, body TrustResetJSONRequestBody, reqEditors ...RequestEditorFn) (*TrustResetResponse, error) {
+	rsp, err := c.TrustReset(ctx, name, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTrustResetResponse(rsp)
 }
 
 // GetLadderWithResponse The tiers that work may be lowered through, from the highest to the lowest.
@@ -14912,6 +15656,52 @@ func ParseGetIdentityResponse(rsp *http.Response) (*GetIdentityResponse, error) 
 	return response, nil
 }
 
+// ParseChangeIdentityResponse parses an HTTP response from a ChangeIdentityWithResponse call
+func ParseChangeIdentityResponse(rsp *http.Response) (*ChangeIdentityResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ChangeIdentityResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Identity
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ChangeIdentityResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
 // ParsePutIdentityResponse parses an HTTP response from a PutIdentityWithResponse call
 func ParsePutIdentityResponse(rsp *http.Response) (*PutIdentityResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -14953,6 +15743,72 @@ func ParsePutIdentityResponse(rsp *http.Response) (*PutIdentityResponse, error) 
 			headers.ETag = value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReportResetResponse parses an HTTP response from a ReportResetWithResponse call
+func ParseReportResetResponse(rsp *http.Response) (*ReportResetResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReportResetResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Identity
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseTrustResetResponse parses an HTTP response from a TrustResetWithResponse call
+func ParseTrustResetResponse(rsp *http.Response) (*TrustResetResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TrustResetResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Identity
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
 	}
 
 	return response, nil

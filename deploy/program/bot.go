@@ -27,6 +27,9 @@ type botSettings struct {
 	RecoveryKeyFile string        `help:"Where the recovery key is written once, mode 0600." default:"recovery-key" type:"path" env:"MOSAIC_BOT_RECOVERY_KEY_FILE" config:"bot.recovery_key_file"`
 	Prefix          string        `help:"What a command begins with." default:"!mosaic" env:"MOSAIC_BOT_PREFIX" config:"bot.prefix"`
 	StaleAfter      time.Duration `help:"How long after it was asked for a command that changes something may still be begun; later the bot offers it." default:"10m" env:"MOSAIC_BOT_STALE_AFTER" config:"bot.stale_after"`
+	PerMinute       int           `name:"commands-per-minute" help:"How many commands one sender may give within a minute." default:"60" env:"MOSAIC_BOT_COMMANDS_PER_MINUTE" config:"bot.commands_per_minute"`
+	Servers         []string      `name:"allow-server" help:"Homeservers whose people may command the bot, beside its own; several are separated by commas." env:"MOSAIC_BOT_ALLOW_SERVERS" config:"bot.allow_servers"`
+	RoomPower       int           `help:"The power level in a room that a command that changes something takes there, beside the role; 0 takes none." env:"MOSAIC_BOT_ROOM_POWER" config:"bot.room_power"`
 	CreateRooms     bool          `help:"Create and bind the encrypted rooms fleet, budget and board if none is bound." env:"MOSAIC_BOT_CREATE_ROOMS" config:"bot.create_rooms"`
 	Listen          string        `help:"Address for /healthz, /readyz and /metrics; empty serves none." env:"MOSAIC_BOT_LISTEN" config:"bot.listen"`
 }
@@ -37,7 +40,7 @@ func (c *botSettings) options(ctx context.Context, program *program) (bot.Option
 	options := bot.Options{
 		Homeserver: c.Homeserver, UserID: c.UserID, Password: c.Password, AccessToken: c.AccessToken, DatabaseURL: c.Database,
 		PickleKey: c.PickleKey, RecoveryKeyFile: c.RecoveryKeyFile, Prefix: c.Prefix, StaleAfter: c.StaleAfter, CreateRooms: c.CreateRooms, Listen: c.Listen,
-		Zone: zone, Log: *zerolog.Ctx(ctx),
+		CommandsPerMinute: c.PerMinute, Servers: c.Servers, RoomPower: c.RoomPower, Zone: zone, Log: *zerolog.Ctx(ctx),
 	}
 	if c.Client.Token != "" {
 		options.API = register.NewAPI(c.Client.URL, c.Client.Token)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -260,10 +261,11 @@ func TestEveryChangeIsAudited(t *testing.T) {
 	b.send(t, b.olga, full("full"), nil)
 	first, silent := claim, register.HeartbeatDispatch(claim.Dispatch.ID, register.HeartbeatRequest{Claim: claim.ID})
 
-	tries := map[string]struct {
+	type try struct {
 		by, actor string
 		mutation  register.Mutation
-	}{
+	}
+	tries := map[string]try{
 		"createDispatch": {"olga", "olga", register.CreateDispatch(ask(1))},
 		"cancelDispatch": {"olga", "olga", register.CancelDispatch(open.ID, "why")},
 		"retryDispatch":  {"olga", "olga", register.RetryDispatch(open.ID, register.RetryRequest{})},
@@ -301,12 +303,16 @@ func TestEveryChangeIsAudited(t *testing.T) {
 		"grantOverride":    {"root", "root", register.GrantOverride(register.OverrideRequest{Provider: "claude", Micros: 5})},
 		"revokeOverride":   {"root", "root", register.RevokeOverride("O-1", "why")},
 	}
+	tries["changeIdentity"] = try{"root", "root", register.ChangeIdentity("nina", register.IdentityChange{Grant: []register.FleetRole{"board"}})}
+	tries["reportReset"] = try{"mosaic-bot", "mosaic-bot", register.ReportReset("olga", register.IdentityResetReport{MatrixID: "@olga:localhost", OldKey: oldKey, NewKey: newKey})}
+	tries["trustReset"] = try{"root", "root", register.TrustReset("olga", register.IdentityTrust{Key: newKey})}
 	// What one needs of another decides the order; the pause keeps claims away, so it comes last.
 	order := []string{
 		"createDispatch", "cancelDispatch", "retryDispatch", "claimDispatch", "heartbeatDispatch", "extendDispatch", "completeDispatch", "setBudget", "resetBudget", "putSeat", "openProposal",
 		"castVote", "acceptConditions", "withdrawVote", "readRoom", "closeProposal", "withdrawProposal", "removeSeat", "putBoard", "bindRoom", "setRoomVerbosity", "ackRings", "putIdentity", "issueToken", "rotateToken", "revokeToken",
 		"declareAgent", "retireAgent", "grantOverride", "revokeOverride", "putLadder", "setPause",
 	}
+	order = append([]string{"putIdentity", "changeIdentity", "reportReset", "trustReset"}, slices.DeleteFunc(order, func(name string) bool { return name == "putIdentity" })...)
 	require.ElementsMatch(t, mutating(t), order, "every operation that changes something is tried here")
 	for _, operation := range order {
 		try := tries[operation]

@@ -13,6 +13,7 @@ import (
 // anyCodes are what every operation that asks for a token may answer with.
 var anyCodes = []register.ProblemCode{
 	register.ProblemCodeInvalid, register.ProblemCodeUnauthorized, register.ProblemCodeForbidden, register.ProblemCodeActorUnknown,
+	register.ProblemCodeActorLooksAlike,
 	register.ProblemCodeRateLimited, register.ProblemCodeUnavailable, register.ProblemCodeInternal,
 }
 

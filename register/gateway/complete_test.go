@@ -176,6 +176,9 @@ func TestTheGatewayAcceptsEveryExampleOfTheContract(t *testing.T) {
 	} {
 		send(name, "root")
 	}
+	for _, name := range []string{"changeIdentity", "reportReset", "trustReset"} {
+		send(name, "root")
+	}
 	send("declareAgent", "coder-1")
 	override := send("grantOverride", "root")["override"].(map[string]any)["id"].(string)
 	send("listOverrides", "root")

@@ -64,7 +64,7 @@ func (c *contract) find(r *http.Request) (*routers.Route, map[string]string, err
 	if route, values, err := c.router.FindRoute(r); err == nil {
 		return route, values, nil
 	}
-	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		other := r.Clone(r.Context())
 		other.Method = method
 		if _, _, err := c.router.FindRoute(other); err == nil {

@@ -77,7 +77,7 @@ func docsGroups(document *openapi3.T) []docsGroup {
 	}
 	for _, path := range document.Paths.InMatchingOrder() {
 		item := document.Paths.Value(path)
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 			operation := item.GetOperation(method)
 			if operation == nil {
 				continue

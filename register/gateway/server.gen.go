@@ -104,9 +104,18 @@ type ServerInterface interface {
 	// GetIdentity One identity.
 	// (GET /api/fleet/identities/{name})
 	GetIdentity(w http.ResponseWriter, r *http.Request, name string, params GetIdentityParams)
+	// ChangeIdentity Link an identity to a Matrix ID, or grant or revoke roles; what is not named stays. The last admin stays one.
+	// (PATCH /api/fleet/identities/{name})
+	ChangeIdentity(w http.ResponseWriter, r *http.Request, name string, params ChangeIdentityParams)
 	// PutIdentity Create an identity, or replace its Matrix ID, kind and roles.
 	// (PUT /api/fleet/identities/{name})
 	PutIdentity(w http.ResponseWriter, r *http.Request, name string, params PutIdentityParams)
+	// ReportReset Report that a person came back with other cross-signing keys than those first seen. For the bot.
+	// (PUT /api/fleet/identities/{name}/reset)
+	ReportReset(w http.ResponseWriter, r *http.Request, name string, params ReportResetParams)
+	// TrustReset Accept the new keys of a person who came back with others, the very ones that were looked at. Not for a bot.
+	// (POST /api/fleet/identities/{name}/trust)
+	TrustReset(w http.ResponseWriter, r *http.Request, name string, params TrustResetParams)
 	// GetLadder The tiers that work may be lowered through, from the highest to the lowest.
 	// (GET /api/fleet/ladder)
 	GetLadder(w http.ResponseWriter, r *http.Request, params GetLadderParams)
@@ -2088,6 +2097,98 @@ func (siw *ServerInterfaceWrapper) GetIdentity(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// ChangeIdentity operation middleware
+func (siw *ServerInterfaceWrapper) ChangeIdentity(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", r.PathValue("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ChangeIdentityParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		err := fmt.Errorf("Header parameter Idempotency-Key is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Idempotency-Key", Err: err})
+		return
+	}
+
+	// ------------- Optional header parameter "Mosaic-Actor" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Mosaic-Actor")]; found {
+		var MosaicActor Actor
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Mosaic-Actor", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Mosaic-Actor", valueList[0], &MosaicActor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Mosaic-Actor", Err: err})
+			return
+		}
+
+		params.MosaicActor = &MosaicActor
+
+	}
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ChangeIdentity(w, r, name, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // PutIdentity operation middleware
 func (siw *ServerInterfaceWrapper) PutIdentity(w http.ResponseWriter, r *http.Request) {
 
@@ -2171,6 +2272,152 @@ func (siw *ServerInterfaceWrapper) PutIdentity(w http.ResponseWriter, r *http.Re
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.PutIdentity(w, r, name, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ReportReset operation middleware
+func (siw *ServerInterfaceWrapper) ReportReset(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", r.PathValue("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReportResetParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		err := fmt.Errorf("Header parameter Idempotency-Key is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Idempotency-Key", Err: err})
+		return
+	}
+
+	// ------------- Optional header parameter "Mosaic-Actor" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Mosaic-Actor")]; found {
+		var MosaicActor Actor
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Mosaic-Actor", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Mosaic-Actor", valueList[0], &MosaicActor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Mosaic-Actor", Err: err})
+			return
+		}
+
+		params.MosaicActor = &MosaicActor
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ReportReset(w, r, name, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// TrustReset operation middleware
+func (siw *ServerInterfaceWrapper) TrustReset(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", r.PathValue("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params TrustResetParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		err := fmt.Errorf("Header parameter Idempotency-Key is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Idempotency-Key", Err: err})
+		return
+	}
+
+	// ------------- Optional header parameter "Mosaic-Actor" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Mosaic-Actor")]; found {
+		var MosaicActor Actor
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Mosaic-Actor", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Mosaic-Actor", valueList[0], &MosaicActor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Mosaic-Actor", Err: err})
+			return
+		}
+
+		params.MosaicActor = &MosaicActor
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.TrustReset(w, r, name, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -4333,7 +4580,10 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/api/fleet/rooms/{room}/verbosity", wrapper.SetRoomVerbosity)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/identities", wrapper.ListIdentities)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/identities/{name}", wrapper.GetIdentity)
+	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/api/fleet/identities/{name}", wrapper.ChangeIdentity)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/api/fleet/identities/{name}", wrapper.PutIdentity)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/api/fleet/identities/{name}/reset", wrapper.ReportReset)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/fleet/identities/{name}/trust", wrapper.TrustReset)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/tokens", wrapper.ListTokens)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/fleet/tokens", wrapper.IssueToken)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/api/fleet/tokens/{token}", wrapper.RevokeToken)
@@ -5583,6 +5833,55 @@ func (response GetIdentitydefaultApplicationProblemPlusJSONResponse) VisitGetIde
 	return err
 }
 
+type ChangeIdentityRequestObject struct {
+	Name   string `json:"name"`
+	Params ChangeIdentityParams
+	Body   *ChangeIdentityJSONRequestBody
+}
+
+type ChangeIdentityResponseObject interface {
+	VisitChangeIdentityResponse(w http.ResponseWriter) error
+}
+
+type ChangeIdentity200ResponseHeaders struct {
+	ETag string
+}
+
+type ChangeIdentity200JSONResponse struct {
+	Body    Identity
+	Headers ChangeIdentity200ResponseHeaders
+}
+
+func (response ChangeIdentity200JSONResponse) VisitChangeIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeIdentitydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ChangeIdentitydefaultApplicationProblemPlusJSONResponse) VisitChangeIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutIdentityRequestObject struct {
 	Name   string `json:"name"`
 	Params PutIdentityParams
@@ -5621,6 +5920,88 @@ type PutIdentitydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PutIdentitydefaultApplicationProblemPlusJSONResponse) VisitPutIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportResetRequestObject struct {
+	Name   string `json:"name"`
+	Params ReportResetParams
+	Body   *ReportResetJSONRequestBody
+}
+
+type ReportResetResponseObject interface {
+	VisitReportResetResponse(w http.ResponseWriter) error
+}
+
+type ReportReset200JSONResponse Identity
+
+func (response ReportReset200JSONResponse) VisitReportResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportResetdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReportResetdefaultApplicationProblemPlusJSONResponse) VisitReportResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TrustResetRequestObject struct {
+	Name   string `json:"name"`
+	Params TrustResetParams
+	Body   *TrustResetJSONRequestBody
+}
+
+type TrustResetResponseObject interface {
+	VisitTrustResetResponse(w http.ResponseWriter) error
+}
+
+type TrustReset200JSONResponse Identity
+
+func (response TrustReset200JSONResponse) VisitTrustResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TrustResetdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TrustResetdefaultApplicationProblemPlusJSONResponse) VisitTrustResetResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6965,9 +7346,18 @@ type StrictServerInterface interface {
 	// GetIdentity One identity.
 	// (GET /api/fleet/identities/{name})
 	GetIdentity(ctx context.Context, request GetIdentityRequestObject) (GetIdentityResponseObject, error)
+	// ChangeIdentity Link an identity to a Matrix ID, or grant or revoke roles; what is not named stays. The last admin stays one.
+	// (PATCH /api/fleet/identities/{name})
+	ChangeIdentity(ctx context.Context, request ChangeIdentityRequestObject) (ChangeIdentityResponseObject, error)
 	// PutIdentity Create an identity, or replace its Matrix ID, kind and roles.
 	// (PUT /api/fleet/identities/{name})
 	PutIdentity(ctx context.Context, request PutIdentityRequestObject) (PutIdentityResponseObject, error)
+	// ReportReset Report that a person came back with other cross-signing keys than those first seen. For the bot.
+	// (PUT /api/fleet/identities/{name}/reset)
+	ReportReset(ctx context.Context, request ReportResetRequestObject) (ReportResetResponseObject, error)
+	// TrustReset Accept the new keys of a person who came back with others, the very ones that were looked at. Not for a bot.
+	// (POST /api/fleet/identities/{name}/trust)
+	TrustReset(ctx context.Context, request TrustResetRequestObject) (TrustResetResponseObject, error)
 	// GetLadder The tiers that work may be lowered through, from the highest to the lowest.
 	// (GET /api/fleet/ladder)
 	GetLadder(ctx context.Context, request GetLadderRequestObject) (GetLadderResponseObject, error)
@@ -7932,6 +8322,40 @@ func (sh *strictHandler) GetIdentity(w http.ResponseWriter, r *http.Request, nam
 	}
 }
 
+// ChangeIdentity operation middleware
+func (sh *strictHandler) ChangeIdentity(w http.ResponseWriter, r *http.Request, name string, params ChangeIdentityParams) {
+	var request ChangeIdentityRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	var body ChangeIdentityJSONRequestBody
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeIdentity(ctx, request.(ChangeIdentityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeIdentity")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ChangeIdentityResponseObject); ok {
+		if err := validResponse.VisitChangeIdentityResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // PutIdentity operation middleware
 func (sh *strictHandler) PutIdentity(w http.ResponseWriter, r *http.Request, name string, params PutIdentityParams) {
 	var request PutIdentityRequestObject
@@ -7959,6 +8383,74 @@ func (sh *strictHandler) PutIdentity(w http.ResponseWriter, r *http.Request, nam
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PutIdentityResponseObject); ok {
 		if err := validResponse.VisitPutIdentityResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReportReset operation middleware
+func (sh *strictHandler) ReportReset(w http.ResponseWriter, r *http.Request, name string, params ReportResetParams) {
+	var request ReportResetRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	var body ReportResetJSONRequestBody
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ReportReset(ctx, request.(ReportResetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReportReset")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ReportResetResponseObject); ok {
+		if err := validResponse.VisitReportResetResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// TrustReset operation middleware
+func (sh *strictHandler) TrustReset(w http.ResponseWriter, r *http.Request, name string, params TrustResetParams) {
+	var request TrustResetRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	var body TrustResetJSONRequestBody
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.TrustReset(ctx, request.(TrustResetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TrustReset")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(TrustResetResponseObject); ok {
+		if err := validResponse.VisitTrustResetResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

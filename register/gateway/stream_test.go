@@ -79,6 +79,8 @@ func TestEveryEventKeepsToTheContract(t *testing.T) {
 	b := setup(t)
 	b.budget(t)
 	b.seated(t)
+	b.send(t, b.bot, register.ReportReset("olga", register.IdentityResetReport{MatrixID: "@olga:localhost", OldKey: oldKey, NewKey: newKey}), nil)
+	b.send(t, b.admin, register.TrustReset("olga", register.IdentityTrust{Key: newKey}), nil)
 	b.send(t, b.admin, register.BindRoom(register.RoomBinding{Room: "!r:localhost", Purposes: []register.RoomPurpose{"fleet"}}), nil)
 	b.dispatch(t, ask(10))
 	b.dispatch(t, ask(10))

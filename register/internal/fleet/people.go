@@ -17,6 +17,8 @@ type Identity struct {
 	MatrixID string   `json:"matrix_id,omitempty"`
 	Roles    []string `json:"roles"`
 	Version  int64    `json:"version,omitempty"` // only where the identity itself is asked for
+	// Reset is that its keys were reset, where the identity itself is asked for.
+	Reset *IdentityReset `json:"reset,omitempty"`
 }
 
 // Has says whether the identity has one of the roles.
@@ -43,6 +45,9 @@ func (s *Store) Identity(ctx context.Context, actor string) (Identity, error) {
 		row, err = queries.GetIdentity(ctx, query.GetIdentityParams{TenantID: s.options.Tenant, Name: actor})
 	}
 	if none(err) {
+		if err := s.refuseLookAlike(ctx, actor); err != nil {
+			return Identity{}, err
+		}
 		return Identity{}, &Error{
 			Code:     CodeActorUnknown,
 			Field:    "Mosaic-Actor",
@@ -100,7 +105,10 @@ func (s *Store) IdentityNamed(ctx context.Context, name string) (Identity, error
 			return fmt.Errorf("reading the identity: %w", err)
 		}
 		identity = identityOf(row)
-		identity.Version, err = version(ctx, t.Queries, t.Tenant, settingIdentity, name)
+		if identity.Version, err = version(ctx, t.Queries, t.Tenant, settingIdentity, name); err != nil {
+			return err
+		}
+		identity.Reset, err = latestReset(ctx, t.Queries, t.Tenant, identity)
 		return err
 	})
 	return identity, err

@@ -168,6 +168,18 @@ type Identity struct {
 	ChangedAt time.Time
 }
 
+type IdentityReset struct {
+	TenantID   string
+	Identity   string
+	MatrixID   string
+	NewKey     string
+	OldKey     string
+	Host       string
+	ReportedAt time.Time
+	AcceptedBy *string
+	AcceptedAt *time.Time
+}
+
 type Ledger struct {
 	TenantID   string
 	ID         int64

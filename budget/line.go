@@ -84,3 +84,14 @@ func (w *Window) join(waiting Waiting) {
 func (w *Window) Leave(id int64) {
 	w.Line = slices.DeleteFunc(w.Line, func(waiting Waiting) bool { return waiting.ID == id })
 }
+
+// Compare orders places as they are served: below zero if p is before other.
+func (p *Place) Compare(other *Place) int {
+	switch {
+	case p.Before(other):
+		return -1
+	case other.Before(p):
+		return 1
+	}
+	return 0
+}

@@ -5,6 +5,19 @@ import "time"
 // DefaultEstimatePPM is held for a dispatch without an estimate: 1 % of the window's capacity on the requested tier.
 const DefaultEstimatePPM = 10_000
 
+// DefaultEstimate is what is held of a capacity for a dispatch of which nothing is known.
+func DefaultEstimate(capacity int64) int64 {
+	return scale(max(0, capacity), DefaultEstimatePPM, million)
+}
+
+// Scaled is an estimate for one tier worked out of that for another, by their costs, rounded up.
+func Scaled(micros, cost, from int64) int64 {
+	if from <= 0 {
+		return micros
+	}
+	return scaleUp(max(0, micros), max(0, cost), from)
+}
+
 // Amount is a quantity in micro-units of a unit.
 type Amount struct {
 	Unit   string

@@ -123,7 +123,7 @@ func because(d register.Dispatch, zone *time.Location) string {
 	if d.State == register.DispatchStateQueued && !d.PromisedStart.IsZero() {
 		lines = append(lines, "Promised start: **"+ahead(d.PromisedStart, d.CreatedAt, zone)+"**")
 	}
-	lines = append(lines, reserved(d), latestStart(d, zone))
+	lines = append(lines, reserved(d), learnedLine(d), latestStart(d, zone))
 	return paragraph(append(lines, explained(d.Reason, d.CreatedAt, zone))...)
 }
 

@@ -30,6 +30,7 @@ func init() {
 		dispatchCommand(), listCommand(), showCommand(), cancelCommand(), retryCommand(),
 		agentsCommand(), agentsRetireCommand(), pauseCommand(), resumeCommand(),
 		budgetSetCommand(), budgetStatusCommand(), budgetResetCommand(), budgetExplainCommand(),
+		budgetPolicyCommand(), budgetEstimatesCommand(),
 		budgetOverrideCommand(), budgetOverridesCommand(), budgetRevokeCommand(),
 		boardProposeCommand(), boardListCommand(), boardShowCommand(), voteCommand(),
 		boardAcceptCommand(), boardCloseCommand(), boardWithdrawCommand(), boardExportCommand(),

@@ -203,6 +203,19 @@ func (a *API) Overrides(ctx context.Context, by By, ended bool, cursor string) (
 	return answer[OverrideList](response, err)
 }
 
+// Policy reads how work is routed.
+func (a *API) Policy(ctx context.Context, by By) (Policy, error) {
+	response, err := a.calls.GetPolicy(ctx, &GetPolicyParams{MosaicActor: optional(by.Actor)})
+	return answer[Policy](response, err)
+}
+
+// Estimates reads a page of what earlier runs say, only those of one role if it is named.
+func (a *API) Estimates(ctx context.Context, by By, role, cursor string) (EstimateList, error) {
+	params := &ListEstimatesParams{MosaicActor: optional(by.Actor), Role: optional(role), Cursor: optional(cursor)}
+	response, err := a.calls.ListEstimates(ctx, params)
+	return answer[EstimateList](response, err)
+}
+
 // Ladder reads the tiers work may be lowered through.
 func (a *API) Ladder(ctx context.Context, by By) (Ladder, error) {
 	response, err := a.calls.GetLadder(ctx, &GetLadderParams{MosaicActor: optional(by.Actor)})

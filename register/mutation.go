@@ -83,6 +83,11 @@ func RevokeOverride(id, reason string) Mutation {
 	return mutation(NewRevokeOverrideRequest(nowhere, id, &RevokeOverrideParams{}, RevokeOverrideJSONRequestBody{Reason: reason}))
 }
 
+// SetPolicy changes how work is routed; the answer is a Policy.
+func SetPolicy(body PolicyRequest) Mutation {
+	return mutation(NewSetPolicyRequest(nowhere, &SetPolicyParams{}, body))
+}
+
 // DeclareAgent says who a worker is and that it is alive; the answer is an Agent.
 func DeclareAgent(name string, body AgentDeclaration) Mutation {
 	return mutation(NewDeclareAgentRequest(nowhere, name, &DeclareAgentParams{}, body))

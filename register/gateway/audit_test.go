@@ -300,6 +300,7 @@ func TestEveryChangeIsAudited(t *testing.T) {
 		"ackRings":         {"olga", "olga", register.AckRings()},
 		"setRoomVerbosity": {"olga", "olga", register.SetRoomVerbosity("!r:localhost", register.VerbosityHigh)},
 		"setPause":         {"olga", "olga", register.SetPause(register.PauseRequest{Paused: true, Reason: "why"})},
+		"setPolicy":        {"root", "root", register.SetPolicy(register.PolicyRequest{Route: "drain"})},
 		"grantOverride":    {"root", "root", register.GrantOverride(register.OverrideRequest{Provider: "claude", Micros: 5})},
 		"revokeOverride":   {"root", "root", register.RevokeOverride("O-1", "why")},
 	}
@@ -310,7 +311,7 @@ func TestEveryChangeIsAudited(t *testing.T) {
 	order := []string{
 		"createDispatch", "cancelDispatch", "retryDispatch", "claimDispatch", "heartbeatDispatch", "extendDispatch", "completeDispatch", "setBudget", "resetBudget", "putSeat", "openProposal",
 		"castVote", "acceptConditions", "withdrawVote", "readRoom", "closeProposal", "withdrawProposal", "removeSeat", "putBoard", "bindRoom", "setRoomVerbosity", "ackRings", "putIdentity", "issueToken", "rotateToken", "revokeToken",
-		"declareAgent", "retireAgent", "grantOverride", "revokeOverride", "putLadder", "setPause",
+		"declareAgent", "retireAgent", "setPolicy", "grantOverride", "revokeOverride", "putLadder", "setPause",
 	}
 	order = append([]string{"putIdentity", "changeIdentity", "reportReset", "trustReset"}, slices.DeleteFunc(order, func(name string) bool { return name == "putIdentity" })...)
 	require.ElementsMatch(t, mutating(t), order, "every operation that changes something is tried here")

@@ -42,6 +42,7 @@ var rules = map[string]rule{
 	"ackRings":         {scopes: operating, roles: []string{"operator", "admin"}, verb: "acknowledge rings"},
 	"setRoomVerbosity": {scopes: operating, roles: []string{"operator", "admin"}, verb: "say how much a room is told"},
 	"grantOverride":    {scopes: operating, roles: []string{"admin"}, verb: "grant overrides"},
+	"setPolicy":        {scopes: operating, roles: []string{"admin"}, verb: "change the policy"},
 	"revokeOverride":   {scopes: operating, roles: []string{"admin"}, verb: "revoke overrides"},
 	"removeSeat":       {scopes: operating, roles: []string{"admin"}, verb: "seat the board"},
 	"putBoard":         {scopes: operating, roles: []string{"admin"}, verb: "change how the board works"},

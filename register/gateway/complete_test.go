@@ -182,6 +182,9 @@ func TestTheGatewayAcceptsEveryExampleOfTheContract(t *testing.T) {
 	send("declareAgent", "coder-1")
 	override := send("grantOverride", "root")["override"].(map[string]any)["id"].(string)
 	send("listOverrides", "root")
+	send("setPolicy", "root")
+	send("getPolicy", "root")
+	send("listEstimates", "root")
 	send("revokeOverride", "root", "O-3", override)
 	// The life of a dispatch.
 	running := send("createDispatch", "root")["id"].(string)

@@ -46,6 +46,7 @@ func TestARepeatedChangeIsAnsweredByteForByte(t *testing.T) {
 		{"olga", register.SetBudget(register.BudgetSetRequest{Provider: "codex", Unit: "tokens", LimitMicros: 9, ResetAt: time.Now().Add(time.Hour)})},
 		{"olga", register.AckRings()},
 		{"olga", register.ResetBudget(register.BudgetResetRequest{Provider: "claude", ResetAt: time.Now().Add(time.Hour), Zero: true})},
+		{"root", register.SetPolicy(register.PolicyRequest{Route: "drain"})},
 		{"root", register.GrantOverride(register.OverrideRequest{Provider: "claude", Micros: 5})},
 		{"root", register.RevokeOverride("O-1", "why")},
 		{"olga", register.OpenProposal(register.ProposalRequest{Title: "Another"})},

@@ -19,6 +19,7 @@ const (
 	listTokens     = "tokens"
 	listAgents     = "agents"
 	listOverrides  = "overrides"
+	listEstimates  = "estimates"
 )
 
 func pageOf(limit *int) int {

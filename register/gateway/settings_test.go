@@ -35,6 +35,9 @@ var settings = []setting{
 	{"ladder", "/api/fleet/ladder", func(number int) register.Mutation {
 		return register.PutLadder(register.LadderRequest{Tiers: []register.Tier{{Provider: "claude", Model: "opus", Cost: int64(number + 1)}}})
 	}},
+	{"policy", "/api/fleet/policy", func(number int) register.Mutation {
+		return register.SetPolicy(register.PolicyRequest{Lowest: []register.LowestTier{{Role: strconv.Itoa(number), Model: "opus"}}})
+	}},
 	{"pause", "/api/fleet/pause", func(number int) register.Mutation {
 		return register.SetPause(register.PauseRequest{Paused: true, Reason: strconv.Itoa(number)})
 	}},

@@ -107,6 +107,7 @@ func TestEveryEventKeepsToTheContract(t *testing.T) {
 	b.send(t, b.admin, register.RevokeToken(b.issue(t, time.Time{}).Token.ID), nil)
 	b.send(t, b.olga, register.SetPause(register.PauseRequest{Paused: true, Reason: "why"}), nil)
 	b.send(t, b.olga, register.SetPause(register.PauseRequest{}), nil)
+	b.send(t, b.admin, register.SetPolicy(register.PolicyRequest{Route: "drain"}), nil)
 	var granted register.OverrideChange
 	b.send(t, b.admin, register.GrantOverride(register.OverrideRequest{Provider: "claude", Micros: 1}), &granted)
 	b.send(t, b.admin, register.RevokeOverride(granted.Override.ID, "why"), nil)

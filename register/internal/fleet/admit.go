@@ -59,6 +59,9 @@ func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch,
 		return Dispatch{}, err
 	}
 	request.Crew = b.crew(row.Role)
+	if err := t.prepare(ctx, b, row, &request); err != nil {
+		return Dispatch{}, err
+	}
 	decision, err := b.fleet.Decide(&request, b.now)
 	if err := refuseInput(err, &decision); err != nil {
 		return Dispatch{}, err
@@ -93,7 +96,7 @@ func (t *transaction) newDispatch(ask Ask) *query.Dispatch {
 		Mission: ask.Mission, ModelRequested: ask.Model, Exact: ask.Exact, Estimate: encode(ask.Estimate),
 		Priority: int32(ask.Priority), Deadline: pointer(ask.Deadline.UTC().Truncate(time.Microsecond)), Origin: ask.Origin,
 		CreatedBy: t.actor, CreatedAt: t.now, MaxAttempts: int32(cmp.Or(ask.MaxAttempts, maxAttempts)), WaitsOn: []int64{}, WaitsMicros: []int64{}, WaitsMargins: []int64{},
-		Metered: encode([]Amount{}), Actuals: encode([]Amount{}), DependsOn: numbers(ask.DependsOn),
+		Metered: encode([]Amount{}), Actuals: encode([]Amount{}), Learned: encode([]Expectation{}), DependsOn: numbers(ask.DependsOn),
 		ContextTokens: ask.ContextTokens, RetryOf: retryOf(ask),
 	}
 }
@@ -192,6 +195,6 @@ func insertion(row *query.Dispatch) query.InsertDispatchParams {
 		MaxAttempts: row.MaxAttempts, Worker: row.Worker, Claim: row.Claim, ClaimExpiresAt: row.ClaimExpiresAt,
 		Metered: row.Metered, Progress: row.Progress, Actuals: row.Actuals, Unmetered: row.Unmetered, Result: row.Result,
 		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, DependsOn: row.DependsOn, ReadyAt: row.ReadyAt,
-		ContextTokens: row.ContextTokens, FinishBy: row.FinishBy, Expected: row.Expected, RetryOf: row.RetryOf, WaitsMargins: row.WaitsMargins,
+		ContextTokens: row.ContextTokens, FinishBy: row.FinishBy, Expected: row.Expected, RetryOf: row.RetryOf, WaitsMargins: row.WaitsMargins, Learned: row.Learned,
 	}
 }

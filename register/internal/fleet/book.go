@@ -24,6 +24,8 @@ type book struct {
 	cancelled map[int64]struct{}   // what this transaction cancelled for a dependency
 	agents    []query.Agent        // the live ones
 	overrides map[int64][]Override // of each window, the live ones
+	policy    Policy
+	learned   map[budget.Key][]Expectation // by role and kind, as far as anybody asked
 	numbered  *int64               // the last dispatch number taken; nil while nobody has asked
 
 	definitions map[int64]*query.Definition // by window ID
@@ -67,7 +69,7 @@ func (t *transaction) openBook(ctx context.Context) (*book, error) {
 	if err := t.rollOver(ctx, b); err != nil {
 		return nil, err
 	}
-	return b, t.grant(ctx, b)
+	return b, t.govern(ctx, b)
 }
 
 // readBook is a book to look at, without locks.
@@ -81,7 +83,7 @@ func (t *transaction) readBook(ctx context.Context) (*book, error) {
 		return nil, err
 	}
 	b.foresee()
-	return b, t.grant(ctx, b)
+	return b, t.govern(ctx, b)
 }
 
 func (t *transaction) fillBook(ctx context.Context, windows []query.ListWindowsRow) (*book, error) {
@@ -95,7 +97,7 @@ func (t *transaction) fillBook(ctx context.Context, windows []query.ListWindowsR
 	}
 	b := &book{
 		now: t.now, fleet: budget.Fleet{Ladder: t.Ladder}, rows: make(map[int64]*query.Window), movers: make(map[int64]mover),
-		definitions: make(map[int64]*query.Definition), overrides: make(map[int64][]Override),
+		definitions: make(map[int64]*query.Definition), overrides: make(map[int64][]Override), learned: make(map[budget.Key][]Expectation),
 	}
 	places := make(map[int64]int, len(subscriptions))
 	for i, subscription := range subscriptions {
@@ -141,10 +143,13 @@ func (t *transaction) lines(ctx context.Context) (map[int64][]budget.Waiting, er
 	}
 	lines := make(map[int64][]budget.Waiting)
 	for _, row := range rows {
-		place := budget.Place{ID: row.ID, Priority: int(row.Priority), Lifted: row.Lifted}
+		place := budget.Place{ID: row.ID, Priority: int(row.Priority), Lifted: row.Lifted, Arrived: row.CreatedAt.UTC()}
 		for i, window := range row.WaitsOn {
 			lines[window] = append(lines[window], budget.Waiting{Place: place, Need: row.WaitsMicros[i], Margin: row.WaitsMargins[i], Start: instant(row.PromisedStart)})
 		}
+	}
+	for _, line := range lines {
+		slices.SortFunc(line, func(a, b budget.Waiting) int { return a.Compare(&b.Place) })
 	}
 	return lines, nil
 }

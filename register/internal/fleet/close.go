@@ -158,7 +158,7 @@ func (t *transaction) override(ctx context.Context, proposal *Proposal) (Outcome
 	}
 	t.change.Replan = true
 	row.Lifted = true
-	decision, reason, err := t.judge(b, &row)
+	decision, reason, err := t.judge(ctx, b, &row)
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -72,6 +72,9 @@ func (t *transaction) complete(ctx context.Context, b *book, row *query.Dispatch
 	if err != nil {
 		return Dispatch{}, err
 	}
+	if err := t.learn(ctx, b, row, completion); err != nil {
+		return Dispatch{}, err
+	}
 	if err := t.endDependents(ctx, b, row); err != nil {
 		return Dispatch{}, err
 	}

@@ -83,6 +83,7 @@ type Dispatch struct {
 	Failure        string           `json:"failure,omitempty"`
 	Attempts       []RoutingAttempt `json:"attempts"`
 	Holds          []Hold           `json:"holds"`
+	Learned        []Expectation    `json:"learned,omitempty"`
 	Metered        []Amount         `json:"metered,omitempty"`
 	Actuals        []Amount         `json:"actuals"`
 	Unmetered      string           `json:"unmetered,omitempty"`
@@ -215,7 +216,7 @@ func dispatchOf(row query.Dispatch, holds []Hold) (Dispatch, error) {
 	for _, part := range []struct {
 		from json.RawMessage
 		into any
-	}{{row.Estimate, &dispatch.Estimate}, {row.Attempts, &dispatch.Attempts}, {row.Metered, &dispatch.Metered}, {row.Actuals, &dispatch.Actuals}} {
+	}{{row.Estimate, &dispatch.Estimate}, {row.Attempts, &dispatch.Attempts}, {row.Metered, &dispatch.Metered}, {row.Actuals, &dispatch.Actuals}, {row.Learned, &dispatch.Learned}} {
 		if err := json.Unmarshal(part.from, part.into); err != nil {
 			return Dispatch{}, fmt.Errorf("reading dispatch %s: %w", dispatch.ID, err)
 		}
@@ -223,13 +224,16 @@ func dispatchOf(row query.Dispatch, holds []Hold) (Dispatch, error) {
 	if len(dispatch.Metered) == 0 {
 		dispatch.Metered = nil
 	}
+	if len(dispatch.Learned) == 0 {
+		dispatch.Learned = nil
+	}
 	return dispatch, nil
 }
 
 // requestOf is what a dispatch asks of the ladder. Once it has run, its deadline, the latest start, is met for good.
 func requestOf(row *query.Dispatch) (budget.Request, error) {
 	request := budget.Request{
-		Place:    budget.Place{ID: row.ID, Priority: int(row.Priority), Lifted: row.Lifted},
+		Place:    placeOf(row),
 		Role:     row.Role,
 		Project:  row.Project,
 		Mission:  row.Mission,
@@ -248,6 +252,11 @@ func requestOf(row *query.Dispatch) (budget.Request, error) {
 		request.Estimates = append(request.Estimates, budget.Estimate{Unit: amount.Unit, Mean: amount.Micros})
 	}
 	return request, nil
+}
+
+// placeOf is where a dispatch stands in a line.
+func placeOf(row *query.Dispatch) budget.Place {
+	return budget.Place{ID: row.ID, Priority: int(row.Priority), Lifted: row.Lifted, Arrived: row.CreatedAt.UTC()}
 }
 
 func instant(at *time.Time) time.Time {

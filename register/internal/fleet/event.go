@@ -33,6 +33,7 @@ type Event struct {
 	Ladder   *Ladder     `json:"ladder,omitempty"`
 	Agent    *Agent      `json:"agent,omitempty"`
 	Override *Override   `json:"override,omitempty"`
+	Policy   *Policy     `json:"policy,omitempty"`
 	Audit    *AuditHead  `json:"audit,omitempty"`
 	Board    *Board      `json:"board,omitempty"`
 }

@@ -95,7 +95,7 @@ func (w *choreWorker) Work(ctx context.Context, job *river.Job[choreArgs]) error
 func (s *Store) of(tenant string) *Store {
 	options := s.options
 	options.Tenant = tenant
-	return &Store{pool: s.pool, options: options, ladders: &ladders{}}
+	return &Store{pool: s.pool, options: options, ladders: &ladders{}, memory: &memory{}}
 }
 
 // DoChores does the periodic work until ctx ends. Any number of gateways may call it: River elects one that says when work is

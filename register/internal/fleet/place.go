@@ -23,17 +23,20 @@ var detours = map[[2]string][]string{
 const worthTelling = time.Minute
 
 // judge asks the ladder about a dispatch. A model that has left the ladder since is a refusal.
-func (t *transaction) judge(b *book, row *query.Dispatch) (budget.Decision, string, error) {
-	return t.judgeFor(b, row, b.crew(row.Role))
+func (t *transaction) judge(ctx context.Context, b *book, row *query.Dispatch) (budget.Decision, string, error) {
+	return t.judgeFor(ctx, b, row, b.crew(row.Role))
 }
 
 // judgeFor is judge with other workers than all that live.
-func (t *transaction) judgeFor(b *book, row *query.Dispatch, crew *budget.Crew) (budget.Decision, string, error) {
+func (t *transaction) judgeFor(ctx context.Context, b *book, row *query.Dispatch, crew *budget.Crew) (budget.Decision, string, error) {
 	request, err := requestOf(row)
 	if err != nil {
 		return budget.Decision{}, "", err
 	}
 	request.Crew = crew
+	if err := t.prepare(ctx, b, row, &request); err != nil {
+		return budget.Decision{}, "", err
+	}
 	decision, err := b.fleet.Decide(&request, b.now)
 	var unknown *budget.UnknownModelError
 	if errors.As(err, &unknown) {
@@ -150,7 +153,7 @@ func (t *transaction) putDispatch(ctx context.Context, row *query.Dispatch) erro
 		Attempt: row.Attempt, Worker: row.Worker, Claim: row.Claim, ClaimExpiresAt: row.ClaimExpiresAt, Metered: row.Metered,
 		Progress: row.Progress, Actuals: row.Actuals, Unmetered: row.Unmetered, Result: row.Result,
 		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, WorkerHost: row.WorkerHost, Failure: row.Failure,
-		ReadyAt: row.ReadyAt, ReturnedAt: row.ReturnedAt, WaitsMargins: row.WaitsMargins,
+		ReadyAt: row.ReadyAt, ReturnedAt: row.ReturnedAt, WaitsMargins: row.WaitsMargins, Learned: row.Learned,
 	})
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", DispatchID(row.ID), err)

@@ -182,16 +182,18 @@ func (b *bundle) story(t *testing.T) []string {
 func (b *bundle) audit(t *testing.T) {
 	t.Helper()
 	rows, err := b.pool.Query(t.Context(), `
-		SELECT w.id, w.reserved_micros, w.committed_micros,
+		SELECT w.id, w.reserved_micros, w.margin_micros, w.committed_micros,
 		       (SELECT coalesce(sum(r.micros), 0)::bigint FROM fleet.reservations r WHERE r.window_id = w.id AND r.state = 'active'),
+		       (SELECT coalesce(sum(r.margin_micros), 0)::bigint FROM fleet.reservations r WHERE r.window_id = w.id AND r.state = 'active'),
 		       (SELECT coalesce(sum(l.micros), 0)::bigint FROM fleet.ledger l WHERE l.window_id = w.id)
 		FROM fleet.windows w`)
 	require.NoError(t, err)
-	type account struct{ ID, Reserved, Committed, Holds, Ledger int64 }
+	type account struct{ ID, Reserved, Margin, Committed, Holds, Margins, Ledger int64 }
 	accounts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[account])
 	require.NoError(t, err)
 	for _, a := range accounts {
 		require.Equal(t, a.Holds, a.Reserved, "reserved is the sum of the active holds of window %d", a.ID)
+		require.Equal(t, a.Margins, a.Margin, "and so is its margin")
 		require.Equal(t, a.Ledger, a.Committed, "committed is the sum of the ledger of window %d", a.ID)
 	}
 }

@@ -53,6 +53,7 @@ type Store struct {
 	pool       *pgxpool.Pool
 	options    Options
 	ladders    *ladders
+	memory     *memory
 	admissions admissions
 }
 
@@ -85,7 +86,7 @@ func Open(ctx context.Context, databaseURL string, options Options) (*Store, err
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the register's database: %w", err)
 	}
-	s := &Store{pool: pool, options: options, ladders: new(ladders)}
+	s := &Store{pool: pool, options: options, ladders: new(ladders), memory: new(memory)}
 	if err := s.ensureTenant(ctx); err != nil {
 		pool.Close()
 		return nil, err
@@ -127,6 +128,7 @@ type transaction struct {
 	Options
 	writes     *behind
 	ladders    *ladders
+	memory     *memory
 	laddered   bool // it has replaced the ladder
 	now        time.Time
 	actor      string
@@ -150,7 +152,7 @@ func (t *transaction) on(tx pgx.Tx) {
 func (s *Store) within(ctx context.Context, do func(*transaction) error) error {
 	const tries = 5
 	for try := 1; ; try++ {
-		t := &transaction{Options: s.options, ladders: s.ladders, actor: Time}
+		t := &transaction{Options: s.options, ladders: s.ladders, memory: s.memory, actor: Time}
 		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 			t.on(tx)
 			if err := do(t); err != nil {
@@ -202,7 +204,7 @@ func (t *transaction) readClock(ctx context.Context) error {
 func (s *Store) read(ctx context.Context, do func(*transaction) error) error {
 	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	return pgx.BeginTxFunc(ctx, s.pool, options, func(tx pgx.Tx) error {
-		t := &transaction{Options: s.options, ladders: s.ladders, Queries: query.New(tx)}
+		t := &transaction{Options: s.options, ladders: s.ladders, memory: s.memory, Queries: query.New(tx)}
 		if err := t.readClock(ctx); err != nil {
 			return err
 		}

@@ -94,7 +94,7 @@ func (t *transaction) expire(ctx context.Context, b *book, row *query.Dispatch) 
 		return t.endDependents(ctx, b, row)
 	}
 	lost := row.Worker
-	decision, reason, err := t.judge(b, row)
+	decision, reason, err := t.judge(ctx, b, row)
 	if err != nil {
 		return err
 	}

@@ -129,7 +129,7 @@ func (t *transaction) revive(ctx context.Context, b *book, agent *query.Agent, r
 		if ready != nil && (ready.Priority > row.Priority || ready.Priority == row.Priority && ready.ID < row.ID) {
 			break
 		}
-		decision, reason, err := t.judgeFor(b, row, crew)
+		decision, reason, err := t.judgeFor(ctx, b, row, crew)
 		if err != nil {
 			return nil, err
 		}

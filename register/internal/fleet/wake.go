@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
@@ -32,6 +33,7 @@ func (t *transaction) replanLine(ctx context.Context, b *book) ([]DispatchID, er
 	if err != nil {
 		return nil, fmt.Errorf("reading the waiting line: %w", err)
 	}
+	slices.SortFunc(rows, inLine)
 	if err := t.learnUndone(ctx, b, rows...); err != nil {
 		return nil, err
 	}
@@ -41,7 +43,7 @@ func (t *transaction) replanLine(ctx context.Context, b *book) ([]DispatchID, er
 		if _, gone := b.cancelled[before.ID]; gone {
 			continue
 		}
-		decision, reason, err := t.judge(b, &rows[i])
+		decision, reason, err := t.judge(ctx, b, &rows[i])
 		if err != nil {
 			return nil, err
 		}
@@ -56,6 +58,12 @@ func (t *transaction) replanLine(ctx context.Context, b *book) ([]DispatchID, er
 		}
 	}
 	return replanned, nil
+}
+
+// inLine orders waiting work as the rules serve it.
+func inLine(a, b query.Dispatch) int {
+	first, second := placeOf(&a), placeOf(&b)
+	return first.Compare(&second)
 }
 
 // NextWake is when Wake should run next without anything happening first; zero means not until something does.

@@ -3,16 +3,16 @@ INSERT INTO fleet.dispatches (tenant_id, id, host, role, brief, brief_class, pro
     estimate, priority, deadline, origin, created_by, created_at, state, reason, promised_start, model, provider,
     subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker,
     claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on,
-    context_tokens, finish_by, expected, retry_of, ready_at, waits_margins)
+    context_tokens, finish_by, expected, retry_of, ready_at, waits_margins, learned)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
-    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47);
+    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48);
 
 -- name: PutDispatch :exec
 UPDATE fleet.dispatches
 SET host = $3, state = $4, reason = $5, promised_start = $6, model = $7, provider = $8, subscription_id = $9,
     subscription = $10, downgraded = $11, lifted = $12, attempts = $13, waits_on = $14, waits_micros = $15, attempt = $16,
     worker = $17, claim = $18, claim_expires_at = $19, metered = $20, progress = $21, actuals = $22, unmetered = $23,
-    result = $24, started_at = $25, finished_at = $26, worker_host = $27, failure = $28, ready_at = $29, returned_at = $30, waits_margins = $31
+    result = $24, started_at = $25, finished_at = $26, worker_host = $27, failure = $28, ready_at = $29, returned_at = $30, waits_margins = $31, learned = $32
 WHERE tenant_id = $1 AND id = $2;
 
 -- name: GetDispatch :one
@@ -29,12 +29,12 @@ WHERE tenant_id = sqlc.arg(tenant_id)
 ORDER BY id DESC LIMIT sqlc.arg(page);
 
 -- name: Line :many
-SELECT id, priority, lifted, promised_start, waits_on, waits_micros, waits_margins FROM fleet.dispatches
-WHERE tenant_id = $1 AND state = 'queued' ORDER BY lifted DESC, priority DESC, id;
+SELECT id, priority, lifted, created_at, promised_start, waits_on, waits_micros, waits_margins FROM fleet.dispatches
+WHERE tenant_id = $1 AND state = 'queued' ORDER BY id;
 
 -- name: LockWaiting :many
 SELECT * FROM fleet.dispatches
-WHERE tenant_id = $1 AND state = 'queued' ORDER BY lifted DESC, priority DESC, id FOR UPDATE;
+WHERE tenant_id = $1 AND state = 'queued' ORDER BY id FOR UPDATE;
 
 -- name: LockNextReady :one
 SELECT * FROM fleet.dispatches

@@ -109,7 +109,7 @@ func (q *Queries) CountUnclaimed(ctx context.Context, arg CountUnclaimedParams) 
 }
 
 const getDispatch = `-- name: GetDispatch :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2
 `
 
 type GetDispatchParams struct {
@@ -172,6 +172,7 @@ func (q *Queries) GetDispatch(ctx context.Context, arg GetDispatchParams) (Dispa
 		&i.RetryOf,
 		&i.Failure,
 		&i.WaitsMargins,
+		&i.Learned,
 	)
 	return i, err
 }
@@ -181,9 +182,9 @@ INSERT INTO fleet.dispatches (tenant_id, id, host, role, brief, brief_class, pro
     estimate, priority, deadline, origin, created_by, created_at, state, reason, promised_start, model, provider,
     subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker,
     claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on,
-    context_tokens, finish_by, expected, retry_of, ready_at, waits_margins)
+    context_tokens, finish_by, expected, retry_of, ready_at, waits_margins, learned)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
-    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47)
+    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48)
 `
 
 type InsertDispatchParams struct {
@@ -234,6 +235,7 @@ type InsertDispatchParams struct {
 	RetryOf        *int64
 	ReadyAt        *time.Time
 	WaitsMargins   []int64
+	Learned        json.RawMessage
 }
 
 func (q *Queries) InsertDispatch(ctx context.Context, arg InsertDispatchParams) error {
@@ -285,6 +287,7 @@ func (q *Queries) InsertDispatch(ctx context.Context, arg InsertDispatchParams) 
 		arg.RetryOf,
 		arg.ReadyAt,
 		arg.WaitsMargins,
+		arg.Learned,
 	)
 	return err
 }
@@ -328,14 +331,15 @@ func (q *Queries) LastRuns(ctx context.Context, arg LastRunsParams) ([]float64, 
 }
 
 const line = `-- name: Line :many
-SELECT id, priority, lifted, promised_start, waits_on, waits_micros, waits_margins FROM fleet.dispatches
-WHERE tenant_id = $1 AND state = 'queued' ORDER BY lifted DESC, priority DESC, id
+SELECT id, priority, lifted, created_at, promised_start, waits_on, waits_micros, waits_margins FROM fleet.dispatches
+WHERE tenant_id = $1 AND state = 'queued' ORDER BY id
 `
 
 type LineRow struct {
 	ID            int64
 	Priority      int32
 	Lifted        bool
+	CreatedAt     time.Time
 	PromisedStart *time.Time
 	WaitsOn       []int64
 	WaitsMicros   []int64
@@ -355,6 +359,7 @@ func (q *Queries) Line(ctx context.Context, tenantID string) ([]LineRow, error) 
 			&i.ID,
 			&i.Priority,
 			&i.Lifted,
+			&i.CreatedAt,
 			&i.PromisedStart,
 			&i.WaitsOn,
 			&i.WaitsMicros,
@@ -371,7 +376,7 @@ func (q *Queries) Line(ctx context.Context, tenantID string) ([]LineRow, error) 
 }
 
 const listDispatches = `-- name: ListDispatches :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches
 WHERE tenant_id = $1
   AND (cardinality($2::text[]) = 0 OR state = ANY($2::text[]))
   AND ($3::bigint = 0 OR id < $3::bigint)
@@ -451,6 +456,7 @@ func (q *Queries) ListDispatches(ctx context.Context, arg ListDispatchesParams) 
 			&i.RetryOf,
 			&i.Failure,
 			&i.WaitsMargins,
+			&i.Learned,
 		); err != nil {
 			return nil, err
 		}
@@ -463,7 +469,7 @@ func (q *Queries) ListDispatches(ctx context.Context, arg ListDispatchesParams) 
 }
 
 const lockDependents = `-- name: LockDependents :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'queued' AND cardinality(depends_on) > 0 AND depends_on @> ARRAY[$2::bigint]
 ORDER BY id FOR UPDATE
 `
@@ -534,6 +540,7 @@ func (q *Queries) LockDependents(ctx context.Context, arg LockDependentsParams) 
 			&i.RetryOf,
 			&i.Failure,
 			&i.WaitsMargins,
+			&i.Learned,
 		); err != nil {
 			return nil, err
 		}
@@ -546,7 +553,7 @@ func (q *Queries) LockDependents(ctx context.Context, arg LockDependentsParams) 
 }
 
 const lockDispatch = `-- name: LockDispatch :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2 FOR UPDATE
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2 FOR UPDATE
 `
 
 type LockDispatchParams struct {
@@ -609,12 +616,13 @@ func (q *Queries) LockDispatch(ctx context.Context, arg LockDispatchParams) (Dis
 		&i.RetryOf,
 		&i.Failure,
 		&i.WaitsMargins,
+		&i.Learned,
 	)
 	return i, err
 }
 
 const lockExpired = `-- name: LockExpired :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'running' AND claim_expires_at <= $2::timestamptz
 ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED
 `
@@ -685,6 +693,7 @@ func (q *Queries) LockExpired(ctx context.Context, arg LockExpiredParams) ([]Dis
 			&i.RetryOf,
 			&i.Failure,
 			&i.WaitsMargins,
+			&i.Learned,
 		); err != nil {
 			return nil, err
 		}
@@ -697,7 +706,7 @@ func (q *Queries) LockExpired(ctx context.Context, arg LockExpiredParams) ([]Dis
 }
 
 const lockNextReady = `-- name: LockNextReady :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches
 WHERE tenant_id = $1 AND role = $2 AND state = 'ready'
   AND (cardinality($3::text[]) = 0 OR model = ANY($3::text[]))
   AND (cardinality($4::text[]) = 0
@@ -772,12 +781,13 @@ func (q *Queries) LockNextReady(ctx context.Context, arg LockNextReadyParams) (D
 		&i.RetryOf,
 		&i.Failure,
 		&i.WaitsMargins,
+		&i.Learned,
 	)
 	return i, err
 }
 
 const lockReady = `-- name: LockReady :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches WHERE tenant_id = $1 AND state = 'ready' ORDER BY id FOR UPDATE
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches WHERE tenant_id = $1 AND state = 'ready' ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, error) {
@@ -841,6 +851,7 @@ func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, e
 			&i.RetryOf,
 			&i.Failure,
 			&i.WaitsMargins,
+			&i.Learned,
 		); err != nil {
 			return nil, err
 		}
@@ -853,7 +864,7 @@ func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, e
 }
 
 const lockReturned = `-- name: LockReturned :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches
 WHERE tenant_id = $1 AND role = $2 AND returned_at IS NOT NULL ORDER BY lifted DESC, priority DESC, id FOR UPDATE
 `
 
@@ -923,6 +934,7 @@ func (q *Queries) LockReturned(ctx context.Context, arg LockReturnedParams) ([]D
 			&i.RetryOf,
 			&i.Failure,
 			&i.WaitsMargins,
+			&i.Learned,
 		); err != nil {
 			return nil, err
 		}
@@ -950,7 +962,7 @@ func (q *Queries) LockRunning(ctx context.Context, arg LockRunningParams) error 
 }
 
 const lockUnclaimed = `-- name: LockUnclaimed :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'ready' AND ready_at <= $2::timestamptz
 ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED
 `
@@ -1021,6 +1033,7 @@ func (q *Queries) LockUnclaimed(ctx context.Context, arg LockUnclaimedParams) ([
 			&i.RetryOf,
 			&i.Failure,
 			&i.WaitsMargins,
+			&i.Learned,
 		); err != nil {
 			return nil, err
 		}
@@ -1033,8 +1046,8 @@ func (q *Queries) LockUnclaimed(ctx context.Context, arg LockUnclaimedParams) ([
 }
 
 const lockWaiting = `-- name: LockWaiting :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches
-WHERE tenant_id = $1 AND state = 'queued' ORDER BY lifted DESC, priority DESC, id FOR UPDATE
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches
+WHERE tenant_id = $1 AND state = 'queued' ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockWaiting(ctx context.Context, tenantID string) ([]Dispatch, error) {
@@ -1098,6 +1111,7 @@ func (q *Queries) LockWaiting(ctx context.Context, tenantID string) ([]Dispatch,
 			&i.RetryOf,
 			&i.Failure,
 			&i.WaitsMargins,
+			&i.Learned,
 		); err != nil {
 			return nil, err
 		}
@@ -1122,7 +1136,7 @@ func (q *Queries) NextPromise(ctx context.Context, tenantID string) (*time.Time,
 }
 
 const nextReady = `-- name: NextReady :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches
 WHERE tenant_id = $1 AND role = $2 AND state = 'ready' ORDER BY priority DESC, id LIMIT 1
 `
 
@@ -1186,6 +1200,7 @@ func (q *Queries) NextReady(ctx context.Context, arg NextReadyParams) (Dispatch,
 		&i.RetryOf,
 		&i.Failure,
 		&i.WaitsMargins,
+		&i.Learned,
 	)
 	return i, err
 }
@@ -1230,7 +1245,7 @@ UPDATE fleet.dispatches
 SET host = $3, state = $4, reason = $5, promised_start = $6, model = $7, provider = $8, subscription_id = $9,
     subscription = $10, downgraded = $11, lifted = $12, attempts = $13, waits_on = $14, waits_micros = $15, attempt = $16,
     worker = $17, claim = $18, claim_expires_at = $19, metered = $20, progress = $21, actuals = $22, unmetered = $23,
-    result = $24, started_at = $25, finished_at = $26, worker_host = $27, failure = $28, ready_at = $29, returned_at = $30, waits_margins = $31
+    result = $24, started_at = $25, finished_at = $26, worker_host = $27, failure = $28, ready_at = $29, returned_at = $30, waits_margins = $31, learned = $32
 WHERE tenant_id = $1 AND id = $2
 `
 
@@ -1266,6 +1281,7 @@ type PutDispatchParams struct {
 	ReadyAt        *time.Time
 	ReturnedAt     *time.Time
 	WaitsMargins   []int64
+	Learned        json.RawMessage
 }
 
 func (q *Queries) PutDispatch(ctx context.Context, arg PutDispatchParams) error {
@@ -1301,6 +1317,7 @@ func (q *Queries) PutDispatch(ctx context.Context, arg PutDispatchParams) error 
 		arg.ReadyAt,
 		arg.ReturnedAt,
 		arg.WaitsMargins,
+		arg.Learned,
 	)
 	return err
 }

@@ -29,6 +29,10 @@ const (
 	fromModel = "model"
 )
 
+// priorSigma makes the bound of what is believed before any run its mean: what is held without an estimate. The first runs then move
+// it from there, not from twice as much.
+const priorSigma = 2 * 1.2815515655446004
+
 // memory keeps what this gateway has read of the actuals, by key and unit. Every use asks for the marks first, so that no gateway
 // judges by runs that others have added to.
 type memory struct {
@@ -142,7 +146,7 @@ func (m *memory) expect(tenant string, key budget.Key, unit string) (Expectation
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	var actuals []*budget.Actuals
-	var prior budget.Prior
+	prior := budget.Prior{Sigma: priorSigma}
 	narrowest := budget.Key{}
 	for _, wider := range key.BackOff() {
 		known := m.of[experience{tenant, wider, unit}]
@@ -274,7 +278,7 @@ func (t *transaction) learnIn(ctx context.Context, known map[experience]*remembe
 		}
 		actuals[i] = kept[i].actuals
 	}
-	budget.Learn(run, budget.Prior{Mean: kept[len(kept)-1].prior}, actuals...)
+	budget.Learn(run, budget.Prior{Mean: kept[len(kept)-1].prior, Sigma: priorSigma}, actuals...)
 	for i, wider := range keys {
 		err := t.PutEstimate(ctx, query.PutEstimateParams{
 			TenantID: t.Tenant, Role: wider.Role, Kind: wider.Kind, Model: wider.Model, Unit: unit, Host: t.Host,

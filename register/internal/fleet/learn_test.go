@@ -120,12 +120,11 @@ func TestWhatARunCostIsLearnedOnceAndOnlyFromWorkThatSaysSo(t *testing.T) {
 	require.Len(t, estimates(), 1)
 	require.Equal(t, 1, estimates()[0].Runs)
 	require.Equal(t, "low", estimates()[0].Confidence)
-	before := estimates()[0].UpperMicros
+	require.InDelta(t, 100, float64(estimates()[0].UpperMicros)/budget.Micro, 10, "one run moves little of the 1 % that is held without any")
 
 	b.dispatch(t, ask(1, exact))
 	b.finish(t, b.claimed(t), Completion{Outcome: StateFailed, Failure: FailureBudget, Actuals: []Amount{{coins, 9 * budget.Micro}}})
 	require.Equal(t, 2, estimates()[0].Runs, "a run that was stopped at its reservation would have cost more")
-	require.GreaterOrEqual(t, estimates()[0].UpperMicros, before)
 
 	var keys int
 	require.NoError(t, b.pool.QueryRow(t.Context(), `SELECT count(*) FROM fleet.estimates WHERE runs = 2`).Scan(&keys))

@@ -26,7 +26,7 @@ type book struct {
 	overrides map[int64][]Override // of each window, the live ones
 	policy    Policy
 	learned   map[budget.Key][]Expectation // by role and kind, as far as anybody asked
-	numbered  *int64               // the last dispatch number taken; nil while nobody has asked
+	numbered  *int64                       // the last dispatch number taken; nil while nobody has asked
 
 	definitions map[int64]*query.Definition // by window ID
 }

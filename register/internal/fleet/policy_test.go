@@ -101,7 +101,7 @@ func TestAnUnknownMeterGetsOneCanaryWhileAKnownOneIsFeasible(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.accounts(t)
-	require.NoError(t, b.exec(t.Context(), `UPDATE fleet.windows SET source = 'unknown' WHERE name = 'main' AND subscription_id = (SELECT id FROM fleet.subscriptions WHERE name = 'b')`))
+	require.NoError(t, b.exec(t.Context(), `UPDATE fleet.windows SET source = 'unknown' WHERE definition_id = (SELECT d.id FROM fleet.definitions d JOIN fleet.subscriptions s ON s.id = d.subscription_id WHERE s.name = 'b')`))
 	canary := b.dispatch(t, ask(1, exact))
 	require.Equal(t, "b", canary.Subscription)
 	require.Contains(t, canary.Reason, "meter unknown")

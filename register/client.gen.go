@@ -95,6 +95,30 @@ func (e CompleteRequestOutcome) Valid() bool {
 	}
 }
 
+// Defines values for Confidence.
+const (
+	ConfidenceHigh   Confidence = "high"
+	ConfidenceLow    Confidence = "low"
+	ConfidenceMedium Confidence = "medium"
+	ConfidenceNone   Confidence = "none"
+)
+
+// Valid indicates whether the value is a known member of the Confidence enum.
+func (e Confidence) Valid() bool {
+	switch e {
+	case ConfidenceHigh:
+		return true
+	case ConfidenceLow:
+		return true
+	case ConfidenceMedium:
+		return true
+	case ConfidenceNone:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DispatchFailure.
 const (
 	DispatchFailureBudget DispatchFailure = "budget"
@@ -164,6 +188,27 @@ func (e DispatchState) Valid() bool {
 	}
 }
 
+// Defines values for EstimateFrom.
+const (
+	EstimateFromKind  EstimateFrom = "kind"
+	EstimateFromModel EstimateFrom = "model"
+	EstimateFromRole  EstimateFrom = "role"
+)
+
+// Valid indicates whether the value is a known member of the EstimateFrom enum.
+func (e EstimateFrom) Valid() bool {
+	switch e {
+	case EstimateFromKind:
+		return true
+	case EstimateFromModel:
+		return true
+	case EstimateFromRole:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EventType.
 const (
 	EventTypeAgentChanged      EventType = "agent.changed"
@@ -195,6 +240,7 @@ const (
 	EventTypeLadderSet         EventType = "ladder.set"
 	EventTypeOverrideEnded     EventType = "override.ended"
 	EventTypeOverrideGranted   EventType = "override.granted"
+	EventTypePolicySet         EventType = "policy.set"
 	EventTypeProposalClosed    EventType = "proposal.closed"
 	EventTypeProposalOpened    EventType = "proposal.opened"
 	EventTypeProposalRead      EventType = "proposal.read"
@@ -270,6 +316,8 @@ func (e EventType) Valid() bool {
 		return true
 	case EventTypeOverrideGranted:
 		return true
+	case EventTypePolicySet:
+		return true
 	case EventTypeProposalClosed:
 		return true
 	case EventTypeProposalOpened:
@@ -293,6 +341,27 @@ func (e EventType) Valid() bool {
 	case EventTypeTokenRevoked:
 		return true
 	case EventTypeTokenRotated:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExpectationFrom.
+const (
+	ExpectationFromKind  ExpectationFrom = "kind"
+	ExpectationFromModel ExpectationFrom = "model"
+	ExpectationFromRole  ExpectationFrom = "role"
+)
+
+// Valid indicates whether the value is a known member of the ExpectationFrom enum.
+func (e ExpectationFrom) Valid() bool {
+	switch e {
+	case ExpectationFromKind:
+		return true
+	case ExpectationFromModel:
+		return true
+	case ExpectationFromRole:
 		return true
 	default:
 		return false
@@ -629,6 +698,24 @@ func (e RoomPurpose) Valid() bool {
 	case RoomPurposeBudget:
 		return true
 	case RoomPurposeFleet:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Route.
+const (
+	RouteDrain Route = "drain"
+	RoutePace  Route = "pace"
+)
+
+// Valid indicates whether the value is a known member of the Route enum.
+func (e Route) Valid() bool {
+	switch e {
+	case RouteDrain:
+		return true
+	case RoutePace:
 		return true
 	default:
 		return false
@@ -1193,6 +1280,9 @@ type CompleteRequestFailure string
 // CompleteRequestOutcome defines model for CompleteRequest.Outcome.
 type CompleteRequestOutcome string
 
+// Confidence How far an estimate can be trusted: none was seen; fewer runs than a bound for 9 of 10 needs; some; at least 30, and enough of its own.
+type Confidence string
+
 // Dispatch defines model for Dispatch.
 type Dispatch struct {
 	Actuals []Amount `json:"actuals"`
@@ -1236,6 +1326,9 @@ type Dispatch struct {
 
 	// ID Examples: D-12
 	ID string `json:"id"`
+
+	// Learned What earlier runs said it would spend when it was last judged, per model of the ladder.
+	Learned []Expectation `json:"learned,omitempty,omitzero"`
 
 	// Lifted An override has lifted the pace for this dispatch.
 	Lifted bool `json:"lifted"`
@@ -1343,12 +1436,44 @@ type DispatchRequestBriefClass string
 // DispatchState defines model for DispatchState.
 type DispatchState string
 
+// Estimate What runs of a role and a class of brief spend on a model; without a role those of every role, without a class all work.
+type Estimate struct {
+	BriefClass string `json:"brief_class,omitempty,omitzero"`
+
+	// Confidence How far an estimate can be trusted: none was seen; fewer runs than a bound for 9 of 10 needs; some; at least 30, and enough of its own.
+	Confidence Confidence   `json:"confidence"`
+	From       EstimateFrom `json:"from"`
+
+	// LearnedAt When the last run was learned from.
+	LearnedAt  time.Time `json:"learned_at"`
+	MeanMicros int64     `json:"mean_micros"`
+	Model      string    `json:"model"`
+	Role       string    `json:"role,omitempty,omitzero"`
+	Runs       int       `json:"runs"`
+	Unit       Unit      `json:"unit"`
+
+	// UpperMicros 9 runs of 10 stay within.
+	UpperMicros int64 `json:"upper_micros"`
+}
+
+// EstimateFrom defines model for Estimate.From.
+type EstimateFrom string
+
 // EstimateAmount defines model for EstimateAmount.
 type EstimateAmount struct {
 	Micros int64 `json:"micros"`
 
 	// Unit Without it, the unit of the window it is held against.
 	Unit Unit `json:"unit,omitempty,omitzero"`
+}
+
+// EstimateList defines model for EstimateList.
+type EstimateList struct {
+	Estimates []Estimate `json:"estimates"`
+
+	// Next Pass as `cursor` to read on; absent at the end.
+	Next Next      `json:"next,omitempty,omitzero"`
+	Now  time.Time `json:"now"`
 }
 
 // Event defines model for Event.
@@ -1375,6 +1500,7 @@ type Event struct {
 
 	// Pause The fleet's one switch. Without `by` it was never used.
 	Pause    Pause    `json:"pause,omitempty,omitzero"`
+	Policy   Policy   `json:"policy,omitempty,omitzero"`
 	Proposal Proposal `json:"proposal,omitempty,omitzero"`
 
 	// Ring A window at refuse that wakes the operators until one of them acknowledges it or it eases.
@@ -1395,6 +1521,29 @@ type Event struct {
 
 // EventType defines model for EventType.
 type EventType string
+
+// Expectation What earlier runs say one run will spend on a model, in one unit.
+type Expectation struct {
+	// Confidence How far an estimate can be trusted: none was seen; fewer runs than a bound for 9 of 10 needs; some; at least 30, and enough of its own.
+	Confidence Confidence `json:"confidence"`
+
+	// From Whose runs: those of the role and class, of the class in any role, or all on the model.
+	From ExpectationFrom `json:"from"`
+
+	// MeanMicros What pace counts.
+	MeanMicros int64  `json:"mean_micros"`
+	Model      string `json:"model"`
+
+	// Runs How many of them are remembered, at most 256.
+	Runs int  `json:"runs"`
+	Unit Unit `json:"unit"`
+
+	// UpperMicros What is reserved: 9 runs of 10 stay within.
+	UpperMicros int64 `json:"upper_micros"`
+}
+
+// ExpectationFrom Whose runs: those of the role and class, of the class in any role, or all on the model.
+type ExpectationFrom string
 
 // Expected How long a run is expected to take, and how that was worked out.
 type Expected struct {
@@ -1584,6 +1733,13 @@ type LadderRequest struct {
 // Lift What an override lifts: the even spread, what is kept back, or a limit that people have set.
 type Lift string
 
+// LowestTier defines model for LowestTier.
+type LowestTier struct {
+	// Model The lowest model its work may be lowered to; empty for any.
+	Model string `json:"model"`
+	Role  string `json:"role"`
+}
+
 // Next Pass as `cursor` to read on; absent at the end.
 type Next = string
 
@@ -1705,6 +1861,33 @@ type PauseRequest struct {
 
 	// Reason Why, for whoever waits.
 	Reason string `json:"reason,omitempty,omitzero"`
+}
+
+// Policy defines model for Policy.
+type Policy struct {
+	Lowest []LowestTier `json:"lowest"`
+
+	// Route `pace` keeps all subscriptions on their even spread, `drain` spends first what resets first.
+	Route Route     `json:"route"`
+	SetAt time.Time `json:"set_at,omitempty,omitzero"`
+
+	// SetBy Who set it last; absent while nobody has.
+	SetBy  string `json:"set_by,omitempty,omitzero"`
+	Sticky bool   `json:"sticky"`
+
+	// Version How often this setting was changed; its `ETag` is this number in quotes.
+	Version Version `json:"version"`
+}
+
+// PolicyRequest defines model for PolicyRequest.
+type PolicyRequest struct {
+	Lowest []LowestTier `json:"lowest,omitempty,omitzero"`
+
+	// Route `pace` keeps all subscriptions on their even spread, `drain` spends first what resets first.
+	Route Route `json:"route,omitempty,omitzero"`
+
+	// Sticky Work stays on the subscription its context is warm on, unless another is more than 1.15 times as good.
+	Sticky *bool `json:"sticky,omitempty"`
 }
 
 // Problem defines model for Problem.
@@ -1993,6 +2176,9 @@ type RoomReading struct {
 	// Through By the homeserver's clock, which votes are counted by.
 	Through time.Time `json:"through"`
 }
+
+// Route `pace` keeps all subscriptions on their even spread, `drain` spends first what resets first.
+type Route string
 
 // RoutingAttempt One tier on one subscription that the ladder tried, and what came of it.
 type RoutingAttempt struct {
@@ -2595,6 +2781,21 @@ type RetryDispatchParams struct {
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
+// ListEstimatesParams defines parameters for ListEstimates.
+type ListEstimatesParams struct {
+	// Role Only those of this role.
+	Role *string `form:"role,omitempty" json:"role,omitempty"`
+
+	// Cursor Where to read on, the `next` of the page before. It is opaque, and good for the list that gave it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most entries of one page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
 // StreamEventsParams defines parameters for StreamEvents.
 type StreamEventsParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
@@ -2690,6 +2891,24 @@ type GetPauseParams struct {
 
 // SetPauseParams defines parameters for SetPause.
 type SetPauseParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetPolicyParams defines parameters for GetPolicy.
+type GetPolicyParams struct {
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// SetPolicyParams defines parameters for SetPolicy.
+type SetPolicyParams struct {
 	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
@@ -2996,6 +3215,9 @@ type PutLadderJSONRequestBody = LadderRequest
 
 // SetPauseJSONRequestBody defines body for SetPause for application/json ContentType.
 type SetPauseJSONRequestBody = PauseRequest
+
+// SetPolicyJSONRequestBody defines body for SetPolicy for application/json ContentType.
+type SetPolicyJSONRequestBody = PolicyRequest
 
 // OpenProposalJSONRequestBody defines body for OpenProposal for application/json ContentType.
 type OpenProposalJSONRequestBody = ProposalRequest
@@ -3396,6 +3618,15 @@ type ClientInterface interface {
 	// Corresponds with POST /api/fleet/dispatches/{dispatch}/retry (the `RetryDispatch` operationId).
 	RetryDispatch(ctx context.Context, dispatch DispatchID, params *RetryDispatchParams, body RetryDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListEstimates What earlier runs say work will spend, per role, class of brief, model and unit.
+	//
+	// Learned from what runs reported at their end: the newest count most, few runs are blended with those of all roles and of all
+	// work on the model, and the bound is moved so that 9 runs of 10 stay within it. A dispatch without an estimate reserves the
+	// bound and is paced on the mean.
+	//
+	// Corresponds with GET /api/fleet/estimates (the `ListEstimates` operationId).
+	ListEstimates(ctx context.Context, params *ListEstimatesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// StreamEvents The fleet's one ordered log as server-sent events, without gaps, from after `Last-Event-ID`.
 	//
 	// Each message has `id` (the event's `seq`), `event` (its `type`) and `data` (an `Event` as JSON). A comment line
@@ -3528,6 +3759,25 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /api/fleet/pause (the `SetPause` operationId).
 	SetPause(ctx context.Context, params *SetPauseParams, body SetPauseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetPolicy How work is routed between subscriptions, and how far each role may be lowered.
+	//
+	// Corresponds with GET /api/fleet/policy (the `GetPolicy` operationId).
+	GetPolicy(ctx context.Context, params *GetPolicyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetPolicyWithBody Change the policy; what is left out stays. Waiting work is judged anew by it before the answer. For admins.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/fleet/policy (the `SetPolicy` operationId).
+	SetPolicyWithBody(ctx context.Context, params *SetPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetPolicy Change the policy; what is left out stays. Waiting work is judged anew by it before the answer. For admins.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/fleet/policy (the `SetPolicy` operationId).
+	SetPolicy(ctx context.Context, params *SetPolicyParams, body SetPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListProposals Proposals, newest first.
 	//
@@ -4445,6 +4695,25 @@ func (c *Client) RetryDispatch(ctx context.Context, dispatch DispatchID, params 
 	return c.Client.Do(req)
 }
 
+// ListEstimates What earlier runs say work will spend, per role, class of brief, model and unit.
+//
+// Learned from what runs reported at their end: the newest count most, few runs are blended with those of all roles and of all
+// work on the model, and the bound is moved so that 9 runs of 10 stay within it. A dispatch without an estimate reserves the
+// bound and is paced on the mean.
+//
+// Corresponds with GET /api/fleet/estimates (the `ListEstimates` operationId).
+func (c *Client) ListEstimates(ctx context.Context, params *ListEstimatesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListEstimatesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // StreamEvents The fleet's one ordered log as server-sent events, without gaps, from after `Last-Event-ID`.
 //
 // Each message has `id` (the event's `seq`), `event` (its `type`) and `data` (an `Event` as JSON). A comment line
@@ -4738,6 +5007,55 @@ func (c *Client) SetPauseWithBody(ctx context.Context, params *SetPauseParams, c
 // Corresponds with PUT /api/fleet/pause (the `SetPause` operationId).
 func (c *Client) SetPause(ctx context.Context, params *SetPauseParams, body SetPauseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewSetPauseRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetPolicy How work is routed between subscriptions, and how far each role may be lowered.
+//
+// Corresponds with GET /api/fleet/policy (the `GetPolicy` operationId).
+func (c *Client) GetPolicy(ctx context.Context, params *GetPolicyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetPolicyRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetPolicyWithBody Change the policy; what is left out stays. Waiting work is judged anew by it before the answer. For admins.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/fleet/policy (the `SetPolicy` operationId).
+func (c *Client) SetPolicyWithBody(ctx context.Context, params *SetPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetPolicyRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetPolicy Change the policy; what is left out stays. Waiting work is judged anew by it before the answer. For admins.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/fleet/policy (the `SetPolicy` operationId).
+func (c *Client) SetPolicy(ctx context.Context, params *SetPolicyParams, body SetPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetPolicyRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -7062,6 +7380,99 @@ func NewRetryDispatchRequestWithBody(server string, dispatch DispatchID, params 
 	return req, nil
 }
 
+// NewListEstimatesRequest constructs an http.Request for the ListEstimates method
+func NewListEstimatesRequest(server string, params *ListEstimatesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/estimates")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Role != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "role", *params.Role, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewStreamEventsRequest constructs an http.Request for the StreamEvents method
 func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Request, error) {
 	var err error
@@ -7741,6 +8152,123 @@ func NewSetPauseRequestWithBody(server string, params *SetPauseParams, contentTy
 	}
 
 	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetPolicyRequest constructs an http.Request for the GetPolicy method
+func NewGetPolicyRequest(server string, params *GetPolicyParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/policy")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSetPolicyRequest calls the generic SetPolicy builder with application/json body
+func NewSetPolicyRequest(server string, params *SetPolicyParams, body SetPolicyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetPolicyRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewSetPolicyRequestWithBody constructs an http.Request for the SetPolicy method, with any body, and a specified content type
+func NewSetPolicyRequestWithBody(server string, params *SetPolicyParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/policy")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -9852,6 +10380,17 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/fleet/dispatches/{dispatch}/retry (the `RetryDispatch` operationId).
 	RetryDispatchWithResponse(ctx context.Context, dispatch DispatchID, params *RetryDispatchParams, body RetryDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryDispatchResponse, error)
 
+	// ListEstimatesWithResponse What earlier runs say work will spend, per role, class of brief, model and unit.
+	//
+	// Learned from what runs reported at their end: the newest count most, few runs are blended with those of all roles and of all
+	// work on the model, and the bound is moved so that 9 runs of 10 stay within it. A dispatch without an estimate reserves the
+	// bound and is paced on the mean.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/estimates (the `ListEstimates` operationId).
+	ListEstimatesWithResponse(ctx context.Context, params *ListEstimatesParams, reqEditors ...RequestEditorFn) (*ListEstimatesResponse, error)
+
 	// StreamEventsWithResponse The fleet's one ordered log as server-sent events, without gaps, from after `Last-Event-ID`.
 	//
 	// Each message has `id` (the event's `seq`), `event` (its `type`) and `data` (an `Event` as JSON). A comment line
@@ -9994,6 +10533,27 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /api/fleet/pause (the `SetPause` operationId).
 	SetPauseWithResponse(ctx context.Context, params *SetPauseParams, body SetPauseJSONRequestBody, reqEditors ...RequestEditorFn) (*SetPauseResponse, error)
+
+	// GetPolicyWithResponse How work is routed between subscriptions, and how far each role may be lowered.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/policy (the `GetPolicy` operationId).
+	GetPolicyWithResponse(ctx context.Context, params *GetPolicyParams, reqEditors ...RequestEditorFn) (*GetPolicyResponse, error)
+
+	// SetPolicyWithBodyWithResponse Change the policy; what is left out stays. Waiting work is judged anew by it before the answer. For admins.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/policy (the `SetPolicy` operationId).
+	SetPolicyWithBodyWithResponse(ctx context.Context, params *SetPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetPolicyResponse, error)
+
+	// SetPolicyWithResponse Change the policy; what is left out stays. Waiting work is judged anew by it before the answer. For admins.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/policy (the `SetPolicy` operationId).
+	SetPolicyWithResponse(ctx context.Context, params *SetPolicyParams, body SetPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*SetPolicyResponse, error)
 
 	// ListProposalsWithResponse Proposals, newest first.
 	//
@@ -11509,6 +12069,54 @@ func (r RetryDispatchResponse) ContentType() string {
 	return ""
 }
 
+type ListEstimatesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *EstimateList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListEstimatesResponse) GetJSON200() *EstimateList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListEstimatesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListEstimatesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListEstimatesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListEstimatesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListEstimatesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type StreamEventsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -12080,6 +12688,116 @@ func (r SetPauseResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r SetPauseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetPolicyResponse200Headers the declared response headers of an HTTP 200 response for GetPolicy
+type GetPolicyResponse200Headers struct {
+	ETag string
+}
+
+type GetPolicyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Policy
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetPolicyResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetPolicyResponse) GetJSON200() *Policy {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetPolicyResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetPolicyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetPolicyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetPolicyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetPolicyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SetPolicyResponse200Headers the declared response headers of an HTTP 200 response for SetPolicy
+type SetPolicyResponse200Headers struct {
+	ETag string
+}
+
+type SetPolicyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Policy
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SetPolicyResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetPolicyResponse) GetJSON200() *Policy {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetPolicyResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetPolicyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetPolicyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetPolicyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetPolicyResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -13912,6 +14630,23 @@ func (c *ClientWithResponses) RetryDispatchWithResponse(ctx context.Context, dis
 	return ParseRetryDispatchResponse(rsp)
 }
 
+// ListEstimatesWithResponse What earlier runs say work will spend, per role, class of brief, model and unit.
+//
+// Learned from what runs reported at their end: the newest count most, few runs are blended with those of all roles and of all
+// work on the model, and the bound is moved so that 9 runs of 10 stay within it. A dispatch without an estimate reserves the
+// bound and is paced on the mean.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/estimates (the `ListEstimates` operationId).
+func (c *ClientWithResponses) ListEstimatesWithResponse(ctx context.Context, params *ListEstimatesParams, reqEditors ...RequestEditorFn) (*ListEstimatesResponse, error) {
+	rsp, err := c.ListEstimates(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListEstimatesResponse(rsp)
+}
+
 // StreamEventsWithResponse The fleet's one ordered log as server-sent events, without gaps, from after `Last-Event-ID`.
 //
 // Each message has `id` (the event's `seq`), `event` (its `type`) and `data` (an `Event` as JSON). A comment line
@@ -14155,6 +14890,45 @@ func (c *ClientWithResponses) SetPauseWithResponse(ctx context.Context, params *
 		return nil, err
 	}
 	return ParseSetPauseResponse(rsp)
+}
+
+// GetPolicyWithResponse How work is routed between subscriptions, and how far each role may be lowered.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/policy (the `GetPolicy` operationId).
+func (c *ClientWithResponses) GetPolicyWithResponse(ctx context.Context, params *GetPolicyParams, reqEditors ...RequestEditorFn) (*GetPolicyResponse, error) {
+	rsp, err := c.GetPolicy(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetPolicyResponse(rsp)
+}
+
+// SetPolicyWithBodyWithResponse Change the policy; what is left out stays. Waiting work is judged anew by it before the answer. For admins.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/policy (the `SetPolicy` operationId).
+func (c *ClientWithResponses) SetPolicyWithBodyWithResponse(ctx context.Context, params *SetPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetPolicyResponse, error) {
+	rsp, err := c.SetPolicyWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetPolicyResponse(rsp)
+}
+
+// SetPolicyWithResponse Change the policy; what is left out stays. Waiting work is judged anew by it before the answer. For admins.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/policy (the `SetPolicy` operationId).
+func (c *ClientWithResponses) SetPolicyWithResponse(ctx context.Context, params *SetPolicyParams, body SetPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*SetPolicyResponse, error) {
+	rsp, err := c.SetPolicy(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetPolicyResponse(rsp)
 }
 
 // ListProposalsWithResponse Proposals, newest first.
@@ -15544,6 +16318,39 @@ func ParseRetryDispatchResponse(rsp *http.Response) (*RetryDispatchResponse, err
 	return response, nil
 }
 
+// ParseListEstimatesResponse parses an HTTP response from a ListEstimatesWithResponse call
+func ParseListEstimatesResponse(rsp *http.Response) (*ListEstimatesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListEstimatesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest EstimateList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseStreamEventsResponse parses an HTTP response from a StreamEventsWithResponse call
 func ParseStreamEventsResponse(rsp *http.Response) (*StreamEventsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -15985,6 +16792,98 @@ func ParseSetPauseResponse(rsp *http.Response) (*SetPauseResponse, error) {
 	switch {
 	case rsp.StatusCode == 200:
 		var headers SetPauseResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetPolicyResponse parses an HTTP response from a GetPolicyWithResponse call
+func ParseGetPolicyResponse(rsp *http.Response) (*GetPolicyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetPolicyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Policy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetPolicyResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSetPolicyResponse parses an HTTP response from a SetPolicyWithResponse call
+func ParseSetPolicyResponse(rsp *http.Response) (*SetPolicyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetPolicyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Policy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SetPolicyResponse200Headers
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

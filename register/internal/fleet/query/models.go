@@ -123,6 +123,20 @@ type Dispatch struct {
 	RetryOf        *int64
 	Failure        string
 	WaitsMargins   []int64
+	Learned        json.RawMessage
+}
+
+type Estimate struct {
+	TenantID    string
+	Role        string
+	Kind        string
+	Model       string
+	Unit        string
+	Host        string
+	PriorMicros int64
+	Runs        int64
+	Actuals     []byte
+	LearnedAt   time.Time
 }
 
 type Event struct {
@@ -224,6 +238,17 @@ type Pause struct {
 	Reason   string
 	Actor    string
 	At       time.Time
+	Version  int64
+}
+
+type Policy struct {
+	TenantID string
+	Host     string
+	Route    string
+	Sticky   bool
+	Lowest   json.RawMessage
+	SetBy    string
+	SetAt    time.Time
 	Version  int64
 }
 

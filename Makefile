@@ -59,8 +59,13 @@ c-compiler:
 		|| { echo 'gcc could not be installed; install it by hand: apt-get install gcc libc6-dev' >&2; exit 1; }
 
 .PHONY: test-synapse
-test-synapse: build ## The tests that talk Matrix, on Synapse instead of Dendrite
+test-synapse: build ## The tests that talk Matrix, on Synapse instead of Dendrite: without limits, then the bot under its stock limits
 	@$(TESTBED) -server synapse -- go test -timeout 30m $(TAGS) $(ARGS) $(or $(PACKAGES),./bot/... ./deploy/local/client/... ./deploy/e2e/...)
+	@$(TESTBED) -server synapse -limits -- go test -count=1 -timeout 15m $(TAGS) -v -run UnderStockLimits ./bot
+
+.PHONY: soak
+soak: build ## Kill the bot at every step with the homeserver restarted in between, twenty times in a row. SOAK=5
+	@$(TESTBED) -- env SOAK=$(or $(SOAK),20) go test -count=1 -timeout 6h $(TAGS) -v -run '^TestKilledAtEveryStep' ./bot
 
 # The foreign client is a Node program; what it needs is installed as its lock file says whenever that changed.
 FOREIGN := deploy/foreign/node_modules/.package-lock.json

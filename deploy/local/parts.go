@@ -11,6 +11,9 @@ import (
 
 // Parts are the two servers tests need, volatile and below one temporary folder that is removed when this process ends.
 type Parts struct {
+	// RateLimits, set before the homeserver starts, leaves it the limits it comes with, save those on registering and logging in.
+	RateLimits bool
+
 	dir string
 
 	postgres   func() (*Postgres, error)
@@ -32,7 +35,7 @@ func NewParts(ctx context.Context, server string, progress *Progress) (*Parts, e
 		return StartPostgres(ctx, filepath.Join(dir, "postgres"), PostgresOptions{Volatile: true, MaxConnections: 300, Progress: progress})
 	})
 	p.homeserver = sync.OnceValues(func() (Homeserver, error) {
-		options := HomeserverOptions{Volatile: true, Binaries: sharedBinaries(dir), Progress: progress}
+		options := HomeserverOptions{Volatile: true, RateLimits: p.RateLimits, Binaries: sharedBinaries(dir), Progress: progress}
 		return StartHomeserver(ctx, server, filepath.Join(dir, "homeserver"), options)
 	})
 	return p, nil

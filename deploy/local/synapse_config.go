@@ -61,23 +61,35 @@ func synapseConfig(dir string, options HomeserverOptions, secret string) section
 	if options.Volatile {
 		config["bcrypt_rounds"] = 4
 	}
-	if !options.RateLimits {
+	switch {
+	case !options.RateLimits:
 		liftSynapseLimits(config)
+	case options.Volatile: // many people of a test log in from one address
+		config["rc_login"] = lifted("address", "account", "failed_attempts")
 	}
 	return config
 }
 
 // liftSynapseLimits: stock limits let a user say one thing in five seconds and log in once in five minutes.
 func liftSynapseLimits(config section) {
-	lifted := func() section { return section{"per_second": 10000, "burst_count": 10000} }
 	for _, name := range []string{"rc_message", "rc_registration", "rc_admin_redaction", "rc_3pid_validation", "rc_presence", "rc_delayed_event_mgmt", "rc_room_creation", "rc_key_requests"} {
-		config[name] = lifted()
+		config[name] = noLimit()
 	}
-	config["rc_login"] = section{"address": lifted(), "account": lifted(), "failed_attempts": lifted()}
-	config["rc_joins"] = section{"local": lifted(), "remote": lifted()}
-	config["rc_joins_per_room"] = lifted()
-	config["rc_invites"] = section{"per_room": lifted(), "per_user": lifted(), "per_issuer": lifted()}
-	config["rc_presence"] = section{"per_user": lifted()}
+	config["rc_login"] = lifted("address", "account", "failed_attempts")
+	config["rc_joins"] = lifted("local", "remote")
+	config["rc_joins_per_room"] = noLimit()
+	config["rc_invites"] = lifted("per_room", "per_user", "per_issuer")
+	config["rc_presence"] = lifted("per_user")
+}
+
+func noLimit() section { return section{"per_second": 10000, "burst_count": 10000} }
+
+func lifted(names ...string) section {
+	out := section{}
+	for _, name := range names {
+		out[name] = noLimit()
+	}
+	return out
 }
 
 func synapseLog() section {

@@ -24,8 +24,9 @@ const interrupted = 130
 
 func main() {
 	server := flag.String("server", "dendrite", "the homeserver: dendrite or synapse")
+	limits := flag.Bool("limits", false, "leave the homeserver the rate limits it comes with; the command finds MOSAIC_TEST_LIMITS=stock")
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "usage: testbed [-server dendrite|synapse] -- COMMAND [ARGUMENT…]")
+		fmt.Fprintln(os.Stderr, "usage: testbed [-server dendrite|synapse] [-limits] -- COMMAND [ARGUMENT…]")
 	}
 	flag.Parse()
 	if flag.NArg() == 0 {
@@ -35,7 +36,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	ctx, cancel := context.WithCancel(ctx)
 	go endWithParent(ctx, cancel)
-	code, err := run(ctx, *server, flag.Args())
+	code, err := run(ctx, *server, *limits, flag.Args())
 	if errors.Is(err, context.Canceled) {
 		os.Exit(interrupted)
 	}
@@ -48,12 +49,13 @@ func main() {
 	os.Exit(code)
 }
 
-func run(ctx context.Context, server string, command []string) (int, error) {
+func run(ctx context.Context, server string, limits bool, command []string) (int, error) {
 	progress := local.NewProgress(os.Stderr)
 	parts, err := local.NewParts(ctx, server, progress)
 	if err != nil {
 		return 1, err
 	}
+	parts.RateLimits = limits
 	done := progress.Step("Starting a Postgres and a homeserver for the tests")
 	database, homeserver, err := parts.Start()
 	done(err)
@@ -62,12 +64,16 @@ func run(ctx context.Context, server string, command []string) (int, error) {
 		return 1, err
 	}
 	defer parts.Stop(database.Process(), homeserver.Process())
+	environment := append(os.Environ(),
+		"MOSAIC_TEST_POSTGRES="+database.URL("postgres"),
+		"MOSAIC_TEST_HOMESERVER="+homeserver.URL(),
+		"MOSAIC_TEST_HOMESERVER_SECRET="+homeserver.SharedSecret())
+	if limits {
+		environment = append(environment, "MOSAIC_TEST_LIMITS=stock")
+	}
 	process, err := local.StartProcess(local.ProcessOptions{
 		Name: command[0], Path: command[0], Args: command[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Family: true,
-		Env: append(os.Environ(),
-			"MOSAIC_TEST_POSTGRES="+database.URL("postgres"),
-			"MOSAIC_TEST_HOMESERVER="+homeserver.URL(),
-			"MOSAIC_TEST_HOMESERVER_SECRET="+homeserver.SharedSecret()),
+		Env: environment,
 	})
 	if err != nil {
 		return 1, err

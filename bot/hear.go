@@ -156,7 +156,7 @@ func (b *Bot) attempt(ctx context.Context, h *heard) (err error) {
 	}
 	said, err := b.understand(ctx, h)
 	if errors.Is(err, errTakenBack) {
-		return b.journal.end(ctx, h, stateDropped, "taken back before it was read")
+		return b.hearTakenBack(ctx, h)
 	}
 	if err != nil {
 		return err

@@ -19,6 +19,7 @@ func boardProposeCommand() *command {
 		examples: []string{
 			`board propose "Run the release audit now" --for D-12`,
 			`board propose "Move the fleet to codex" --body "Half the cost for a third of the speed." --quorum 3 --pass two-thirds --closes 48h`,
+			`board propose "More for the release" --override claude:40:2`,
 			`board propose "Stop for the incident" --pause --signed`,
 			`board propose "Pay off the debt" --dispatch "coder Remove the old store --estimate 40" --pass unanimous`,
 		},
@@ -41,6 +42,7 @@ type proposeGrammar struct {
 	Closes   string `placeholder:"T" kind:"time" field:"closes_at" help:"When voting ends, such as 24h, which it is unless given, or fri 17:00."`
 	Signed   bool   `help:"Only votes written in an encrypted room from a verified device count; reactions show an intent."`
 	For      string `placeholder:"D-12" kind:"dispatch" field:"action.dispatch" help:"The refused dispatch whose pace the board is to lift."`
+	Override string `placeholder:"P:N[:CYCLES]" field:"action.override" help:"Lift the pace of a provider's window by an amount, for some epochs, such as claude:40 or claude:40credits:2."`
 	Pause    bool   `help:"Pause the fleet if it passes."`
 	Resume   bool   `help:"Let the fleet resume if it passes."`
 	Dispatch string `placeholder:"WORK" kind:"text" field:"action.request" help:"Work to dispatch if it passes, written as the command dispatch does."`

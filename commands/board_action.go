@@ -18,6 +18,9 @@ func (g *proposeGrammar) action(r *reader) register.Action {
 	if g.For != "" {
 		ask("--for", register.Action{Kind: register.ActionKindOverride, Dispatch: r.dispatch("--for", g.For)})
 	}
+	if g.Override != "" {
+		ask("--override", register.Action{Kind: register.ActionKindGrant, Override: r.lift("--override", g.Override)})
+	}
 	if g.Pause {
 		ask("--pause", register.Action{Kind: register.ActionKindPause})
 	}
@@ -31,6 +34,26 @@ func (g *proposeGrammar) action(r *reader) register.Action {
 		r.refuse(problemf("A proposal carries out one thing, and this asks for %s.", listing(asked, "and")))
 	}
 	return action
+}
+
+// lift reads an override as P:AMOUNT[:CYCLES].
+func (r *reader) lift(where, typed string) *register.OverrideRequest {
+	parts := strings.Split(straightDashes(typed), ":")
+	if len(parts) < 2 || len(parts) > 3 {
+		r.refuse(problemf("%s: %s is not a provider and an amount, such as claude:40 or claude:40:2 for two epochs.", where, read(typed)))
+		return nil
+	}
+	out := &register.OverrideRequest{Provider: r.provider(where, parts[0])}
+	if amounts := r.estimates(where, parts[1:2]); len(amounts) == 1 {
+		out.Micros, out.Unit = amounts[0].Micros, amounts[0].Unit
+	}
+	if out.Micros == 0 {
+		r.refuse(problemf("%s: %s lifts nothing; give an amount above zero, such as claude:40.", where, read(typed)))
+	}
+	if len(parts) == 3 {
+		out.Cycles = r.number(where, parts[2], 1, 1000, "2")
+	}
+	return out
 }
 
 // work reads a dispatch written as the command dispatch is.

@@ -85,6 +85,14 @@ func actionOf(from register.Action) (*fleet.Action, error) {
 			Detail: "An override names the refused dispatch it is for, and no other action names one.", NextStep: "Name it, or leave it out.",
 		}
 	}
+	if from.Override != nil {
+		grant := grantOf(*from.Override)
+		action.Grant = &grant
+		var err error
+		if action.Override, err = json.Marshal(from.Override); err != nil {
+			return nil, fmt.Errorf("keeping the override an action grants: %w", err)
+		}
+	}
 	if from.Request != nil {
 		ask, err := askOf(*from.Request)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet"
 )
 
@@ -26,11 +27,16 @@ func (o *operations) GrantOverride(ctx context.Context, request GrantOverrideReq
 	if err := instants(map[string]time.Time{"expires_at": body.ExpiresAt}); err != nil {
 		return nil, err
 	}
-	change, err := o.store.GrantOverride(ctx, mutation(ctx, http.StatusCreated), fleet.OverrideGrant{
+	change, err := o.store.GrantOverride(ctx, mutation(ctx, http.StatusCreated), grantOf(*body))
+	return answered[GrantOverride201JSONResponse](change, err)
+}
+
+// grantOf takes over what an override grants.
+func grantOf(body register.OverrideRequest) fleet.OverrideGrant {
+	return fleet.OverrideGrant{
 		Provider: body.Provider, Subscription: body.Subscription, Window: body.Window, Lifts: budget.Lift(body.Lifts), Unit: string(body.Unit),
 		Micros: body.Micros, Cycles: body.Cycles, Expires: body.ExpiresAt, Reason: body.Reason,
-	})
-	return answered[GrantOverride201JSONResponse](change, err)
+	}
 }
 
 // RevokeOverride ends an override before its time.

@@ -1,9 +1,11 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
@@ -13,6 +15,7 @@ import (
 // The kinds of action.
 const (
 	ActionOverride = "override" // lifts pace for one refused dispatch
+	ActionGrant    = "grant"    // lifts a window by an amount, for some epochs
 	ActionPause    = "pause"
 	ActionResume   = "resume"
 	ActionDispatch = "dispatch" // asks for work
@@ -22,19 +25,24 @@ const (
 type Action struct {
 	Kind     string          `json:"kind"`
 	Dispatch DispatchID      `json:"dispatch,omitzero"`
-	Reason   string          `json:"reason,omitempty"`  // of a pause
-	Request  json.RawMessage `json:"request,omitempty"` // of a dispatch, as it was asked
+	Reason   string          `json:"reason,omitempty"`   // of a pause
+	Request  json.RawMessage `json:"request,omitempty"`  // of a dispatch, as it was asked
+	Override json.RawMessage `json:"override,omitempty"` // of a grant, as it was asked
 
-	Ask *Ask `json:"-"` // of a dispatch
+	Ask   *Ask           `json:"-"` // of a dispatch
+	Grant *OverrideGrant `json:"-"` // of a grant
 }
 
 // stored is an action in the database: an ask as the register understood it.
 type stored struct {
 	Action
-	Ask *Ask `json:"ask,omitempty"`
+	Ask   *Ask           `json:"ask,omitempty"`
+	Grant *OverrideGrant `json:"grant,omitempty"`
 }
 
-func (a *Action) stored() json.RawMessage { return encode(stored{Action: *a, Ask: a.Ask}) }
+func (a *Action) stored() json.RawMessage {
+	return encode(stored{Action: *a, Ask: a.Ask, Grant: a.Grant})
+}
 
 // actionOf reads a proposal's action. One of a register that had only overrides has no details.
 func actionOf(row *query.Proposal) (*Action, error) {
@@ -48,7 +56,7 @@ func actionOf(row *query.Proposal) (*Action, error) {
 	if err := json.Unmarshal(row.Details, &kept); err != nil {
 		return nil, fmt.Errorf("reading the linked action: %w", err)
 	}
-	kept.Action.Ask = kept.Ask
+	kept.Action.Ask, kept.Action.Grant = kept.Ask, kept.Grant
 	return &kept.Action, nil
 }
 
@@ -64,7 +72,7 @@ func (t *transaction) checkAction(ctx context.Context, action *Action, opener st
 	if action == nil {
 		return words{}, nil
 	}
-	if action.Kind != ActionOverride {
+	if action.Kind != ActionOverride && action.Kind != ActionGrant {
 		if err := t.mayAskFor(ctx, action.Kind, opener); err != nil {
 			return words{}, err
 		}
@@ -72,6 +80,8 @@ func (t *transaction) checkAction(ctx context.Context, action *Action, opener st
 	switch action.Kind {
 	case ActionOverride:
 		return t.overrideWords(ctx, action)
+	case ActionGrant:
+		return t.grantWords(ctx, action)
 	case ActionPause:
 		text := "Pause the fleet: nothing is admitted or claimed until it resumes; running work goes on."
 		if action.Reason != "" {
@@ -85,7 +95,7 @@ func (t *transaction) checkAction(ctx context.Context, action *Action, opener st
 	}
 	return words{}, &Error{
 		Code: CodeInvalid, Field: "action.kind", Detail: fmt.Sprintf("%s is nothing a proposal can carry out.", action.Kind),
-		Example: ActionOverride, NextStep: "Name one of override, pause, resume and dispatch.",
+		Example: ActionOverride, NextStep: "Name one of override, grant, pause, resume and dispatch.",
 	}
 }
 
@@ -173,6 +183,48 @@ func (t *transaction) dispatchWords(ctx context.Context, action *Action) (words,
 	}
 	return words{text: fmt.Sprintf("Dispatch work for %s, %s on %s: “%s”. The ladder then admits, queues or refuses it like any other.",
 		dispatch.Role, costText(dispatch.Estimate), dispatch.ModelRequested, shortly(dispatch.Brief))}, nil
+}
+
+// grantWords says how much more a window is to allow, if it can be lifted so.
+func (t *transaction) grantWords(ctx context.Context, action *Action) (words, error) {
+	if action.Grant == nil {
+		return words{}, &Error{
+			Code: CodeInvalid, Field: "action.override", Detail: "The action grant needs the override it grants.",
+			Example: `{"provider": "claude", "micros": 40000000}`, NextStep: "Say which window, and how much.",
+		}
+	}
+	wanted := *action.Grant
+	wanted.Subscription, wanted.Window = cmp.Or(wanted.Subscription, wanted.Provider), cmp.Or(wanted.Window, DefaultWindow)
+	wanted.Lifts, wanted.Cycles = cmp.Or(wanted.Lifts, budget.LiftPace), cmp.Or(wanted.Cycles, 1)
+	b, err := t.openBook(ctx)
+	if err != nil {
+		return words{}, err
+	}
+	key := windowKey(wanted.Provider, wanted.Subscription, wanted.Window)
+	id := b.named(key)
+	if id == 0 {
+		return words{}, noWindow(wanted.Subscription, wanted.Window)
+	}
+	window, _ := b.window(id)
+	if err := wanted.check(window, b.now); err != nil {
+		return words{}, err
+	}
+	epochs := "the current epoch"
+	if wanted.Cycles > 1 {
+		epochs = fmt.Sprintf("each of %d epochs, the current one included", wanted.Cycles)
+	}
+	return words{
+		text:   fmt.Sprintf("Lift the %s of %s by %s in %s. Work still passes the same gate.", wanted.Lifts, key, budget.Format(wanted.Micros, window.Unit), epochs),
+		spends: true, amounts: []Amount{{Unit: window.Unit, Micros: inAll(wanted.Micros, int64(wanted.Cycles))}},
+	}, nil
+}
+
+// inAll is an amount in each of some epochs, or the most there is.
+func inAll(micros, cycles int64) int64 {
+	if micros > math.MaxInt64/cycles {
+		return math.MaxInt64
+	}
+	return micros * cycles
 }
 
 // recuse marks the seats that may not vote on an override: whoever asked for the work, and whoever would run it.

@@ -368,3 +368,37 @@ func TestAVoteKeepsWhatAPersonaSaysAndWeighsNoMore(t *testing.T) {
 	require.Equal(t, review, voted.Votes[0].Review)
 	require.Equal(t, 1, voted.Tally.Reject)
 }
+
+func TestAPassedGrantLiftsTheWindowAndAStaleOneIsNotCarriedOut(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.budget(t)
+	b.seat(t)
+	grant := func(micros int64) *Action {
+		return &Action{Kind: ActionGrant, Grant: &OverrideGrant{Provider: "claude", Micros: micros, Cycles: 2}}
+	}
+	p := b.propose(t, Question{Action: grant(40 * budget.Micro)})
+	require.Equal(t, "Lift the pace of claude/claude/main by 40 credits in each of 2 epochs, the current one included. Work still passes the same gate.", p.ActionText)
+	require.False(t, p.Signed)
+	require.True(t, b.propose(t, Question{Action: grant(501 * budget.Micro)}).Signed, "two epochs of it are over a thousand credits")
+	waiting := b.dispatch(t, ask(50, exact))
+	require.Equal(t, StateQueued, waiting.State)
+	b.votes(t, p.ID, "ada", "ceo", "approve")
+	passed := b.votes(t, p.ID, "ben", "cto", "approve")
+	require.True(t, passed.Outcome.CarriedOut, passed.Outcome.Text)
+	require.Equal(t, "O-1 is granted. Waiting work was planned anew: 1.", passed.Outcome.Text)
+	require.Equal(t, StateReady, b.show(t, waiting.ID).State)
+	b.audit(t)
+
+	stale := b.propose(t, Question{Action: grant(40 * budget.Micro)})
+	b.clock.pass(200 * time.Minute)
+	_, err := b.OpenProposal(t.Context(), b.by("olga"), Question{Title: "x", Action: grant(1)})
+	requireCode(t, CodeWindowLapsed, err)
+	b.votes(t, stale.ID, "ada", "ceo", "approve")
+	closed := b.votes(t, stale.ID, "ben", "cto", "approve")
+	require.Equal(t, ProposalPassed, closed.State)
+	require.False(t, closed.Outcome.CarriedOut)
+	require.Contains(t, closed.Outcome.Text, "lapsed")
+	_, err = b.OpenProposal(t.Context(), b.by("olga"), Question{Title: "x", Action: &Action{Kind: ActionGrant, Grant: &OverrideGrant{Provider: "nobody", Micros: 1}}})
+	requireCode(t, CodeNotFound, err)
+}

@@ -80,10 +80,13 @@ func (t *transaction) act(ctx context.Context, proposal *Proposal) (Outcome, err
 	if action.Kind == ActionOverride {
 		return t.override(ctx, proposal)
 	}
+	t.actor = proposal.OpenedBy
+	if action.Kind == ActionGrant {
+		return t.grantFor(ctx, proposal)
+	}
 	if err := t.mayAskFor(ctx, action.Kind, proposal.OpenedBy); err != nil {
 		return Outcome{}, err
 	}
-	t.actor = proposal.OpenedBy
 	switch action.Kind {
 	case ActionPause, ActionResume:
 		reason := action.Reason
@@ -100,6 +103,24 @@ func (t *transaction) act(ctx context.Context, proposal *Proposal) (Outcome, err
 		return t.dispatchFor(ctx, proposal)
 	}
 	return Outcome{}, &Error{Code: CodeInvalid, Detail: action.Kind + " is nothing this gateway can carry out.", NextStep: "Do it by hand."}
+}
+
+// grantFor lifts a window as the board decided.
+func (t *transaction) grantFor(ctx context.Context, proposal *Proposal) (Outcome, error) {
+	wanted := *proposal.Action.Grant
+	wanted.Proposal = &proposal.ID
+	if wanted.Reason == "" {
+		wanted.Reason = fmt.Sprintf("The board decided so in %s.", proposal.ID)
+	}
+	change, err := t.grantOverride(ctx, wanted)
+	if err != nil {
+		return Outcome{}, err
+	}
+	text := fmt.Sprintf("%s is granted.", change.Override.ID)
+	if len(change.Replanned) > 0 {
+		text += fmt.Sprintf(" Waiting work was planned anew: %d.", len(change.Replanned))
+	}
+	return Outcome{CarriedOut: true, Text: text}, nil
 }
 
 // dispatchFor asks for the work; that the ladder refuses it is an outcome, and what would be refused for itself was so at opening.

@@ -20,6 +20,7 @@ import (
 // Defines values for ActionKind.
 const (
 	ActionKindDispatch ActionKind = "dispatch"
+	ActionKindGrant    ActionKind = "grant"
 	ActionKindOverride ActionKind = "override"
 	ActionKindPause    ActionKind = "pause"
 	ActionKindResume   ActionKind = "resume"
@@ -29,6 +30,8 @@ const (
 func (e ActionKind) Valid() bool {
 	switch e {
 	case ActionKindDispatch:
+		return true
+	case ActionKindGrant:
 		return true
 	case ActionKindOverride:
 		return true
@@ -955,9 +958,12 @@ type Action struct {
 	// Dispatch The refused dispatch of an override.
 	Dispatch string `json:"dispatch,omitempty,omitzero"`
 
-	// Kind `override` lifts pace for one refused dispatch, which then goes through the same gate; the cap still holds. `pause` and `resume`
-	// use the switch, `dispatch` asks for work; those three take the role operator or admin.
+	// Kind `override` lifts pace for one refused dispatch, which then goes through the same gate; the cap still holds. `grant` lifts a window by
+	// an amount, as an admin could. `pause` and `resume` use the switch, `dispatch` asks for work; those three take the role operator or admin.
 	Kind ActionKind `json:"kind"`
+
+	// Override The override that `grant` grants.
+	Override *OverrideRequest `json:"override,omitempty"`
 
 	// Reason Why the fleet pauses.
 	Reason string `json:"reason,omitempty,omitzero"`
@@ -966,8 +972,8 @@ type Action struct {
 	Request *DispatchRequest `json:"request,omitempty"`
 }
 
-// ActionKind `override` lifts pace for one refused dispatch, which then goes through the same gate; the cap still holds. `pause` and `resume`
-// use the switch, `dispatch` asks for work; those three take the role operator or admin.
+// ActionKind `override` lifts pace for one refused dispatch, which then goes through the same gate; the cap still holds. `grant` lifts a window by
+// an amount, as an admin could. `pause` and `resume` use the switch, `dispatch` asks for work; those three take the role operator or admin.
 type ActionKind string
 
 // Agent defines model for Agent.

@@ -276,6 +276,7 @@ func (b *Bot) Run(ctx context.Context) error {
 	parts.Go(func() { b.sweep(ctx) })
 	parts.Go(func() { b.boardKeeper(ctx) })
 	parts.Go(func() { b.watchGateway(ctx) })
+	parts.Go(func() { b.describeCommands(ctx) })
 	kept := make(chan struct{})
 	parts.Go(func() { b.roomKeeper(ctx, kept) })
 	parts.Go(func() {

@@ -103,7 +103,7 @@ func (b *Bot) hearMessage(ctx context.Context, h *heard, said *said) error {
 		if refusal != "" {
 			return b.answer(ctx, h, root, commands.Reply{Markdown: "**Not done.** " + refusal, Mood: commands.MoodRefused})
 		}
-		prepared, err := b.prepare(ctx, h, who, text, attachment, root)
+		prepared, err := b.prepare(ctx, h, who, commands.Asked{Text: text, Attachment: attachment, Structured: b.structured(content)}, root)
 		if err != nil || !prepared {
 			return err
 		}
@@ -123,6 +123,9 @@ func (b *Bot) addressed(ctx context.Context, evt *event.Event, content *event.Me
 	if content.RelatesTo.GetReplyTo() != "" {
 		text = event.TrimReplyFallbackText(text)
 	}
+	if b.structured(content) != nil {
+		return text, true
+	}
 	direct := b.direct(ctx, evt.RoomID)
 	if commands.Short(text, b.options.Prefix) && !direct && !b.directory.bound(evt.RoomID) {
 		return text, false // in a room that is not the fleet's, !vote may be another bot's
@@ -135,11 +138,10 @@ func (b *Bot) addressed(ctx context.Context, evt *event.Event, content *event.Me
 
 // prepare understands a command and stores the finished call, once; a command not understood, and one that is for the bot
 // itself, is answered and ended.
-func (b *Bot) prepare(ctx context.Context, h *heard, who register.Identity, text, attachment string, root id.EventID) (bool, error) {
-	call, err := commands.Prepare(commands.Asked{
-		Text: text, Attachment: attachment, At: h.ArrivedAt, Said: b.saidAt(h), Zone: b.options.Zone,
-		Origin: register.Origin{Transport: register.OriginTransportMatrix, Room: h.Room.String(), Event: h.ID.String(), Thread: root.String()},
-	})
+func (b *Bot) prepare(ctx context.Context, h *heard, who register.Identity, given commands.Asked, root id.EventID) (bool, error) {
+	given.At, given.Said, given.Zone = h.ArrivedAt, b.saidAt(h), b.options.Zone
+	given.Origin = register.Origin{Transport: register.OriginTransportMatrix, Room: h.Room.String(), Event: h.ID.String(), Thread: root.String()}
+	call, err := commands.Prepare(given)
 	var usage *commands.UsageError
 	if errors.As(err, &usage) {
 		return false, b.answer(ctx, h, root, commands.Reply{Markdown: usage.Markdown(), Mood: commands.MoodRefused})

@@ -68,7 +68,7 @@ func (b *Bot) hearStop(ctx context.Context, h *heard, target id.EventID, about [
 		line := fmt.Sprintf("Several dispatches are spoken of there. Say which one to stop, as in `%s cancel %s`.", b.options.Prefix, about[0])
 		return b.sayOnce(ctx, h, "stop:"+target.String(), line, root)
 	}
-	prepared, err := b.prepare(ctx, h, who, "cancel "+about[0], "", root)
+	prepared, err := b.prepare(ctx, h, who, commands.Asked{Text: "cancel " + about[0]}, root)
 	if err != nil || !prepared {
 		return err
 	}

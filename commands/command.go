@@ -15,6 +15,8 @@ type Asked struct {
 	Text string
 	// Words are arguments a shell has split already; they are taken to the letter.
 	Words []string
+	// Structured is the command as a client that completes commands sends it; then Text only shows it.
+	Structured *Structured
 	// Attachment is a text file sent with the line; it is the brief, or follows the one on the line.
 	Attachment string
 	// At is the instant the command arrived; relative times (+5h) resolve against it.

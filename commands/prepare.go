@@ -14,6 +14,13 @@ func Prepare(asked Asked) (Call, error) {
 	if asked.Zone == nil {
 		asked.Zone = time.UTC
 	}
+	if asked.Structured != nil {
+		chosen, in, err := takeStructured(*asked.Structured)
+		if err != nil {
+			return Call{}, err
+		}
+		return call(asked, chosen, in)
+	}
 	names := lineNames(asked)
 	if len(names) == 0 {
 		return call(asked, commandNamed("help"), input{})

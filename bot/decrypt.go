@@ -49,8 +49,8 @@ func (b *Bot) understand(ctx context.Context, h *heard) (*said, error) {
 	if err != nil {
 		return nil, err
 	}
-	if clear.Mautrix.TrustState < trustFloor && b.devicesAsked.due(h.Sender, b.now()) {
-		// The device may be new to us, or signed since we last looked.
+	if clear.Mautrix.TrustState < trustFloor && (b.devicesAsked.due(h.Sender, b.now()) || b.keys.outdated(ctx, h.Sender)) {
+		// The device may be new to us, or signed since we last looked, as when it verifies and at once asks again.
 		b.keys.RLock()
 		err := b.keys.fetchDevices(ctx, []id.UserID{h.Sender})
 		b.keys.RUnlock()

@@ -3,6 +3,7 @@ package bot
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/rs/zerolog"
@@ -145,6 +146,14 @@ func (k *keys) refreshDevices(ctx context.Context) error {
 		return nil
 	}
 	return k.fetchDevices(ctx, changed)
+}
+
+// outdated says whether a user's devices changed since they were last asked for.
+func (k *keys) outdated(ctx context.Context, user id.UserID) bool {
+	k.RLock()
+	defer k.RUnlock()
+	changed, err := k.machine.CryptoStore.GetOutdatedTrackedUsers(ctx)
+	return err == nil && slices.Contains(changed, user)
 }
 
 func (k *keys) fetchDevices(ctx context.Context, users []id.UserID) error {

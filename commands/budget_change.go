@@ -50,24 +50,22 @@ func was(w register.Window, now time.Time, zone *time.Location) string {
 
 // meters says whose work a window is about, if that is not all of its subscription.
 func meters(w register.Window) string {
-	var of []string
+	whose := "all work"
 	if w.Scope != "" && w.Scope != budget.OfSubscription.String() {
-		of = append(of, "work of "+escape(strings.Replace(w.Scope, ":", " ", 1)))
+		whose = "only work of " + escape(strings.Replace(w.Scope, ":", " ", 1))
 	}
 	if w.Model != "" {
-		of = append(of, "work on "+escape(w.Model))
+		whose = strings.Replace(whose, "all", "only", 1) + " on " + escape(w.Model)
 	}
-	if w.Subscription == everyOne {
-		over := "every subscription of " + escape(w.Provider)
-		if w.Provider == everyOne {
-			over = "every provider"
-		}
-		of = append(of, "over "+over)
-	}
-	if len(of) == 0 {
+	switch {
+	case w.Provider == everyOne:
+		return "It meters " + whose + ", over every provider"
+	case w.Subscription == everyOne:
+		return "It meters " + whose + ", over every subscription of " + escape(w.Provider)
+	case whose == "all work":
 		return ""
 	}
-	return "It meters only " + strings.Replace(strings.Join(of, ", "), "only over", "all work over", 1)
+	return "It meters " + whose
 }
 
 // everyOne is the provider, and the subscription, of a window that is shared.

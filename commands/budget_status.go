@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,28 +16,44 @@ func budgetStatusCommand() *command {
 		name:     "budget status",
 		summary:  "Every window: used, allowed by now, pace, step and time to reset.",
 		about:    "Pace is what was used against what an even spread allows by now: under 100 % there is room, over 100 % it is spent too fast.",
-		examples: []string{"budget status", "budget status claude"},
+		examples: []string{"budget status", "budget status claude", "budget status role:coder"},
 		grammar:  func() grammar { return new(budgetStatusGrammar) },
 		run: func(ctx context.Context, s *session, call Call) (Reply, error) {
-			provider, err := argumentsOf[string](call)
+			of, err := argumentsOf[string](call)
 			if err != nil {
 				return Reply{}, err
+			}
+			provider := of
+			if strings.Contains(of, ":") {
+				provider = ""
 			}
 			status, err := s.api.Budgets(ctx, s.by, provider)
 			if err != nil {
 				return Reply{}, err
 			}
-			return Reply{Data: status, Mood: MoodDone, Markdown: budgetText(status, provider, s.zone)}, nil
+			status.Windows = scoped(status.Windows, of)
+			return Reply{Data: status, Mood: MoodDone, Markdown: budgetText(status, of, s.zone)}, nil
 		},
 	}
 }
 
+// scoped is the windows of a scope such as role:coder; those of a provider were asked for already.
+func scoped(windows []register.Window, of string) []register.Window {
+	if !strings.Contains(of, ":") {
+		return windows
+	}
+	return slices.DeleteFunc(windows, func(w register.Window) bool { return w.Scope != of })
+}
+
 type budgetStatusGrammar struct {
-	Provider string `arg:"" optional:"" help:"Only this provider, such as claude."`
+	Scope string `arg:"" optional:"" help:"Only this provider's, such as claude, or only those of a role, project or mission, such as role:coder."`
 }
 
 func (g *budgetStatusGrammar) request(r *reader) request {
-	return request{arguments: r.provider("The provider", g.Provider)}
+	if strings.Contains(g.Scope, ":") {
+		return request{arguments: r.scope("The scope", g.Scope)}
+	}
+	return request{arguments: r.provider("The provider", g.Scope)}
 }
 
 func budgetText(status register.BudgetStatus, provider string, zone *time.Location) string {
@@ -44,6 +61,9 @@ func budgetText(status register.BudgetStatus, provider string, zone *time.Locati
 		of := ""
 		if provider != "" {
 			of = " for " + escape(provider)
+		}
+		if strings.Contains(provider, ":") {
+			return paragraph("**No budget window meters "+escape(provider)+" by itself.** The windows of the subscriptions count its work.", "All windows: "+say("budget status"))
 		}
 		return paragraph("**No budget window is set"+of+".** Its work is admitted without a meter.",
 			"Set one: "+say("budget set --provider claude --limit 500 --unit credits --reset-at +5h"))
@@ -73,23 +93,33 @@ func headline(windows []register.Window) string {
 	return text
 }
 
-// windowLine is a window in one line.
+// windowLine is a window in two lines that fit a phone: what is used, and how that stands.
 func windowLine(w register.Window, now time.Time, zone *time.Location) string {
 	if w.Lapsed {
 		return fmt.Sprintf("**%s** lapsed %s, its use is unknown; set it again: %s", windowOf(w), instant(w.ResetAt, now, zone), setAgain(w))
 	}
-	parts := []string{
-		fmt.Sprintf("**%s** %s %s of %s", windowOf(w), bar(w.UsedMicros, w.LimitMicros), bare(w.UsedMicros, w.Unit), amount(w.LimitMicros, w.Unit)),
-		"allowance now " + allowance(w),
-		"pace " + pace(w),
-		string(w.Step),
-		"resets " + away(w.ResetAt, now),
-		string(w.Source),
+	if w.Closed {
+		return fmt.Sprintf("**%s** %s 0 of %s  \n  closed, its first work opens it for %s · %s", windowOf(w), bar(0, w.LimitMicros), amount(w.LimitMicros, w.Unit),
+			escape(strings.TrimPrefix(w.Recurrence, "rolling ")), w.Source)
 	}
+	parts := []string{"allowed " + allowance(w), "pace " + pace(w), string(w.Step), "resets " + away(w.ResetAt, now), string(w.Source)}
 	if w.Waiting > 0 {
 		parts = append(parts, fmt.Sprintf("%d waiting", w.Waiting))
 	}
-	return strings.Join(parts, " · ")
+	return fmt.Sprintf("**%s** %s %s of %s  \n  %s", windowOf(w)+only(w), bar(w.UsedMicros, w.LimitMicros), bare(w.UsedMicros, w.Unit), amount(w.LimitMicros, w.Unit),
+		strings.Join(parts, " · "))
+}
+
+// only says whose work a window meters where its name may not.
+func only(w register.Window) string {
+	text := ""
+	if w.Scope != "" && w.Scope != budget.OfSubscription.String() {
+		text = " " + escape(w.Scope)
+	}
+	if w.Model != "" {
+		text += " " + escape(w.Model)
+	}
+	return text
 }
 
 // allowance is what an even spread allows by now, and the slack above it that admission may use.

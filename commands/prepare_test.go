@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	setUsage      = "budget set --provider P --limit N --unit U --reset-at T [--subscription S] [--window NAME] [--since T0] [--used N] [--floor N]"
+	setUsage      = "budget set --provider P --limit N --unit U [--reset-at T] [--rolling D] [--every R] [--zone Z] [--hours H] [--subscription S] [--window NAME] [--scope WHOSE] [--model M] [--since T0] [--used N] [--floor N]"
 	setExample    = "budget set --provider claude --limit 500 --unit credits --reset-at +5h"
 	dispatchUsage = `dispatch ROLE "brief" [--model M] [--exact] [--estimate N] [--deadline T] [--finish-by T] [--takes D] [--context N] [--attempts 1-10] [--after D-3,D-4] [--priority 0-9] [--project NAME] [--mission NAME] [--class CLASS] [--dry-run]`
 	timesAccepted = "; accepted are +5h, +90m, +2d, 17:00, fri 17:00, tomorrow 9:00, 2026-11-30 09:00 (each with an IANA zone after it if you like) or RFC 3339 with an offset, such as 2026-11-30T09:00+01:00."
@@ -23,7 +23,7 @@ func TestBadInputIsAnsweredWithWhatWasReadWhatIsAcceptedAndAnExample(t *testing.
 	const set = "budget set --provider claude --limit 500 --unit credits "
 	for asked, want := range map[string]struct{ problem, suggestion, usage, example string }{
 		"budgt set --limit 5":             {`"budgt" is not a command.`, "budget set", setUsage, setExample},
-		"budget stats":                    {`"budget stats" is not a command.`, "budget status", "budget status [PROVIDER]", "budget status"},
+		"budget stats":                    {`"budget stats" is not a command.`, "budget status", "budget status [SCOPE]", "budget status"},
 		"budget frobnicate":               {`"budget frobnicate" is not a command.`, "", "budget set|status|reset|explain|policy|estimates|override|overrides|revoke", setExample},
 		"stauts":                          {`"stauts" is not a command.`, "status", "status", "status"},
 		"set --limit 5":                   {`"set" is not a command.`, "budget set", setUsage, setExample},
@@ -55,22 +55,31 @@ func TestBadInputIsAnsweredWithWhatWasReadWhatIsAcceptedAndAnExample(t *testing.
 		set + "--reset-at 17:00 CET": {
 			`--reset-at: "CET" is not an IANA time zone; write one such as Europe/Berlin or UTC, as in 17:00 Europe/Berlin.`, "", setUsage, setExample,
 		},
-		set + "--reset-at":                 {`--reset-at needs a value: when it resets, such as +5h or fri 17:00.`, "", setUsage, setExample},
-		set:                                {`--reset-at is missing.`, "", setUsage, setExample},
-		"budget set":                       {`--provider, --limit, --unit and --reset-at are missing.`, "", setUsage, setExample},
-		set + "--limit 4 --reset-at +5h":   {`--limit is given twice.`, "", setUsage, setExample},
-		"budget status claude codex":       {`"codex" is one word too many.`, "", "budget status [PROVIDER]", "budget status"},
-		"dispatch":                         {`The role and the brief are missing.`, "", dispatchUsage, ""},
-		"dispatch coder":                   {`The brief is missing.`, "", dispatchUsage, ""},
-		`dispatch coder "" --estimate 4`:   {`The brief is empty.`, "", dispatchUsage, ""},
-		`dispatch code/r "Fix it"`:         {`The role: "code/r" is not a name; accepted are letters, digits, dots, dashes and underscores, at most 64, such as coder.`, "", dispatchUsage, ""},
-		`dispatch coder "Fix it`:           {`A quote is opened before "Fix" and never closed.`, "", dispatchUsage, ""},
-		"dispatch coder ```\nFix it":       {`A code block is opened and never closed.`, "", dispatchUsage, ""},
-		"dispatch coder Fix the --foo":     {`--foo is not a flag here. If it belongs to the brief, put the brief in quotes.`, "", dispatchUsage, ""},
-		"dispatch coder Fix —estimat 4":    {`--estimat is not a flag here. Did you mean --estimate? If it belongs to the brief, put the brief in quotes.`, "", dispatchUsage, ""},
-		"dispatch coder Fix\n--estimate 4": {`--estimate stands inside the brief; put it on the first line, or put the brief in quotes.`, "", dispatchUsage, ""},
-		`dispatch coder "x" --priority 11`: {`--priority: "11" is not a whole number from 0 to 9, such as 7.`, "", dispatchUsage, ""},
-		`dispatch coder "x" --class hot`:   {`--class: "hot" is not one of strategic, technical and hotfix. Did you mean hotfix?`, "", dispatchUsage, ""},
+		set + "--reset-at":                  {`--reset-at needs a value: when it resets, such as +5h or fri 17:00.`, "", setUsage, setExample},
+		set + "--rolling 5h --every week":   {`--rolling and --every exclude each other: a window opens with its first admission, or it resets by the clock.`, "", setUsage, setExample},
+		set + "--rolling 30s":               {`--rolling: "30s" is not how long a window lasts, from 1m to 30d, such as 5h or 7d.`, "", setUsage, setExample},
+		set + "--every fortnight":           {`--every: "fortnight" is not a period, write hours, days, weeks or months, such as every 2 weeks.`, "", setUsage, setExample},
+		set + "--every week on moonday":     {`--every: "moonday" is not a weekday, write mon, tue, wed, thu, fri, sat or sun, such as on mon.`, "", setUsage, setExample},
+		set + "--every week at 25:00":       {`--every: "25:00" is not a time of day, write hours and minutes from 00:00 to 23:59, such as 09:00.`, "", setUsage, setExample},
+		set + "--every day --zone CET6":     {`--zone: "CET6" is not an IANA time zone; write one such as Europe/Berlin or UTC.`, "", setUsage, setExample},
+		set + "--scope coder":               {`--scope: "coder" is not a scope, write subscription, or role, project or mission with a name, such as role:coder.`, "", setUsage, setExample},
+		set + "--hours noon":                {`--hours: "noon" is not working hours, write weekdays and a span, such as mon-fri 09:00-18:00 in Europe/Berlin.`, "", setUsage, setExample},
+		set + "--hours mon-fri 18:00-09:00": {`--hours: "18:00-09:00" ends before it begins, write a span within one day, such as 09:00-18:00.`, "", setUsage, setExample},
+		"budget reset --provider claude":    {`--reset-at is missing: when it resets, such as --reset-at fri 17:00.`, "", "budget reset --provider P [--reset-at T] [--zero] [--subscription S] [--window NAME]", "budget reset --provider claude --reset-at tomorrow 9:00"},
+		"budget set":                        {`--provider, --limit and --unit are missing.`, "", setUsage, setExample},
+		set + "--limit 4 --reset-at +5h":    {`--limit is given twice.`, "", setUsage, setExample},
+		"budget status claude codex":        {`"codex" is one word too many.`, "", "budget status [SCOPE]", "budget status"},
+		"dispatch":                          {`The role and the brief are missing.`, "", dispatchUsage, ""},
+		"dispatch coder":                    {`The brief is missing.`, "", dispatchUsage, ""},
+		`dispatch coder "" --estimate 4`:    {`The brief is empty.`, "", dispatchUsage, ""},
+		`dispatch code/r "Fix it"`:          {`The role: "code/r" is not a name; accepted are letters, digits, dots, dashes and underscores, at most 64, such as coder.`, "", dispatchUsage, ""},
+		`dispatch coder "Fix it`:            {`A quote is opened before "Fix" and never closed.`, "", dispatchUsage, ""},
+		"dispatch coder ```\nFix it":        {`A code block is opened and never closed.`, "", dispatchUsage, ""},
+		"dispatch coder Fix the --foo":      {`--foo is not a flag here. If it belongs to the brief, put the brief in quotes.`, "", dispatchUsage, ""},
+		"dispatch coder Fix —estimat 4":     {`--estimat is not a flag here. Did you mean --estimate? If it belongs to the brief, put the brief in quotes.`, "", dispatchUsage, ""},
+		"dispatch coder Fix\n--estimate 4":  {`--estimate stands inside the brief; put it on the first line, or put the brief in quotes.`, "", dispatchUsage, ""},
+		`dispatch coder "x" --priority 11`:  {`--priority: "11" is not a whole number from 0 to 9, such as 7.`, "", dispatchUsage, ""},
+		`dispatch coder "x" --class hot`:    {`--class: "hot" is not one of strategic, technical and hotfix. Did you mean hotfix?`, "", dispatchUsage, ""},
 		`dispatch coder "x" --estimate ten`: {
 			`--estimate: "ten" is not an estimate; write an amount with or without its unit (messages, tokens, dollars, credits, compute-minutes or percent), such as 10, 10credits or 40ktokens.`, "", dispatchUsage, "",
 		},
@@ -97,8 +106,8 @@ func TestBadInputIsAnsweredWithWhatWasReadWhatIsAcceptedAndAnExample(t *testing.
 func TestAUsageErrorReadsTheSameOnATerminalAndInARoom(t *testing.T) {
 	t.Parallel()
 	failure := misunderstood(t, "budget stats")
-	require.Equal(t, "\"budget stats\" is not a command. Did you mean budget status?\nUsage: budget status [PROVIDER]\nExample: budget status", failure.Error())
-	require.Equal(t, "\"budget stats\" is not a command. Did you mean budget status?  \nUsage: `!mosaic budget status [PROVIDER]`  \nExample: `!mosaic budget status`", failure.Markdown())
+	require.Equal(t, "\"budget stats\" is not a command. Did you mean budget status?\nUsage: budget status [SCOPE]\nExample: budget status", failure.Error())
+	require.Equal(t, "\"budget stats\" is not a command. Did you mean budget status?  \nUsage: `!mosaic budget status [SCOPE]`  \nExample: `!mosaic budget status`", failure.Markdown())
 	require.Equal(t, strings.NewReplacer("Usage: ", "Usage: !mosaic ", "Example: ", "Example: !mosaic ").Replace(failure.Error()), Plain(failure.Markdown()))
 }
 

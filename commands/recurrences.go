@@ -26,12 +26,10 @@ func (r *reader) recurrence(rolling, every, zone string) (recurrence, in string)
 		return "", ""
 	case rolling != "":
 		length, err := parseDuration(rolling)
-		r.under("--rolling", err)
-		if err == nil {
-			recurrence = budget.OpensAfter(length).String()
-			_, err = budget.ParseRecurrence(recurrence)
-			r.under("--rolling", err)
+		if err != nil {
+			r.refuse(problemf("--rolling: %s is not how long a window lasts, from 1m to 30d, such as 5h or 7d.", read(rolling)))
 		}
+		recurrence = budget.OpensAfter(length).String()
 	case every != "":
 		recurrence = "every " + cutEvery(strings.TrimRight(straightDashes(every), ".,; "))
 		_, err := budget.ParseRecurrence(recurrence)

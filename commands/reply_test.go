@@ -132,7 +132,7 @@ func TestShowTellsARunFromItsAskToItsResult(t *testing.T) {
 		"> Add a health check")
 }
 
-func TestBudgetStatusIsOneLineAWindow(t *testing.T) {
+func TestBudgetStatusIsTwoShortLinesAWindow(t *testing.T) {
 	t.Parallel()
 	status := register.BudgetStatus{Now: monday, Windows: []register.Window{
 		window(func(*register.Window) {}),
@@ -152,10 +152,10 @@ func TestBudgetStatusIsOneLineAWindow(t *testing.T) {
 	reads(t, budgetText(status, "", berlin(t)),
 		"Budget: claude/team-a weekly is at step queue",
 		"",
-		"- claude ▰▰▰▰▱▱▱▱▱▱ 210 of 500 credits · allowance now 250 · pace 84 % · normal · resets in 6 d 3 h · user-entered",
-		"- claude/team-a weekly ▰▰▰▰▰▰▱▱▱▱ 1.3M of 2M tokens · allowance now 1M · pace 130 % · queue · resets in 6 d 3 h · user-entered · 2 waiting",
-		"- codex ▱▱▱▱▱▱▱▱▱▱ 0 of 500 credits · allowance now 0 · pace 0 % · normal · resets in 6 d 3 h · user-entered",
-		"- gemini ▰▰▰▰▱▱▱▱▱▱ 210 of 500 credits · allowance now 0 · pace far too fast · normal · resets in 6 d 3 h · user-entered",
+		"- claude ▰▰▰▰▱▱▱▱▱▱ 210 of 500 credits\n  allowed 250 · pace 84 % · normal · resets in 6 d 3 h · user-entered",
+		"- claude/team-a weekly ▰▰▰▰▰▰▱▱▱▱ 1.3M of 2M tokens\n  allowed 1M · pace 130 % · queue · resets in 6 d 3 h · user-entered · 2 waiting",
+		"- codex ▱▱▱▱▱▱▱▱▱▱ 0 of 500 credits\n  allowed 0 · pace 0 % · normal · resets in 6 d 3 h · user-entered",
+		"- gemini ▰▰▰▰▱▱▱▱▱▱ 210 of 500 credits\n  allowed 0 · pace far too fast · normal · resets in 6 d 3 h · user-entered",
 		"- pi lapsed Mon 23 Nov 09:00 CET, its use is unknown; set it again: !mosaic budget set --provider pi --limit 500 --unit credits --reset-at +5h")
 	require.Contains(t, budgetText(register.BudgetStatus{Windows: status.Windows[:1]}, "", berlin(t)), "**Budget: claude is at step normal**")
 	require.Contains(t, budgetText(register.BudgetStatus{}, "codex", berlin(t)), "**No budget window is set for codex.**")
@@ -194,8 +194,8 @@ func TestTokensAndMessagesAreShownWhole(t *testing.T) {
 	tokens := window(func(w *register.Window) {
 		w.Unit, w.AllowanceMicros, w.BurstMicros = register.UnitTokens, 57_360_000, 95_000*credit
 	})
-	require.Contains(t, windowLine(tokens, monday, berlin(t)), "allowance now 57 (+95k slack)")
-	require.Contains(t, windowLine(window(func(w *register.Window) { w.AllowanceMicros = 57_360_000 }), monday, berlin(t)), "allowance now 57.36")
+	require.Contains(t, windowLine(tokens, monday, berlin(t)), "allowed 57 (+95k slack)")
+	require.Contains(t, windowLine(window(func(w *register.Window) { w.AllowanceMicros = 57_360_000 }), monday, berlin(t)), "allowed 57.36")
 }
 
 func TestAPathIsToldAsOneOfTheWorkersMachine(t *testing.T) {
@@ -243,5 +243,5 @@ func TestTheFleetIsSeenAtAGlance(t *testing.T) {
 		"Fleet: 1 running and 7 queued", "", "- D-1 running on opus · coder: Add a health check", line, line, line, line, line,
 		"- 2 more queued: !mosaic list queued",
 		"- No worker is live. Start one on its host: mosaic-matrix work --role coder -- ./agent.sh",
-		"- claude ▰▰▰▰▱▱▱▱▱▱ 210 of 500 credits · allowance now 250 · pace 84 % · normal · resets in 6 d 3 h · user-entered")
+		"- claude ▰▰▰▰▱▱▱▱▱▱ 210 of 500 credits\n  allowed 250 · pace 84 % · normal · resets in 6 d 3 h · user-entered")
 }

@@ -41,7 +41,7 @@ func TestAPhonesTypingParsesAsMeant(t *testing.T) {
 
 func TestWhatStandsInQuotesIsNeverAFlag(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, "--provider, --limit, --unit and --reset-at are missing.", misunderstood(t, "budget set “--provider” claude").Problem)
+	require.Equal(t, "--provider, --limit and --unit are missing.", misunderstood(t, "budget set “--provider” claude").Problem)
 }
 
 func TestABriefIsKeptAsItWasTyped(t *testing.T) {

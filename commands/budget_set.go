@@ -36,7 +36,7 @@ type budgetSetGrammar struct {
 	Provider     string `required:"" placeholder:"P" help:"Who sells the quota, such as claude; all is every provider."`
 	Limit        string `required:"" placeholder:"N" field:"limit_micros" help:"The whole quota, such as 500, 40k, 2M or 12.50."`
 	Unit         string `required:"" placeholder:"U" choices:"messages,tokens,dollars,credits,compute-minutes,percent" help:"What it counts: messages, tokens, dollars, credits, compute-minutes or percent."`
-	ResetAt      string `placeholder:"T" kind:"time" help:"When it resets, such as +5h or fri 17:00; a recurrence or the window itself may know."`
+	ResetAt      string `placeholder:"T" kind:"time" help:"When it resets, such as +5h or fri 17:00."`
 	Rolling      string `placeholder:"D" kind:"duration" help:"It opens with its first admission and lasts so long, such as 5h."`
 	Every        string `placeholder:"R" kind:"text" field:"recurrence" help:"It resets so often by the clock, such as week, or day at 09:00, or 2 weeks on mon at 09:00."`
 	Zone         string `placeholder:"Z" help:"The time zone of that clock, such as Europe/Berlin; without it yours."`

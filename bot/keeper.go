@@ -54,6 +54,14 @@ func (b *Bot) followBallot(ctx context.Context, p register.Proposal) error {
 // boardKeeper follows every open proposal: it recounts after a start and now and then, reminds those who have not voted, and says when
 // a room was read past the end of voting.
 func (b *Bot) boardKeeper(ctx context.Context) {
+	for wait := time.Second; ctx.Err() == nil; wait = min(2*wait, 10*time.Second) {
+		err := b.takeUpBallots(ctx)
+		if err == nil {
+			break
+		}
+		zerolog.Ctx(ctx).Warn().Err(err).Msg("The open proposals cannot be taken up, trying again")
+		pause(ctx, wait)
+	}
 	recounted := map[string]time.Time{}
 	reported := map[string]time.Time{}
 	for ctx.Err() == nil {
@@ -62,6 +70,37 @@ func (b *Bot) boardKeeper(ctx context.Context) {
 			pause(ctx, time.Second)
 		}
 		pause(ctx, boardTick)
+	}
+}
+
+// takeUpBallots follows what was open before the bot started, also where its database does not know that.
+func (b *Bot) takeUpBallots(ctx context.Context) error {
+	for cursor := ""; ; {
+		page, err := b.api.Proposals(ctx, register.By{}, register.ProposalStateOpen, cursor, 200)
+		if err != nil {
+			return fmt.Errorf("asking for the open proposals: %w", err)
+		}
+		for _, p := range page.Proposals {
+			rooms, err := b.votedIn(ctx, p.ID)
+			if err != nil {
+				return err
+			}
+			for _, room := range rooms {
+				if err := b.reportRead(ctx, p.ID, room, p.OpenedAt); err != nil {
+					return err
+				}
+			}
+			if len(rooms) == 0 {
+				continue // it is shown when its event comes
+			}
+			if err := b.followBallot(ctx, p); err != nil {
+				return err
+			}
+		}
+		if page.Next == "" {
+			return nil
+		}
+		cursor = page.Next
 	}
 }
 

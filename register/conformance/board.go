@@ -15,6 +15,7 @@ func board() []promise {
 		{"board", "a proposal opens with the roster of that moment", openProposal},
 		{"board", "a seat has one live vote, that can be changed and withdrawn", vote},
 		{"board", "only the seat's holder votes for it", voteForOthers},
+		{"board", "a condition approves once who proposed it accepts it, and a withdrawn question is closed", conditions},
 		{"board", "the vote that decides closes it, and later votes are not_open", decide},
 		{"board", "only a refused dispatch can be overridden, and the outcome says what became of it", override},
 	}
@@ -205,6 +206,44 @@ func vote(ctx context.Context, t *trial) error {
 	}
 	_, err = t.pass(ctx, opened)
 	return err
+}
+
+func conditions(ctx context.Context, t *trial) error {
+	opened, err := t.open(ctx, register.Action{})
+	if err != nil {
+		return err
+	}
+	first := opened.Roster[0]
+	if err := t.refused(ctx, register.ProblemCodeInvalid, first.Identity, register.CastVote(opened.ID, first.Seat, register.VoteRequest{Verdict: register.VerdictConditional})); err != nil {
+		return err
+	}
+	after, err := t.cast(ctx, opened, first, register.VoteRequest{Verdict: register.VerdictConditional, Reason: "if it rains"})
+	if err != nil || after.Tally.Conditional != 1 || after.Tally.Approve != 0 {
+		return orSeen(err, "after a conditional vote the tally is %+v", after.Tally)
+	}
+	after = register.Proposal{}
+	err = t.change(ctx, operator, register.AcceptConditions(opened.ID), &after)
+	if err != nil || after.Tally.Conditional != 0 || after.Tally.Approve != 1 {
+		return orSeen(err, "after its condition was accepted the tally is %+v", after.Tally)
+	}
+	if after.State != register.ProposalStateOpen {
+		return nil // a board of one seat has decided
+	}
+	after = register.Proposal{}
+	err = t.change(ctx, operator, register.WithdrawProposal(opened.ID), &after)
+	if err != nil || after.State != register.ProposalStateWithdrawn {
+		return orSeen(err, "withdrawn, %s is %s", opened.ID, after.State)
+	}
+	ballot := register.VoteRequest{Verdict: register.VerdictReject}
+	return t.refused(ctx, register.ProblemCodeNotOpen, first.Identity, register.CastVote(opened.ID, first.Seat, ballot))
+}
+
+// orSeen is the error, or what was seen instead of what was promised.
+func orSeen(err error, format string, arguments ...any) error {
+	if err != nil {
+		return err
+	}
+	return seen(format, arguments...)
 }
 
 func voteForOthers(ctx context.Context, t *trial) error {

@@ -402,3 +402,63 @@ func TestAPassedGrantLiftsTheWindowAndAStaleOneIsNotCarriedOut(t *testing.T) {
 	_, err = b.OpenProposal(t.Context(), b.by("olga"), Question{Title: "x", Action: &Action{Kind: ActionGrant, Grant: &OverrideGrant{Provider: "nobody", Micros: 1}}})
 	requireCode(t, CodeNotFound, err)
 }
+
+func TestWhatTheBoardIsAskedCannotChangeOnceItIsAsked(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.settling(t)
+	p := b.propose(t, Question{Action: &Action{Kind: ActionPause}})
+	b.reacts(t, p.ID, "ada", "ceo", VerdictApprove, "$1")
+	for _, sql := range []string{
+		`UPDATE fleet.proposals SET action = 'resume', details = '{"kind": "resume"}'`, `UPDATE fleet.proposals SET action_text = 'x'`,
+		`UPDATE fleet.proposals SET quorum = 1`, `UPDATE fleet.proposals SET pass = 'unanimous'`, `UPDATE fleet.proposals SET signed = true`,
+		`UPDATE fleet.roster SET identity = 'ben'`, `DELETE FROM fleet.roster`, `UPDATE fleet.votes SET verdict = 'reject'`,
+		`UPDATE fleet.votes SET actor = 'ben'`,
+	} {
+		requireState(t, restrictViolation, b.exec(t.Context(), sql))
+	}
+	_, err := b.WithdrawProposal(t.Context(), b.by("olga"), p.ID)
+	require.NoError(t, err)
+	requireState(t, restrictViolation, b.exec(t.Context(), `UPDATE fleet.proposals SET state = 'passed'`))
+}
+
+func TestEveryVoteChangeAndWithdrawalNamesItsEventInTheAudit(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.settling(t)
+	p := b.propose(t, Question{})
+	b.reacts(t, p.ID, "ada", "ceo", VerdictApprove, "$first")
+	b.clock.pass(time.Second)
+	b.reacts(t, p.ID, "ada", "ceo", VerdictReject, "$second")
+	_, err := b.WithdrawVote(t.Context(), b.by("ada"), p.ID, "ceo", Withdrawal{EventID: "$second", By: "$redaction", How: HowReaction})
+	require.NoError(t, err)
+	var causes []string
+	for _, event := range b.events(t) {
+		if event.Type == "proposal.voted" {
+			require.Equal(t, "ada", event.Actor)
+			causes = append(causes, event.Cause)
+		}
+	}
+	require.Equal(t, []string{
+		"ada voted approve for the seat ceo (reaction, event $first).", "ada voted reject for the seat ceo (reaction, event $second).",
+		"ada took back the vote of the event $second for the seat ceo (reaction, event $redaction).",
+	}, causes)
+}
+
+func TestTwoVotesOfOneInstantCountAlikeInWhateverOrderTheyCome(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.settling(t)
+	at := b.clock.now()
+	for _, order := range [][]string{{"$a", "$b"}, {"$b", "$a"}} {
+		p := b.propose(t, Question{})
+		for _, event := range order {
+			verdict := map[string]string{"$a": VerdictApprove, "$b": VerdictReject}[event]
+			b.reactsAt(t, p.ID, "ada", "ceo", verdict, event, at)
+			b.reactsAt(t, p.ID, "ada", "ceo", verdict, event, at) // a double tap that the homeserver told twice
+		}
+		now := b.now(t, p.ID)
+		require.Len(t, now.Votes, 1)
+		require.Equal(t, 1, now.Tally.Reject, "%v", order)
+	}
+}

@@ -48,7 +48,7 @@ func (t *transaction) cast(ctx context.Context, proposal *Proposal, seat string,
 	if !ballot.Review.empty() {
 		params.Review = encode(ballot.Review)
 	}
-	cause := fmt.Sprintf("%s voted %s for the seat %s.", t.actor, ballot.Verdict, seat)
+	cause := fmt.Sprintf("%s voted %s for the seat %s (%s).", t.actor, ballot.Verdict, seat, cameBy(ballot.How, ballot.EventID))
 	if ballot.EventID == "" {
 		if last := lastOf(proposal.standing, t.actor); last != nil && last.Seat == seat && last.same(&ballot) {
 			return "", nil
@@ -61,7 +61,7 @@ func (t *transaction) cast(ctx context.Context, proposal *Proposal, seat string,
 		back, err := t.GetWithdrawal(ctx, query.GetWithdrawalParams{TenantID: t.Tenant, ProposalID: int64(proposal.ID), EventID: ballot.EventID, Actor: t.actor})
 		if err == nil {
 			params.EndedAt, params.EndedBy, params.EndedEvent = &t.now, &t.actor, back.ByEvent
-			cause = fmt.Sprintf("%s took a vote for the seat %s back before it arrived.", t.actor, seat)
+			cause = fmt.Sprintf("%s took the vote of the event %s for the seat %s back before it arrived.", t.actor, ballot.EventID, seat)
 		} else if !none(err) {
 			return "", fmt.Errorf("looking whether the vote was withdrawn: %w", err)
 		}
@@ -101,7 +101,7 @@ func (s *Store) WithdrawVote(ctx context.Context, m Mutation, id ProposalID, sea
 			if err != nil {
 				return "", fmt.Errorf("withdrawing the vote: %w", err)
 			}
-			return fmt.Sprintf("%s took a vote for the seat %s back.", t.actor, seat), nil
+			return fmt.Sprintf("%s took back %s for the seat %s (%s).", t.actor, which(back.EventID), seat, cameBy(back.How, back.By)), nil
 		}
 		if back.EventID == "" {
 			return "", nil
@@ -116,8 +116,23 @@ func (s *Store) WithdrawVote(ctx context.Context, m Mutation, id ProposalID, sea
 		if err != nil {
 			return "", fmt.Errorf("keeping a withdrawal for when its vote arrives: %w", err)
 		}
-		return fmt.Sprintf("%s took a vote for the seat %s back that has not arrived.", t.actor, seat), nil
+		return fmt.Sprintf("%s took back the vote of the event %s for the seat %s, which has not arrived (%s).", t.actor, back.EventID, seat, cameBy(back.How, back.By)), nil
 	})
+}
+
+// cameBy is what a vote or withdrawal came by, for the audit.
+func cameBy(how, event string) string {
+	if event == "" {
+		return how
+	}
+	return how + ", event " + event
+}
+
+func which(event string) string {
+	if event == "" {
+		return "every vote"
+	}
+	return "the vote of the event " + event
 }
 
 // vote lets change alter what stands under the proposal's lock, says why, and then sees what the tally calls for.

@@ -36,6 +36,9 @@ func explainText(d register.Dispatch, now time.Time, zone *time.Location) string
 	for i, attempt := range d.Attempts {
 		items[i] = attemptLine(attempt, now, zone)
 	}
+	if table := explainTable(d, d.CreatedAt); table != "" {
+		head += "\n" + table
+	}
 	return paragraph(bullets(head, items...), wayOutBelow(d))
 }
 

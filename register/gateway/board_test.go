@@ -57,8 +57,8 @@ func TestTheBoardOverridesARefusalByVoting(t *testing.T) {
 	require.Equal(t, register.ProposalStatePassed, passed.State)
 	require.True(t, passed.Outcome.CarriedOut)
 
-	require.Equal(t, dispatch.ID, await(t, events, register.EventTypeDispatchReady).Dispatch.ID)
 	require.Equal(t, passed, await(t, events, register.EventTypeProposalClosed).Proposal)
+	require.Equal(t, dispatch.ID, await(t, events, register.EventTypeDispatchReady).Dispatch.ID)
 	claim := b.claim(t)
 	require.True(t, claim.Dispatch.Lifted)
 

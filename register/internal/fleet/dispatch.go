@@ -47,6 +47,11 @@ type RoutingAttempt struct {
 	Estimate      *Amount   `json:"estimate,omitempty"`
 	Verdict       string    `json:"verdict"`
 	Reason        string    `json:"reason"`
+	Window        string    `json:"window,omitempty"` // that decided it; the numbers speak of it
+	RoomMicros    *int64    `json:"room_micros,omitempty"`
+	Headroom      float64   `json:"headroom,omitempty"`
+	Ahead         int       `json:"ahead,omitempty"`
+	AheadMicros   int64     `json:"ahead_micros,omitempty"`
 	EarliestStart time.Time `json:"earliest_start,omitzero"`
 }
 

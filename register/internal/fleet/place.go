@@ -171,6 +171,8 @@ func attemptsOf(decision *budget.Decision) []RoutingAttempt {
 		}
 		if attempt.Unit() != "" && attempt.Verdict != budget.UnitMismatch {
 			shown.Estimate = &Amount{Unit: attempt.Unit(), Micros: attempt.Need}
+			shown.Window, shown.RoomMicros, shown.Headroom = attempt.Window(), &attempt.Room, attempt.Headroom
+			shown.Ahead, shown.AheadMicros = attempt.Ahead, attempt.AheadMicros
 		}
 		attempts = append(attempts, shown)
 	}

@@ -2188,17 +2188,31 @@ type Route string
 
 // RoutingAttempt One tier on one subscription that the ladder tried, and what came of it.
 type RoutingAttempt struct {
+	// Ahead How many dispatches waited there ahead of it.
+	Ahead int `json:"ahead,omitempty,omitzero"`
+
+	// AheadMicros And what they need.
+	AheadMicros   int64     `json:"ahead_micros,omitempty,omitzero"`
 	EarliestStart time.Time `json:"earliest_start,omitempty,omitzero"`
 	Estimate      Amount    `json:"estimate,omitempty,omitzero"`
-	Model         string    `json:"model"`
-	Provider      string    `json:"provider"`
+
+	// Headroom Where it fits: what is left against the even rate for the time to the reset. 1 is on pace, above it is under-spent.
+	Headroom float64 `json:"headroom,omitempty,omitzero"`
+	Model    string  `json:"model"`
+	Provider string  `json:"provider"`
 
 	// Reason A sentence a person understands.
 	Reason string `json:"reason"`
 
+	// RoomMicros What pace, or for `over-cap` the cap, still allowed there; below zero it is over.
+	RoomMicros *int64 `json:"room_micros,omitempty"`
+
 	// Subscription Empty when the provider has no subscription.
 	Subscription string                `json:"subscription"`
 	Verdict      RoutingAttemptVerdict `json:"verdict"`
+
+	// Window The window that decided it, of which the numbers speak.
+	Window string `json:"window,omitempty,omitzero"`
 }
 
 // RoutingAttemptVerdict defines model for RoutingAttempt.Verdict.

@@ -93,6 +93,12 @@ Example: !mosaic help`,
 Example: !mosaic help`,
 	},
 	{
+		"status", 403,
+		register.Problem{Code: "actor_looks_alike", Field: "Mosaic-Actor", Detail: "@оlga:localhost is not known, and looks like @olga:localhost, who is."},
+		`Not done. @оlga:localhost is not known, and looks like @olga:localhost, who is.
+Example: !mosaic help`,
+	},
+	{
 		"show D-999", 404,
 		register.Problem{Code: "not_found", Detail: "There is no dispatch D-999.", NextStep: "List the dispatches to see their numbers."},
 		`Not done. There is no dispatch D-999.
@@ -256,6 +262,13 @@ Example: !mosaic status`,
 		`Not done. The limit 500 credits of the window main is the provider's: no override lifts it. Lift its pace or its floor, or use another subscription.
 Ask for one of those.
 Example: !mosaic budget override claude 40 --lifts pace --reason "the audit"`,
+	},
+	{
+		"status", 409,
+		register.Problem{Code: "not_reset", Detail: "The keys of olga are those first seen; there is nothing to accept.", NextStep: "Nothing needs to be done."},
+		`Not done. The keys of olga are those first seen; there is nothing to accept.
+Nothing needs to be done.
+Example: !mosaic status`,
 	},
 }
 

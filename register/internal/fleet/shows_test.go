@@ -1,0 +1,156 @@
+package fleet
+
+import (
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
+)
+
+// invariants are what holds in the register at any time, each as a query that finds where it does not. I7 holds when work is admitted
+// and not later, so it is shown by the rules' own properties and by TestManyWideEstimatesDoNotStarveTheWindow.
+var invariants = map[string]string{
+	"I1 what is spent and held stays within the limit, but for what runs spent beyond their holds": `
+		SELECT w.id FROM fleet.windows w WHERE w.ended_at IS NULL AND w.committed_micros + w.reserved_micros > w.limit_micros - w.floor_micros
+		+ (SELECT coalesce(sum(greatest(0, l.micros - r.micros)), 0) FROM fleet.ledger l
+		   JOIN fleet.reservations r ON r.dispatch_id = l.dispatch_id AND r.window_id = l.window_id AND r.state = 'committed' WHERE l.window_id = w.id)`,
+	"I2 reserved, margin and committed are the sums of the holds and of the ledger": `
+		SELECT w.id FROM fleet.windows w
+		WHERE (w.reserved_micros, w.margin_micros) <> (SELECT coalesce(sum(r.micros), 0)::bigint, coalesce(sum(r.margin_micros), 0)::bigint
+			FROM fleet.reservations r WHERE r.window_id = w.id AND r.state = 'active')
+		   OR w.committed_micros <> (SELECT coalesce(sum(l.micros), 0) FROM fleet.ledger l WHERE l.window_id = w.id)`,
+	"I3 a dispatch ends once, and a hold of what has ended has ended": `
+		SELECT payload->'dispatch'->>'id' FROM fleet.events WHERE type IN ('dispatch.done', 'dispatch.failed') GROUP BY 1 HAVING count(*) > 1
+		UNION ALL SELECT 'D-' || d.id FROM fleet.reservations r JOIN fleet.dispatches d ON d.tenant_id = r.tenant_id AND d.id = r.dispatch_id
+		WHERE r.state = 'active' AND d.state NOT IN ('ready', 'running')`,
+	"I4 what is admitted holds on every window of its subscription, or on none": `
+		SELECT d.id FROM fleet.dispatches d WHERE d.state IN ('ready', 'running') AND
+			(SELECT count(*) FROM fleet.reservations r WHERE r.dispatch_id = d.id AND r.state = 'active') NOT IN
+			(0, (SELECT count(*) FROM fleet.windows w JOIN fleet.definitions n ON n.tenant_id = w.tenant_id AND n.id = w.definition_id
+			     WHERE w.ended_at IS NULL AND n.subscription_id = d.subscription_id))`,
+	"I5 the epochs of a window do not overlap": `
+		SELECT a.id FROM fleet.windows a JOIN fleet.windows b ON a.definition_id = b.definition_id AND a.id < b.id AND
+			tstzrange(a.since, least(a.reset_at, a.ended_at)) && tstzrange(b.since, least(b.reset_at, b.ended_at))`,
+	"I6 each change of a step is told once, from where the last one led": `
+		SELECT id FROM (SELECT e.id, payload->'step'->>'from' AS origin, lag(payload->'step'->>'to', 1, 'normal') OVER
+			(PARTITION BY payload->'step'->'window'->>'provider', payload->'step'->'window'->>'subscription', payload->'step'->'window'->>'window' ORDER BY e.id) AS before
+			FROM fleet.events e WHERE type = 'budget.step') s WHERE origin <> before`,
+	"I8 whatever was admitted went through the gate, which kept why": `
+		SELECT d.id FROM fleet.dispatches d WHERE d.state IN ('ready', 'running', 'done') AND NOT jsonb_path_exists(d.attempts, '$[*] ? (@.verdict == "admitted")')`,
+}
+
+func (b *bundle) hold(t *testing.T) {
+	t.Helper()
+	for invariant, query := range invariants {
+		rows, err := b.pool.Query(t.Context(), query)
+		require.NoError(t, err, invariant)
+		broken, err := pgx.CollectRows(rows, pgx.RowToMap)
+		require.NoError(t, err, invariant)
+		require.Empty(t, broken, invariant)
+	}
+}
+
+// TestTheInvariantsAreSeenToBreak breaks each of them by hand, so that none of the queries above is blind.
+func TestTheInvariantsAreSeenToBreak(t *testing.T) {
+	t.Parallel()
+	for invariant, fault := range map[string]string{
+		"I1": `UPDATE fleet.windows SET limit_micros = 1`,
+		"I2": `UPDATE fleet.windows SET reserved_micros = reserved_micros + 1`,
+		"I3": `UPDATE fleet.dispatches SET state = 'cancelled', finished_at = now(), ready_at = NULL`,
+		"I4": `UPDATE fleet.reservations SET state = 'released', settled_at = now() WHERE window_id = (SELECT max(window_id) FROM fleet.reservations)`,
+		"I6": `INSERT INTO fleet.events (tenant_id, host, type, at, actor, cause, payload) SELECT tenant_id, host, 'budget.step', at, actor, '', json_build_object(
+			'tenant_id', tenant_id, 'host', host, 'type', 'budget.step', 'actor', actor, 'at', at, 'step', json_build_object('from', 'queue', 'to', 'normal')) FROM fleet.events LIMIT 1`,
+		"I8": `UPDATE fleet.dispatches SET attempts = '[]'`,
+	} {
+		b := setup(t)
+		b.budget(t)
+		b.budget(t, func(s *BudgetSet) { s.Window = "weekly" })
+		require.Equal(t, StateReady, b.dispatch(t, ask(1, exact)).State)
+		b.hold(t)
+		require.NoError(t, b.exec(t.Context(), fault), invariant)
+		for name, query := range invariants {
+			if strings.HasPrefix(name, invariant+" ") {
+				rows, err := b.pool.Query(t.Context(), query)
+				require.NoError(t, err)
+				broken, err := pgx.CollectRows(rows, pgx.RowToMap)
+				require.NoError(t, err)
+				require.NotEmpty(t, broken, name)
+			}
+		}
+	}
+}
+
+// TestAtSaturationNineOfTenPromisedStartsAreKept plays a window that more is asked of than it has: runs of about 1 % of it that last
+// a minute and cost other than was estimated.
+func TestAtSaturationNineOfTenPromisedStartsAreKept(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.budget(t)
+	random := rand.New(rand.NewPCG(4, 2))
+	promised, started := make(map[DispatchID]time.Time), make(map[DispatchID]time.Time)
+	running, ends := make(map[DispatchID]Claim), make(map[DispatchID]time.Time)
+	see := func() {
+		for {
+			claim, err := b.ClaimDispatch(t.Context(), b.by("coder-1"), "coder", "coder-1", time.Hour)
+			require.NoError(t, err)
+			if claim == nil {
+				return
+			}
+			id := claim.Dispatch.ID
+			started[id], running[id], ends[id] = b.clock.now(), *claim, b.clock.now().Add(time.Minute)
+		}
+	}
+	for minute := range 90 {
+		for id, claim := range running {
+			if b.clock.now().Before(ends[id]) {
+				continue
+			}
+			cost := 5 * math.Exp(0.4*random.NormFloat64()-0.08) // 5 credits on the mean
+			b.finish(t, claim, Completion{Outcome: StateDone, Actuals: []Amount{{coins, int64(cost * budget.Micro)}}})
+			delete(running, id)
+		}
+		if minute < 60 && minute%2 == 0 { // 3 credits a minute more than the window has
+			for range 3 {
+				d := b.dispatch(t, ask(5, exact))
+				if d.State == StateQueued {
+					promised[d.ID] = d.PromisedStart
+				}
+			}
+		}
+		see()
+		for end := b.clock.now().Add(time.Minute); b.clock.now().Before(end); {
+			next, err := b.NextWake(t.Context())
+			require.NoError(t, err)
+			step := end.Sub(b.clock.now())
+			if until := next.Sub(b.clock.now()); !next.IsZero() && until > 0 && until < step {
+				step = until
+			}
+			b.clock.pass(step)
+			_, err = b.Wake(t.Context())
+			require.NoError(t, err)
+			see()
+		}
+	}
+	due, kept := 0, 0
+	tolerance := 5 * time.Minute // the larger of 2 min and 5 % of 100 min
+	for id, at := range promised {
+		start, did := started[id]
+		if !did && at.After(b.clock.now().Add(-tolerance)) {
+			continue // it is not due yet
+		}
+		due++
+		if did && start.Sub(at).Abs() <= tolerance {
+			kept++
+		}
+	}
+	t.Logf("%d of %d promised starts were kept within %s", kept, due, tolerance)
+	require.Greater(t, due, 40, "the window is saturated")
+	require.GreaterOrEqual(t, float64(kept), 0.9*float64(due), "%d of %d", kept, due)
+	b.hold(t)
+}

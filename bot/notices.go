@@ -124,7 +124,7 @@ func (b *Bot) dispatchStep(e register.Event, at place, said commands.Notice, rin
 			message.Ref = dispatchRef(e.Dispatch.ID)
 			message.About = 0
 		}
-		if ended(e) && at.root != "" {
+		if ended(e) && at.root != "" && b.sender.pace.limited() { // that it ran is no news any more
 			if err := b.outbox.supersede(ctx, at.room, dispatchRef(e.Dispatch.ID)); err != nil {
 				return "", err
 			}

@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -30,8 +31,10 @@ func TestADispatchIsFollowedInTheThreadItWasAskedForIn(t *testing.T) {
 	require.Equal(t, []id.UserID{b.ada.UserID}, done.Mentions, "and ring exactly the one who asked")
 	running := b.answered(t, asked, "running")
 	require.Equal(t, event.MsgNotice, running.MsgType)
-	_, err := b.ada.WaitFor(soon(t), client.Edits(running.EventID), client.Contains("nearly there"))
-	require.NoError(t, err)
+	if !strings.Contains(running.Body, "nearly there") { // else it was written into the message before that was sent
+		_, err := b.ada.WaitFor(soon(t), client.Edits(running.EventID), client.Contains("nearly there"))
+		require.NoError(t, err)
+	}
 	b.quiet(t)
 	require.Len(t, b.replies(asked), 3, "the reply, running, done")
 	edits := 0

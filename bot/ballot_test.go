@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
@@ -215,4 +216,36 @@ func TestARecountHearsAReactionThatNoSyncBrought(t *testing.T) {
 	require.Zero(t, b.fleet.proposal(t, b.proposal.ID).Tally.Approve)
 	b.running, b.halt = b.startUntil(t)
 	b.tally(t, 1, 0)
+}
+
+func TestAnEncryptedAnswerToThePollIsASignedVoteAndNamesItsProposalItself(t *testing.T) {
+	t.Parallel()
+	b := setupBoard(t)
+	p, message := b.opens(t, register.ProposalRequest{Title: "Sell the old boat", Signed: true})
+	other, _ := b.opens(t, register.ProposalRequest{Title: "Sell the new boat", Signed: true})
+	poll, err := b.ada.WaitFor(soon(t), b.fromBot(), func(s client.Seen) bool { return s.Type == event.EventUnstablePollStart.Type })
+	require.NoError(t, err)
+	require.True(t, poll.WasEncrypted)
+	answer := func(proposal string, verdict register.Verdict) string {
+		var out string
+		require.NoError(t, b.bots(t).QueryRow(t.Context(), `SELECT answer FROM poll_answer WHERE proposal = $1 AND verdict = $2`, proposal, verdict).Scan(&out))
+		return out
+	}
+	response := func(chosen string, to id.EventID) *event.PollResponseEventContent {
+		return &event.PollResponseEventContent{
+			RelatesTo: event.RelatesTo{Type: event.RelReference, EventID: to}, Response: event.PollResponse{Answers: []string{chosen}},
+		}
+	}
+	// What it relates to is not signed: a homeserver could point it at another poll.
+	cast, err := b.ada.SayRaw(t.Context(), b.room, event.EventUnstablePollResponse, response(answer(other.ID, "reject"), message))
+	require.NoError(t, err)
+	now := b.becomes(t, other.ID, func(p register.Proposal) bool { return p.Tally.Reject == 1 })
+	require.Equal(t, register.VoteHowSigned, now.Votes[0].How)
+	require.Equal(t, cast.String(), now.Votes[0].EventID)
+	require.Empty(t, b.fleet.proposal(t, p.ID).Votes)
+
+	_, err = b.ada.Matrix.SendMessageEvent(t.Context(), b.room, event.EventUnstablePollResponse, response(answer(p.ID, "approve"), message), mautrix.ReqSendEvent{DontEncrypt: true})
+	require.NoError(t, err)
+	b.quiet(t)
+	require.Empty(t, b.fleet.proposal(t, p.ID).Votes, "an answer in clear is nobody's")
 }

@@ -171,6 +171,8 @@ func (b *Bot) attempt(ctx context.Context, h *heard) (err error) {
 		return b.hearSign(ctx, h, said)
 	case event.EventRedaction.Type:
 		return b.hearRedaction(ctx, h)
+	case event.EventUnstablePollResponse.Type:
+		return b.hearPoll(ctx, h, said)
 	}
 	return b.journal.end(ctx, h, stateDropped, "")
 }

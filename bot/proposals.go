@@ -75,6 +75,11 @@ func (b *Bot) postProposal(ctx context.Context, e register.Event, room id.RoomID
 	if err != nil {
 		return fmt.Errorf("noting a proposal's message: %w", err)
 	}
+	if e.Proposal.Signed {
+		if err := b.postPoll(ctx, e, room, message); err != nil {
+			return err
+		}
+	}
 	for _, seed := range seeds {
 		_, err := b.outbox.add(ctx, outgoing{
 			Txn: causedBy(e, room, "seed"+seed), Room: room, Rank: notice, Type: event.EventReaction.Type, Content: reaction("", seed), About: message,

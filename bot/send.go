@@ -132,7 +132,7 @@ var errNotEncrypted = errors.New("the room is not encrypted, and the bot does no
 
 // encode returns the bytes to send, the same on every attempt, having noted the attempt.
 func (s *sender) encode(ctx context.Context, message *outgoing) (json.RawMessage, event.Type, error) {
-	if message.Type != event.EventMessage.Type { // reactions and redactions are in clear by protocol
+	if message.Type != event.EventMessage.Type && message.Type != event.EventUnstablePollStart.Type { // reactions and redactions are in clear by protocol
 		message.Content[outboxKey] = message.Txn
 		body, err := json.Marshal(message.Content)
 		if err != nil {
@@ -192,7 +192,7 @@ func (s *sender) encrypt(ctx context.Context, message *outgoing) (json.RawMessag
 	for shared := false; ; shared = true {
 		var body json.RawMessage
 		err := transaction(ctx, s.bot.database, func(ctx context.Context) error {
-			encrypted, err := machine.EncryptMegolmEvent(ctx, message.Room, event.EventMessage, json.RawMessage(plain))
+			encrypted, err := machine.EncryptMegolmEvent(ctx, message.Room, event.NewEventType(message.Type), json.RawMessage(plain))
 			if err != nil {
 				return err
 			}

@@ -136,7 +136,7 @@ func (b *Bot) seatOf(ctx context.Context, h *heard, proposal string, message id.
 		line := fmt.Sprintf("You hold no seat on %s, so your reactions there do not count.", proposal)
 		return current, "", b.sayOnce(ctx, h, "unseated:"+proposal, line, message)
 	}
-	if current.Signed {
+	if current.Signed && h.Type == event.EventReaction.Type {
 		err = b.mentionOnce(ctx, h, "signed:"+proposal, fmt.Sprintf("%s takes signed votes only: your reaction shows what you intend. To vote, write `%s vote %s approve` here, in this encrypted room, from a verified session.",
 			proposal, b.options.Prefix, proposal), message)
 	}

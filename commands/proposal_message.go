@@ -58,7 +58,7 @@ func signedLine(p register.Proposal) string {
 	if !p.Signed {
 		return ""
 	}
-	return "Signed votes only: write " + say(fmt.Sprintf(`vote %s approve "why"`, p.ID)) + " in an encrypted room from a verified session. Reactions show an intent and do not count."
+	return "Signed votes only: write " + say(fmt.Sprintf(`vote %s approve "why"`, p.ID)) + " in an encrypted room from a verified session, or answer the poll in the thread. Reactions show an intent and do not count."
 }
 
 func intentLine(p register.Proposal) string {

@@ -115,6 +115,10 @@ func (n *night) auditSums(ctx context.Context, db *pgx.Conn) {
 		SELECT w.id, w.reserved_micros, sum(r.micros) FROM fleet.windows w
 		LEFT JOIN fleet.reservations r ON r.window_id = w.id AND r.state = 'active'
 		GROUP BY w.id, w.reserved_micros HAVING w.reserved_micros <> coalesce(sum(r.micros), 0)`)
+	n.nothing(ctx, db, "the margin is not the sum of the live holds' margins", `
+		SELECT w.id, w.margin_micros, sum(r.margin_micros) FROM fleet.windows w
+		LEFT JOIN fleet.reservations r ON r.window_id = w.id AND r.state = 'active'
+		GROUP BY w.id, w.margin_micros HAVING w.margin_micros <> coalesce(sum(r.margin_micros), 0)`)
 	n.nothing(ctx, db, "committed is not the sum of the ledger", `
 		SELECT w.id, w.committed_micros, sum(l.micros) FROM fleet.windows w
 		LEFT JOIN fleet.ledger l ON l.window_id = w.id

@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -131,7 +132,10 @@ func (b *Bot) addressed(ctx context.Context, evt *event.Event, content *event.Me
 		return text, false // in a room that is not the fleet's, !vote may be another bot's
 	}
 	if rest, ok := commands.Addressed(text, b.options.Prefix, append(b.names(), b.mentioned(content)...), direct); ok {
-		return rest, true
+		return cmp.Or(b.ackOf(ctx, evt, content, rest), rest), true
+	}
+	if ack := b.ackOf(ctx, evt, content, text); ack != "" {
+		return ack, true
 	}
 	return text, false
 }

@@ -135,9 +135,17 @@ func (b *Bot) plan(ctx context.Context, event register.Event) ([]step, error) {
 	switch event.Type {
 	case register.EventTypeDispatchReady, register.EventTypeDispatchQueued, register.EventTypeDispatchRunning, register.EventTypeDispatchProgress,
 		register.EventTypeDispatchDone, register.EventTypeDispatchFailed, register.EventTypeDispatchCancelled:
-		return b.planDispatch(ctx, event)
-	case register.EventTypeDispatchRefused, register.EventTypeBudgetStep:
+		return b.planBoth(ctx, event, b.planDispatch, b.planAdmission)
+	case register.EventTypeDispatchRefused:
 		return b.planBudget(ctx, event)
+	case register.EventTypeBudgetStep:
+		return b.planStep(ctx, event)
+	case register.EventTypeBudgetBurn:
+		return b.planWarning(ctx, event)
+	case register.EventTypeRingAgain:
+		return b.planRing(ctx, event)
+	case register.EventTypeRingAcked:
+		return b.planAcked(ctx, event)
 	case register.EventTypeFleetPaused, register.EventTypeFleetResumed, register.EventTypeAgentGone, register.EventTypeAgentRetired:
 		return b.planQuiet(ctx, event, register.RoomPurposeFleet)
 	case register.EventTypeIdentityReset:

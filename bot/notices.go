@@ -170,7 +170,7 @@ func rankOf(ring []id.UserID) rank {
 	return notice
 }
 
-// planBudget speaks of a step of the ladder, or rings the operators for a refusal, in the rooms bound for the budget.
+// planBudget rings the operators for a refused dispatch, once, in the rooms bound for the budget.
 func (b *Bot) planBudget(ctx context.Context, e register.Event) ([]step, error) {
 	notice, ok := commands.NoticeFor(e, b.options.Zone)
 	if !ok {

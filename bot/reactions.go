@@ -17,7 +17,7 @@ import (
 // signStop is the reaction that asks for a dispatch to be cancelled.
 const signStop = "🛑"
 
-// hearSign sorts a reaction: to a question of the bot, to stop a dispatch, or a vote. A homeserver can forge a reaction and
+// hearSign sorts a reaction: to a question of the bot, to stop a dispatch, to acknowledge a ring, or a vote. A homeserver can forge a reaction and
 // redirect its target, so all it can do is make things safer, or have the bot ask back.
 func (b *Bot) hearSign(ctx context.Context, h *heard, said *said) error {
 	content, ok := said.Content.Parsed.(*event.ReactionEventContent)
@@ -41,6 +41,15 @@ func (b *Bot) hearSign(ctx context.Context, h *heard, said *said) error {
 		}
 		if len(about) > 0 {
 			return b.hearStop(ctx, h, content.RelatesTo.EventID, about)
+		}
+	}
+	if keyIs(content.RelatesTo.Key, signSeen) {
+		ring, err := b.ringAt(ctx, content.RelatesTo.EventID)
+		if err != nil {
+			return err
+		}
+		if ring != "" {
+			return b.hearAck(ctx, h, ring, content.RelatesTo.EventID)
 		}
 	}
 	return b.hearReaction(ctx, h, said)

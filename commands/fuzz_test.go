@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-var safePath = regexp.MustCompile(`^/api/fleet/[A-Za-z0-9/_.%-]+$`)
+var safePath = regexp.MustCompile(`^/api/fleet/[A-Za-z0-9/_.:%-]+$`)
 
 func FuzzALineBecomesASoundCallOrOneSentence(f *testing.F) {
 	for _, c := range registry {

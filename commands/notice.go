@@ -38,7 +38,13 @@ func NoticeFor(event register.Event, zone *time.Location) (Notice, bool) {
 		return Notice{Markdown: paragraph("**Audit head**: every entry up to now is sealed by the hash at the end of this command, "+
 			"which tells whether the audit still goes through it:", "`mosaic-matrix audit verify --head "+event.Audit.Head+"`")}, true
 	case register.EventTypeBudgetStep:
-		return Notice{Markdown: stepped(event, zone), Rings: event.Step.To == register.StepRefuse}, true
+		return Notice{Markdown: stepped(event, zone), Rings: event.Step.Ring != ""}, true
+	case register.EventTypeBudgetBurn:
+		return Notice{Markdown: burns(event, zone)}, true
+	case register.EventTypeRingAgain:
+		return Notice{Markdown: ringsAgain(event, zone), Rings: true}, true
+	case register.EventTypeRingAcked:
+		return Notice{Markdown: ringAcked(event)}, true
 	case register.EventTypeBudgetLapsed:
 		return Notice{Markdown: lapsed(event, zone)}, true
 	case register.EventTypeProposalOpened:
@@ -123,7 +129,7 @@ func stepped(event register.Event, zone *time.Location) string {
 	step, w := event.Step, event.Step.Window
 	lines := []string{
 		fmt.Sprintf("**%s: %s → %s**", windowOf(w), step.From, step.To),
-		fmt.Sprintf("%s %s of %s used · allowance now %s", bar(w.UsedMicros, w.LimitMicros), bare(w.UsedMicros, w.Unit), amount(w.LimitMicros, w.Unit), allowance(w)),
+		spentOf(w),
 		explained(step.Text, event.At, zone),
 		meaning(step),
 	}
@@ -137,7 +143,11 @@ func stepped(event register.Event, zone *time.Location) string {
 	if !step.EasesAt.IsZero() {
 		lines = append(lines, "Eases "+ahead(step.EasesAt, event.At, zone)+" if nothing more is spent")
 	}
-	return paragraph(append(lines, remedy(step, event.At, zone))...)
+	lines = append(lines, remedy(step, event.At, zone))
+	if step.Ring != "" {
+		lines = append(lines, ackHint(step.Ring))
+	}
+	return paragraph(lines...)
 }
 
 // lapsed says that a window is past its reset and that nobody but a person or its provider can tell what is used now.
@@ -183,9 +193,9 @@ func meaning(step register.StepChange) string {
 func remedy(step register.StepChange, now time.Time, zone *time.Location) string {
 	switch step.To {
 	case register.StepDowngrade, register.StepQueue:
-		return "Now: look with " + say("budget status "+step.Window.Provider) + ", or cancel what can wait."
+		return "Now: look with " + say("budget status "+step.Window.Provider) + ", or cancel what can wait: " + say("list running")
 	case register.StepRefuse:
-		return "Now: it resets " + ahead(step.Window.ResetAt, now, zone) + "; if the subscription allows more, raise the limit with " + say("budget set") + "."
+		return "Now: " + wayOutOfRefuse(step.Window, now, zone)
 	}
 	return ""
 }

@@ -71,9 +71,9 @@ func TestAStepSaysWhatItMeansWhenItEasesAndWhatCanBeDone(t *testing.T) {
 		"D-5 was lowered from opus to sonnet.",
 		"New work goes to a cheaper model where one saves, unless it asks for its model exactly.",
 		"Eases Mon 23 Nov 10:40 CET, in 40 min if nothing more is spent",
-		"Now: look with !mosaic budget status claude, or cancel what can wait.")
+		"Now: look with !mosaic budget status claude, or cancel what can wait: !mosaic list running")
 	noticed(t, register.Event{Type: register.EventTypeBudgetStep, Step: register.StepChange{
-		From: register.StepDowngrade, To: register.StepRefuse, Text: "The cap is reached.",
+		From: register.StepDowngrade, To: register.StepRefuse, Text: "The cap is reached.", Post: true, Ring: "R-4",
 		Window: window(func(w *register.Window) { w.UsedMicros, w.Waiting = 500*credit, 1 }),
 	}}, true,
 		"claude: downgrade → refuse",
@@ -81,7 +81,9 @@ func TestAStepSaysWhatItMeansWhenItEasesAndWhatCanBeDone(t *testing.T) {
 		"The cap is reached.",
 		"The cap is reached: new work waits for the reset, and what cannot wait is refused.",
 		"1 dispatch waits: !mosaic list queued",
-		"Now: it resets Sun 29 Nov 13:00 CET, in 6 d 3 h; if the subscription allows more, raise the limit with !mosaic budget set.")
+		"Now: it resets Sun 29 Nov 13:00 CET, in 6 d 3 h; if the subscription allows more, raise the limit: "+
+			"!mosaic budget set --provider claude --limit 750 --unit credits --reset-at 2026-11-29T12:00:00Z",
+		"Seen it? 👀 or !mosaic ack R-4; else it rings again after 15 and 45 minutes.")
 	noticed(t, register.Event{Type: register.EventTypeBudgetStep, Step: register.StepChange{
 		From: register.StepQueue, To: register.StepNormal, Window: window(func(*register.Window) {}),
 	}}, false,

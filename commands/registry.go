@@ -28,7 +28,7 @@ func init() {
 	registry = []*command{
 		helpCommand(), whoAmICommand(), statusCommand(),
 		dispatchCommand(), listCommand(), showCommand(), cancelCommand(), retryCommand(),
-		agentsCommand(), agentsRetireCommand(), pauseCommand(), resumeCommand(),
+		agentsCommand(), agentsRetireCommand(), pauseCommand(), resumeCommand(), ackCommand(), roomVerbosityCommand(),
 		budgetSetCommand(), budgetStatusCommand(), budgetResetCommand(), budgetExplainCommand(),
 		budgetPolicyCommand(), budgetEstimatesCommand(),
 		budgetOverrideCommand(), budgetOverridesCommand(), budgetRevokeCommand(),

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ func (b *bench) verbosity(t *testing.T, verbosity register.Verbosity) {
 	b.fleet.send(t, b.fleet.admin, register.SetRoomVerbosity(b.room.String(), verbosity), nil)
 }
 
-// register runs SQL on the register itself, to let time pass there.
+// exec runs SQL on the register itself, to let time pass there.
 func (f *fleet) exec(t *testing.T, sql string) {
 	t.Helper()
 	connection, err := pgx.Connect(t.Context(), f.store)
@@ -183,11 +184,27 @@ type group struct{ members int }
 func (g group) GetOwnDisplayname() string { return "someone" }
 func (g group) GetMemberCount() int       { return g.members }
 
-// sounds asks the homeserver's own default rules for an account what an event, as decrypted, does there.
+// mentioned is the default rule for mentions of the specification, which clients add where the homeserver has it not.
+func mentioned(user id.UserID) *pushrules.PushRule {
+	return &pushrules.PushRule{
+		Type: pushrules.OverrideRule, RuleID: ".m.rule.is_user_mention", Default: true, Enabled: true,
+		Actions: pushrules.PushActionArray{
+			{Action: pushrules.ActionNotify},
+			{Action: pushrules.ActionSetTweak, Tweak: pushrules.TweakHighlight},
+			{Action: pushrules.ActionSetTweak, Tweak: pushrules.TweakSound, Value: "default"},
+		},
+		Conditions: []*pushrules.PushCondition{{Kind: pushrules.KindEventPropertyContains, Key: `content.m\.mentions.user_ids`, Value: user.String()}},
+	}
+}
+
+// sounds asks the default rules an account has at the homeserver what an event, as decrypted, does there.
 func sounds(t *testing.T, person *client.Client, seen client.Seen) pushrules.PushActionArrayShould {
 	t.Helper()
 	rules, err := person.Matrix.GetPushRules(t.Context())
 	require.NoError(t, err)
+	silent := slices.IndexFunc(rules.Override, func(rule *pushrules.PushRule) bool { return rule.RuleID == ".m.rule.suppress_notices" })
+	require.GreaterOrEqual(t, silent, 0)
+	rules.Override = slices.Insert(rules.Override, silent+1, mentioned(person.UserID))
 	evt := &event.Event{Type: event.EventMessage, Sender: seen.Sender, RoomID: seen.Room, ID: seen.EventID, Content: event.Content{Raw: seen.Content}}
 	return rules.GetActions(group{5}, evt).Should()
 }

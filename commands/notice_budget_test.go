@@ -51,7 +51,9 @@ func TestEveryCommandOfANoticeWorks(t *testing.T) {
 	t.Parallel()
 	for _, w := range []register.Window{
 		window(func(*register.Window) {}),
-		window(func(w *register.Window) { w.Subscription, w.Window, w.LimitMicros = "team-a@example.org", "weekly", 1_234_567 }),
+		window(func(w *register.Window) {
+			w.Subscription, w.Window, w.LimitMicros = "team-a@example.org", "weekly", 1_234_567
+		}),
 		window(func(w *register.Window) { w.Unit, w.LimitMicros = register.UnitTokens, 1<<62 }),
 	} {
 		call, err := Prepare(Asked{Text: raise(w), At: monday})

@@ -1170,6 +1170,42 @@ type BudgetChange struct {
 	Replanned []string `json:"replanned"`
 }
 
+// BudgetEpoch One epoch of a window.
+type BudgetEpoch struct {
+	// EndedAt Absent while it goes on.
+	EndedAt time.Time `json:"ended_at,omitempty,omitzero"`
+	Epoch   int       `json:"epoch"`
+
+	// HighestStep The rung of the ladder a window stands on.
+	HighestStep Step `json:"highest_step"`
+
+	// LeftMicros What was left at its reset; while it goes on, what is left now.
+	LeftMicros  int64 `json:"left_micros"`
+	LimitMicros int64 `json:"limit_micros"`
+
+	// Lowered Dispatches that spent here on a lower model than they asked for.
+	Lowered int64 `json:"lowered"`
+
+	// OvershootMicros What was used beyond the limit less the floor.
+	OvershootMicros int64 `json:"overshoot_micros"`
+
+	// Refused Dispatches of that time that are refused and tried its provider.
+	Refused int64     `json:"refused"`
+	ResetAt time.Time `json:"reset_at"`
+	Since   time.Time `json:"since"`
+	Unit    Unit      `json:"unit"`
+
+	// UsedMicros Committed and held.
+	UsedMicros int64 `json:"used_micros"`
+}
+
+// BudgetHistory defines model for BudgetHistory.
+type BudgetHistory struct {
+	Epochs []BudgetEpoch `json:"epochs"`
+	Now    time.Time     `json:"now"`
+	Window Window        `json:"window"`
+}
+
 // BudgetResetRequest defines model for BudgetResetRequest.
 type BudgetResetRequest struct {
 	Provider string `json:"provider"`
@@ -1585,6 +1621,49 @@ type Fingerprint = string
 
 // FleetRole defines model for FleetRole.
 type FleetRole string
+
+// Forecast How a window will end if work goes on as it does, and how it came here.
+type Forecast struct {
+	// AtResetMicros Expected use at the reset.
+	AtResetMicros int64 `json:"at_reset_micros"`
+
+	// LeftMicros What that leaves.
+	LeftMicros int64     `json:"left_micros"`
+	Now        time.Time `json:"now"`
+
+	// Path What is expected from now to the reset, and between what it may lie.
+	Path []struct {
+		At             time.Time `json:"at"`
+		ExpectedMicros int64     `json:"expected_micros"`
+		HighMicros     int64     `json:"high_micros"`
+		LowMicros      int64     `json:"low_micros"`
+	} `json:"path"`
+
+	// RunOut The probability that it runs dry before its reset; absent with fewer than 5 past epochs.
+	RunOut float64 `json:"run_out,omitempty,omitzero"`
+
+	// RunsDryAt When its capacity will be used up; absent if not before the reset.
+	RunsDryAt time.Time `json:"runs_dry_at,omitempty,omitzero"`
+
+	// Spread What an even spread allows, from the beginning to the reset.
+	Spread []struct {
+		AllowanceMicros int64     `json:"allowance_micros"`
+		At              time.Time `json:"at"`
+	} `json:"spread"`
+
+	// Text The forecast, one sentence.
+	Text string `json:"text"`
+
+	// Uses What it had used since it began; each holds until the next.
+	Uses []struct {
+		At         time.Time `json:"at"`
+		UsedMicros int64     `json:"used_micros"`
+	} `json:"uses"`
+	Window Window `json:"window"`
+
+	// Windows Past epochs it rests on; with fewer than 3 it is the rate alone.
+	Windows int `json:"windows"`
+}
 
 // Health defines model for Health.
 type Health struct {
@@ -2712,6 +2791,21 @@ type GetBudgetParams struct {
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
+// GetBudgetForecastParams defines parameters for GetBudgetForecast.
+type GetBudgetForecastParams struct {
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// GetBudgetHistoryParams defines parameters for GetBudgetHistory.
+type GetBudgetHistoryParams struct {
+	// Cycles How many epochs; 5 if it is left out.
+	Cycles int `form:"cycles,omitempty" json:"cycles,omitempty,omitzero"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
 // ClaimDispatchParams defines parameters for ClaimDispatch.
 type ClaimDispatchParams struct {
 	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
@@ -3503,6 +3597,18 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/fleet/budgets/{provider}/{subscription}/{window} (the `GetBudget` operationId).
 	GetBudget(ctx context.Context, provider string, subscription string, window string, params *GetBudgetParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetBudgetForecast How a window will end if work goes on as it does, and how it came here.
+	//
+	// By the rate of late; from 3 complete past epochs on also by their shape, and from 5 on with the probability that it runs dry.
+	//
+	// Corresponds with GET /api/fleet/budgets/{provider}/{subscription}/{window}/forecast (the `GetBudgetForecast` operationId).
+	GetBudgetForecast(ctx context.Context, provider string, subscription string, window string, params *GetBudgetForecastParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetBudgetHistory How the last epochs of a window went, the current one included, newest first.
+	//
+	// Corresponds with GET /api/fleet/budgets/{provider}/{subscription}/{window}/history (the `GetBudgetHistory` operationId).
+	GetBudgetHistory(ctx context.Context, provider string, subscription string, window string, params *GetBudgetHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ClaimDispatchWithBody Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
 	//
@@ -4411,6 +4517,38 @@ func (c *Client) ResetBudget(ctx context.Context, params *ResetBudgetParams, bod
 // Corresponds with GET /api/fleet/budgets/{provider}/{subscription}/{window} (the `GetBudget` operationId).
 func (c *Client) GetBudget(ctx context.Context, provider string, subscription string, window string, params *GetBudgetParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetBudgetRequest(c.Server, provider, subscription, window, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetBudgetForecast How a window will end if work goes on as it does, and how it came here.
+//
+// By the rate of late; from 3 complete past epochs on also by their shape, and from 5 on with the probability that it runs dry.
+//
+// Corresponds with GET /api/fleet/budgets/{provider}/{subscription}/{window}/forecast (the `GetBudgetForecast` operationId).
+func (c *Client) GetBudgetForecast(ctx context.Context, provider string, subscription string, window string, params *GetBudgetForecastParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetBudgetForecastRequest(c.Server, provider, subscription, window, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetBudgetHistory How the last epochs of a window went, the current one included, newest first.
+//
+// Corresponds with GET /api/fleet/budgets/{provider}/{subscription}/{window}/history (the `GetBudgetHistory` operationId).
+func (c *Client) GetBudgetHistory(ctx context.Context, provider string, subscription string, window string, params *GetBudgetHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetBudgetHistoryRequest(c.Server, provider, subscription, window, params)
 	if err != nil {
 		return nil, err
 	}
@@ -6750,6 +6888,155 @@ func NewGetBudgetRequest(server string, provider string, subscription string, wi
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetBudgetForecastRequest constructs an http.Request for the GetBudgetForecast method
+func NewGetBudgetForecastRequest(server string, provider string, subscription string, window string, params *GetBudgetForecastParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "provider", provider, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "subscription", subscription, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "window", window, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/budgets/%s/%s/%s/forecast", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetBudgetHistoryRequest constructs an http.Request for the GetBudgetHistory method
+func NewGetBudgetHistoryRequest(server string, provider string, subscription string, window string, params *GetBudgetHistoryParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "provider", provider, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "subscription", subscription, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "window", window, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/budgets/%s/%s/%s/history", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cycles", params.Cycles, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -10262,6 +10549,22 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/fleet/budgets/{provider}/{subscription}/{window} (the `GetBudget` operationId).
 	GetBudgetWithResponse(ctx context.Context, provider string, subscription string, window string, params *GetBudgetParams, reqEditors ...RequestEditorFn) (*GetBudgetResponse, error)
 
+	// GetBudgetForecastWithResponse How a window will end if work goes on as it does, and how it came here.
+	//
+	// By the rate of late; from 3 complete past epochs on also by their shape, and from 5 on with the probability that it runs dry.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/budgets/{provider}/{subscription}/{window}/forecast (the `GetBudgetForecast` operationId).
+	GetBudgetForecastWithResponse(ctx context.Context, provider string, subscription string, window string, params *GetBudgetForecastParams, reqEditors ...RequestEditorFn) (*GetBudgetForecastResponse, error)
+
+	// GetBudgetHistoryWithResponse How the last epochs of a window went, the current one included, newest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/budgets/{provider}/{subscription}/{window}/history (the `GetBudgetHistory` operationId).
+	GetBudgetHistoryWithResponse(ctx context.Context, provider string, subscription string, window string, params *GetBudgetHistoryParams, reqEditors ...RequestEditorFn) (*GetBudgetHistoryResponse, error)
+
 	// ClaimDispatchWithBodyWithResponse Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
 	//
 	// The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
@@ -11644,6 +11947,102 @@ func (r GetBudgetResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetBudgetResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetBudgetForecastResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Forecast
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetBudgetForecastResponse) GetJSON200() *Forecast {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetBudgetForecastResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetBudgetForecastResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetBudgetForecastResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetBudgetForecastResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetBudgetForecastResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetBudgetHistoryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *BudgetHistory
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetBudgetHistoryResponse) GetJSON200() *BudgetHistory {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetBudgetHistoryResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetBudgetHistoryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetBudgetHistoryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetBudgetHistoryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetBudgetHistoryResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -14416,6 +14815,34 @@ func (c *ClientWithResponses) GetBudgetWithResponse(ctx context.Context, provide
 	return ParseGetBudgetResponse(rsp)
 }
 
+// GetBudgetForecastWithResponse How a window will end if work goes on as it does, and how it came here.
+//
+// By the rate of late; from 3 complete past epochs on also by their shape, and from 5 on with the probability that it runs dry.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/budgets/{provider}/{subscription}/{window}/forecast (the `GetBudgetForecast` operationId).
+func (c *ClientWithResponses) GetBudgetForecastWithResponse(ctx context.Context, provider string, subscription string, window string, params *GetBudgetForecastParams, reqEditors ...RequestEditorFn) (*GetBudgetForecastResponse, error) {
+	rsp, err := c.GetBudgetForecast(ctx, provider, subscription, window, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetBudgetForecastResponse(rsp)
+}
+
+// GetBudgetHistoryWithResponse How the last epochs of a window went, the current one included, newest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/budgets/{provider}/{subscription}/{window}/history (the `GetBudgetHistory` operationId).
+func (c *ClientWithResponses) GetBudgetHistoryWithResponse(ctx context.Context, provider string, subscription string, window string, params *GetBudgetHistoryParams, reqEditors ...RequestEditorFn) (*GetBudgetHistoryResponse, error) {
+	rsp, err := c.GetBudgetHistory(ctx, provider, subscription, window, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetBudgetHistoryResponse(rsp)
+}
+
 // ClaimDispatchWithBodyWithResponse Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
 //
 // The claim's dispatch names the subscription and the model to run on, which are among those the worker declared. A worker
@@ -16020,6 +16447,72 @@ func ParseGetBudgetResponse(rsp *http.Response) (*GetBudgetResponse, error) {
 			headers.ETag = value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetBudgetForecastResponse parses an HTTP response from a GetBudgetForecastWithResponse call
+func ParseGetBudgetForecastResponse(rsp *http.Response) (*GetBudgetForecastResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetBudgetForecastResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Forecast
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetBudgetHistoryResponse parses an HTTP response from a GetBudgetHistoryWithResponse call
+func ParseGetBudgetHistoryResponse(rsp *http.Response) (*GetBudgetHistoryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetBudgetHistoryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest BudgetHistory
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
 	}
 
 	return response, nil

@@ -171,7 +171,7 @@ func TestTheGatewayAcceptsEveryExampleOfTheContract(t *testing.T) {
 		return answer
 	}
 	for _, name := range []string{
-		"health", "ready", "putLadder", "getLadder", "setBudget", "resetBudget", "getBudget", "listBudgets", "putIdentity", "getIdentity", "listIdentities",
+		"health", "ready", "putLadder", "getLadder", "setBudget", "resetBudget", "getBudget", "getBudgetForecast", "getBudgetHistory", "listBudgets", "putIdentity", "getIdentity", "listIdentities",
 		"putSeat", "getSeat", "listSeats", "putBoard", "getBoard", "bindRoom", "getRoom", "listRooms", "getPause", "whoAmI", "getAgent", "listAgents",
 	} {
 		send(name, "root")

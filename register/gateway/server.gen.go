@@ -68,6 +68,12 @@ type ServerInterface interface {
 	// GetBudget One window with its use, allowance now, step and reset.
 	// (GET /api/fleet/budgets/{provider}/{subscription}/{window})
 	GetBudget(w http.ResponseWriter, r *http.Request, provider string, subscription string, window string, params GetBudgetParams)
+	// GetBudgetForecast How a window will end if work goes on as it does, and how it came here.
+	// (GET /api/fleet/budgets/{provider}/{subscription}/{window}/forecast)
+	GetBudgetForecast(w http.ResponseWriter, r *http.Request, provider string, subscription string, window string, params GetBudgetForecastParams)
+	// GetBudgetHistory How the last epochs of a window went, the current one included, newest first.
+	// (GET /api/fleet/budgets/{provider}/{subscription}/{window}/history)
+	GetBudgetHistory(w http.ResponseWriter, r *http.Request, provider string, subscription string, window string, params GetBudgetHistoryParams)
 	// ClaimDispatch Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
 	// (POST /api/fleet/claims)
 	ClaimDispatch(w http.ResponseWriter, r *http.Request, params ClaimDispatchParams)
@@ -1297,6 +1303,155 @@ func (siw *ServerInterfaceWrapper) GetBudget(w http.ResponseWriter, r *http.Requ
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetBudget(w, r, provider, subscription, window, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetBudgetForecast operation middleware
+func (siw *ServerInterfaceWrapper) GetBudgetForecast(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "provider" -------------
+	var provider string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "provider", r.PathValue("provider"), &provider, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "provider", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "subscription" -------------
+	var subscription string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "subscription", r.PathValue("subscription"), &subscription, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "subscription", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "window" -------------
+	var window string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "window", r.PathValue("window"), &window, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "window", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetBudgetForecastParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Mosaic-Actor" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Mosaic-Actor")]; found {
+		var MosaicActor Actor
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Mosaic-Actor", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Mosaic-Actor", valueList[0], &MosaicActor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Mosaic-Actor", Err: err})
+			return
+		}
+
+		params.MosaicActor = &MosaicActor
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetBudgetForecast(w, r, provider, subscription, window, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetBudgetHistory operation middleware
+func (siw *ServerInterfaceWrapper) GetBudgetHistory(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "provider" -------------
+	var provider string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "provider", r.PathValue("provider"), &provider, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "provider", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "subscription" -------------
+	var subscription string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "subscription", r.PathValue("subscription"), &subscription, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "subscription", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "window" -------------
+	var window string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "window", r.PathValue("window"), &window, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "window", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetBudgetHistoryParams
+
+	// ------------- Optional query parameter "cycles" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cycles", r.URL.Query(), &params.Cycles, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cycles"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cycles", Err: err})
+		}
+		return
+	}
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Mosaic-Actor" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Mosaic-Actor")]; found {
+		var MosaicActor Actor
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Mosaic-Actor", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Mosaic-Actor", valueList[0], &MosaicActor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Mosaic-Actor", Err: err})
+			return
+		}
+
+		params.MosaicActor = &MosaicActor
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetBudgetHistory(w, r, provider, subscription, window, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -4773,6 +4928,8 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/estimates", wrapper.ListEstimates)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/policy", wrapper.GetPolicy)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/fleet/policy", wrapper.SetPolicy)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/budgets/{provider}/{subscription}/{window}/forecast", wrapper.GetBudgetForecast)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/budgets/{provider}/{subscription}/{window}/history", wrapper.GetBudgetHistory)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/ladder", wrapper.GetLadder)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/api/fleet/ladder", wrapper.PutLadder)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/seats", wrapper.ListSeats)
@@ -5491,6 +5648,90 @@ type GetBudgetdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetBudgetdefaultApplicationProblemPlusJSONResponse) VisitGetBudgetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetBudgetForecastRequestObject struct {
+	Provider     string `json:"provider"`
+	Subscription string `json:"subscription"`
+	Window       string `json:"window"`
+	Params       GetBudgetForecastParams
+}
+
+type GetBudgetForecastResponseObject interface {
+	VisitGetBudgetForecastResponse(w http.ResponseWriter) error
+}
+
+type GetBudgetForecast200JSONResponse Forecast
+
+func (response GetBudgetForecast200JSONResponse) VisitGetBudgetForecastResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetBudgetForecastdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetBudgetForecastdefaultApplicationProblemPlusJSONResponse) VisitGetBudgetForecastResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetBudgetHistoryRequestObject struct {
+	Provider     string `json:"provider"`
+	Subscription string `json:"subscription"`
+	Window       string `json:"window"`
+	Params       GetBudgetHistoryParams
+}
+
+type GetBudgetHistoryResponseObject interface {
+	VisitGetBudgetHistoryResponse(w http.ResponseWriter) error
+}
+
+type GetBudgetHistory200JSONResponse BudgetHistory
+
+func (response GetBudgetHistory200JSONResponse) VisitGetBudgetHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetBudgetHistorydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetBudgetHistorydefaultApplicationProblemPlusJSONResponse) VisitGetBudgetHistoryResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7660,6 +7901,12 @@ type StrictServerInterface interface {
 	// GetBudget One window with its use, allowance now, step and reset.
 	// (GET /api/fleet/budgets/{provider}/{subscription}/{window})
 	GetBudget(ctx context.Context, request GetBudgetRequestObject) (GetBudgetResponseObject, error)
+	// GetBudgetForecast How a window will end if work goes on as it does, and how it came here.
+	// (GET /api/fleet/budgets/{provider}/{subscription}/{window}/forecast)
+	GetBudgetForecast(ctx context.Context, request GetBudgetForecastRequestObject) (GetBudgetForecastResponseObject, error)
+	// GetBudgetHistory How the last epochs of a window went, the current one included, newest first.
+	// (GET /api/fleet/budgets/{provider}/{subscription}/{window}/history)
+	GetBudgetHistory(ctx context.Context, request GetBudgetHistoryRequestObject) (GetBudgetHistoryResponseObject, error)
 	// ClaimDispatch Claim the oldest ready dispatch of the highest priority for a role that the worker is declared for.
 	// (POST /api/fleet/claims)
 	ClaimDispatch(ctx context.Context, request ClaimDispatchRequestObject) (ClaimDispatchResponseObject, error)
@@ -8306,6 +8553,64 @@ func (sh *strictHandler) GetBudget(w http.ResponseWriter, r *http.Request, provi
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetBudgetResponseObject); ok {
 		if err := validResponse.VisitGetBudgetResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetBudgetForecast operation middleware
+func (sh *strictHandler) GetBudgetForecast(w http.ResponseWriter, r *http.Request, provider string, subscription string, window string, params GetBudgetForecastParams) {
+	var request GetBudgetForecastRequestObject
+
+	request.Provider = provider
+	request.Subscription = subscription
+	request.Window = window
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetBudgetForecast(ctx, request.(GetBudgetForecastRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetBudgetForecast")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetBudgetForecastResponseObject); ok {
+		if err := validResponse.VisitGetBudgetForecastResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetBudgetHistory operation middleware
+func (sh *strictHandler) GetBudgetHistory(w http.ResponseWriter, r *http.Request, provider string, subscription string, window string, params GetBudgetHistoryParams) {
+	var request GetBudgetHistoryRequestObject
+
+	request.Provider = provider
+	request.Subscription = subscription
+	request.Window = window
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetBudgetHistory(ctx, request.(GetBudgetHistoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetBudgetHistory")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetBudgetHistoryResponseObject); ok {
+		if err := validResponse.VisitGetBudgetHistoryResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

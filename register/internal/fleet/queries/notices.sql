@@ -48,3 +48,18 @@ FROM (
     WHERE r.tenant_id = sqlc.arg(tenant_id) AND r.window_id = sqlc.arg(window_id)::bigint AND r.settled_at IS NOT NULL
 ) moves
 GROUP BY 1, 2 ORDER BY 1;
+
+-- name: ListEpochs :many
+-- The epochs of a window's definition, newest first, with what happened in them.
+SELECT sqlc.embed(w),
+    (SELECT count(DISTINCT l.dispatch_id) FROM fleet.ledger l
+     JOIN fleet.dispatches d ON d.tenant_id = l.tenant_id AND d.id = l.dispatch_id
+     WHERE l.tenant_id = w.tenant_id AND l.window_id = w.id AND d.downgraded) AS lowered,
+    (SELECT count(*) FROM fleet.dispatches d
+     WHERE d.tenant_id = w.tenant_id AND d.state = 'refused' AND d.created_at >= w.since AND d.created_at < coalesce(w.ended_at, w.reset_at)
+       AND (sqlc.arg(provider)::text = 'all' OR d.attempts @> jsonb_build_array(jsonb_build_object('provider', sqlc.arg(provider)::text)))) AS refused,
+    (SELECT coalesce(array_agg(p.level), '{}')::text[] FROM fleet.posted p WHERE p.tenant_id = w.tenant_id AND p.window_id = w.id) AS levels
+FROM fleet.windows w
+WHERE w.tenant_id = sqlc.arg(tenant_id) AND w.since IS NOT NULL
+  AND w.definition_id = (SELECT c.definition_id FROM fleet.windows c WHERE c.tenant_id = sqlc.arg(tenant_id) AND c.id = sqlc.arg(id)::bigint)
+ORDER BY w.epoch DESC LIMIT sqlc.arg(cycles);

@@ -131,6 +131,87 @@ func (q *Queries) InsertRing(ctx context.Context, arg InsertRingParams) (int64, 
 	return id, err
 }
 
+const listEpochs = `-- name: ListEpochs :many
+SELECT w.tenant_id, w.id, w.host, w.epoch, w.unit, w.limit_micros, w.floor_micros, w.committed_micros, w.reserved_micros, w.burst_ppm, w.since, w.reset_at, w.source, w.checked_at, w.step, w.step_held_at, w.lowered, w.ended_at, w.definition_id, w.confidence, w.lapsed, w.margin_micros,
+    (SELECT count(DISTINCT l.dispatch_id) FROM fleet.ledger l
+     JOIN fleet.dispatches d ON d.tenant_id = l.tenant_id AND d.id = l.dispatch_id
+     WHERE l.tenant_id = w.tenant_id AND l.window_id = w.id AND d.downgraded) AS lowered,
+    (SELECT count(*) FROM fleet.dispatches d
+     WHERE d.tenant_id = w.tenant_id AND d.state = 'refused' AND d.created_at >= w.since AND d.created_at < coalesce(w.ended_at, w.reset_at)
+       AND ($1::text = 'all' OR d.attempts @> jsonb_build_array(jsonb_build_object('provider', $1::text)))) AS refused,
+    (SELECT coalesce(array_agg(p.level), '{}')::text[] FROM fleet.posted p WHERE p.tenant_id = w.tenant_id AND p.window_id = w.id) AS levels
+FROM fleet.windows w
+WHERE w.tenant_id = $2 AND w.since IS NOT NULL
+  AND w.definition_id = (SELECT c.definition_id FROM fleet.windows c WHERE c.tenant_id = $2 AND c.id = $3::bigint)
+ORDER BY w.epoch DESC LIMIT $4
+`
+
+type ListEpochsParams struct {
+	Provider string
+	TenantID string
+	ID       int64
+	Cycles   int32
+}
+
+type ListEpochsRow struct {
+	Window  Window
+	Lowered int64
+	Refused int64
+	Levels  []string
+}
+
+// The epochs of a window's definition, newest first, with what happened in them.
+func (q *Queries) ListEpochs(ctx context.Context, arg ListEpochsParams) ([]ListEpochsRow, error) {
+	rows, err := q.db.Query(ctx, listEpochs,
+		arg.Provider,
+		arg.TenantID,
+		arg.ID,
+		arg.Cycles,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListEpochsRow
+	for rows.Next() {
+		var i ListEpochsRow
+		if err := rows.Scan(
+			&i.Window.TenantID,
+			&i.Window.ID,
+			&i.Window.Host,
+			&i.Window.Epoch,
+			&i.Window.Unit,
+			&i.Window.LimitMicros,
+			&i.Window.FloorMicros,
+			&i.Window.CommittedMicros,
+			&i.Window.ReservedMicros,
+			&i.Window.BurstPpm,
+			&i.Window.Since,
+			&i.Window.ResetAt,
+			&i.Window.Source,
+			&i.Window.CheckedAt,
+			&i.Window.Step,
+			&i.Window.StepHeldAt,
+			&i.Window.Lowered,
+			&i.Window.EndedAt,
+			&i.Window.DefinitionID,
+			&i.Window.Confidence,
+			&i.Window.Lapsed,
+			&i.Window.MarginMicros,
+			&i.Lowered,
+			&i.Refused,
+			&i.Levels,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listOpenRings = `-- name: ListOpenRings :many
 SELECT tenant_id, id, host, window_id, provider, subscription, window_name, first_at, rung, next_at, acked_by, acked_at, ended_at FROM fleet.rings WHERE tenant_id = $1 AND ended_at IS NULL ORDER BY id
 `

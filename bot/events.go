@@ -140,7 +140,7 @@ func (b *Bot) plan(ctx context.Context, event register.Event) ([]step, error) {
 		return b.planBudget(ctx, event)
 	case register.EventTypeBudgetStep:
 		return b.planStep(ctx, event)
-	case register.EventTypeBudgetBurn:
+	case register.EventTypeBudgetBurn, register.EventTypeBudgetLapsed:
 		return b.planWarning(ctx, event)
 	case register.EventTypeRingAgain:
 		return b.planRing(ctx, event)

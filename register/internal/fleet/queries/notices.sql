@@ -36,15 +36,15 @@ UPDATE fleet.rings SET host = $3, rung = $4, next_at = $5, acked_by = $6, acked_
 UPDATE fleet.rooms SET verbosity = $3, host = $4 WHERE tenant_id = $1 AND room = $2;
 
 -- name: WindowMoves :many
--- What changed a window's use, summed over spans of so many seconds: entries, and holds as they came and went.
+-- What changed a window's use, summed over spans of so many seconds: entries, and the means of holds as they came and went.
 SELECT date_bin(make_interval(secs => sqlc.arg(seconds)::float8), moves.at, sqlc.arg(since)::timestamptz)::timestamptz AS at,
        moves.entered, sum(moves.micros)::bigint AS micros
 FROM (
     SELECT l.at, l.kind = 'entered' AS entered, l.micros FROM fleet.ledger l WHERE l.tenant_id = sqlc.arg(tenant_id) AND l.window_id = sqlc.arg(window_id)::bigint
     UNION ALL
-    SELECT r.held_at, false, r.micros FROM fleet.reservations r WHERE r.tenant_id = sqlc.arg(tenant_id) AND r.window_id = sqlc.arg(window_id)::bigint
+    SELECT r.held_at, false, r.micros - r.margin_micros FROM fleet.reservations r WHERE r.tenant_id = sqlc.arg(tenant_id) AND r.window_id = sqlc.arg(window_id)::bigint
     UNION ALL
-    SELECT r.settled_at, false, -r.micros FROM fleet.reservations r
+    SELECT r.settled_at, false, r.margin_micros - r.micros FROM fleet.reservations r
     WHERE r.tenant_id = sqlc.arg(tenant_id) AND r.window_id = sqlc.arg(window_id)::bigint AND r.settled_at IS NOT NULL
 ) moves
 GROUP BY 1, 2 ORDER BY 1;

@@ -423,9 +423,9 @@ SELECT date_bin(make_interval(secs => $1::float8), moves.at, $2::timestamptz)::t
 FROM (
     SELECT l.at, l.kind = 'entered' AS entered, l.micros FROM fleet.ledger l WHERE l.tenant_id = $3 AND l.window_id = $4::bigint
     UNION ALL
-    SELECT r.held_at, false, r.micros FROM fleet.reservations r WHERE r.tenant_id = $3 AND r.window_id = $4::bigint
+    SELECT r.held_at, false, r.micros - r.margin_micros FROM fleet.reservations r WHERE r.tenant_id = $3 AND r.window_id = $4::bigint
     UNION ALL
-    SELECT r.settled_at, false, -r.micros FROM fleet.reservations r
+    SELECT r.settled_at, false, r.margin_micros - r.micros FROM fleet.reservations r
     WHERE r.tenant_id = $3 AND r.window_id = $4::bigint AND r.settled_at IS NOT NULL
 ) moves
 GROUP BY 1, 2 ORDER BY 1
@@ -444,7 +444,7 @@ type WindowMovesRow struct {
 	Micros  int64
 }
 
-// What changed a window's use, summed over spans of so many seconds: entries, and holds as they came and went.
+// What changed a window's use, summed over spans of so many seconds: entries, and the means of holds as they came and went.
 func (q *Queries) WindowMoves(ctx context.Context, arg WindowMovesParams) ([]WindowMovesRow, error) {
 	rows, err := q.db.Query(ctx, windowMoves,
 		arg.Seconds,

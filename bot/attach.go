@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,18 +26,44 @@ func attached(file commands.File) map[string]any {
 	}
 }
 
+// pictureKey holds, in a queued message, the picture that is uploaded before the message is sent, in base64.
+const pictureKey = "dev.mosaicstack.picture"
+
+// pictured is a message with a picture, which says the same in words. The picture goes up encrypted when the message goes out.
+func pictured(picture *commands.Picture) map[string]any {
+	return map[string]any{
+		"msgtype": string(event.MsgImage), "body": picture.Alt, "m.mentions": map[string]any{}, pictureKey: base64.StdEncoding.EncodeToString(picture.PNG),
+		"info": map[string]any{"mimetype": "image/png", "size": len(picture.PNG), "w": picture.Width, "h": picture.Height},
+	}
+}
+
+// waiting is the file a queued message still has to upload, if it has one.
+func waiting(content map[string]any) (file []byte, waits bool, err error) {
+	if text, waits := content[attachKey].(string); waits {
+		return []byte(text), true, nil
+	}
+	encoded, waits := content[pictureKey].(string)
+	if !waits {
+		return nil, false, nil
+	}
+	if file, err = base64.StdEncoding.DecodeString(encoded); err != nil {
+		return nil, false, fmt.Errorf("reading a queued picture: %w", err)
+	}
+	return file, true, nil
+}
+
 // errNotUploaded says that the homeserver will never take a message's file.
 var errNotUploaded = errors.New("the homeserver does not take the file")
 
 // upload puts a message's file on the homeserver, encrypted with a key that only the encrypted message holds, and keeps where it
 // lies before the message is sent. A crash in between leaves a file that nobody can read.
 func (s *sender) upload(ctx context.Context, message *outgoing) error {
-	text, waits := message.Content[attachKey].(string)
-	if !waits {
-		return nil
+	plain, waits, err := waiting(message.Content)
+	if err != nil || !waits {
+		return err
 	}
 	file := attachment.NewEncryptedFile()
-	sealed := file.Encrypt([]byte(text))
+	sealed := file.Encrypt(plain)
 	answer, err := s.bot.client.UploadMedia(ctx, mautrix.ReqUploadMedia{ContentBytes: sealed, ContentType: "application/octet-stream"})
 	if err != nil {
 		var failure mautrix.HTTPError
@@ -52,6 +79,7 @@ func (s *sender) upload(ctx context.Context, message *outgoing) error {
 	where := fields(event.EncryptedFileInfo{EncryptedFile: *file, URL: answer.ContentURI.CUString()})
 	for _, content := range []map[string]any{read, message.Content} {
 		delete(content, attachKey)
+		delete(content, pictureKey)
 		content["file"] = where
 	}
 	return s.bot.outbox.rewritten(ctx, message, read)

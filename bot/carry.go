@@ -215,6 +215,15 @@ func (b *Bot) answer(ctx context.Context, h *heard, root id.EventID, answer comm
 		if err != nil {
 			return err
 		}
+		if answer.Picture != nil {
+			_, err := b.outbox.add(ctx, outgoing{
+				Txn: txnID("picture", h.ID.String()), Room: h.Room, Rank: reply, Type: event.EventMessage.Type,
+				Content: inThread(pictured(answer.Picture), root, h.ID),
+			})
+			if err != nil {
+				return err
+			}
+		}
 		if on != "" {
 			if err := b.sign(ctx, h.Room, on, signOf(answer.Mood), "answer"); err != nil {
 				return err

@@ -240,3 +240,21 @@ func TestByDefaultPushRulesOnlyARefusalSoundsAndExactlyForTheOperators(t *testin
 		}
 	}
 }
+
+func TestAChartIsAPictureThatSaysTheSameInWords(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.start(t)
+	b.talk(t)
+	asked := b.say(t, "!mosaic budget chart claude")
+	b.answered(t, asked, "0 of 500 credits used")
+	picture, err := b.ada.WaitFor(soon(t), b.fromBot(), client.InThread(asked), func(seen client.Seen) bool { return seen.MsgType == event.MsgImage })
+	require.NoError(t, err)
+	require.Contains(t, picture.Body, "0 of 500 credits used")
+	require.Contains(t, picture.Body, "resets")
+	require.Empty(t, picture.Mentions)
+	require.True(t, picture.WasEncrypted)
+	require.NotContains(t, picture.Content, pictureKey)
+	require.Contains(t, picture.Content, "file", "it lies on the homeserver encrypted")
+	require.NotContains(t, picture.Content, "url")
+}

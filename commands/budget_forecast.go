@@ -42,7 +42,9 @@ type windowsGrammar struct {
 	Window string `arg:"" optional:"" placeholder:"WINDOW" help:"A provider, a subscription, a window's name or a scope; all windows without it."`
 }
 
-func (g *windowsGrammar) request(r *reader) request { return request{arguments: r.windowWord(g.Window)} }
+func (g *windowsGrammar) request(r *reader) request {
+	return request{arguments: r.windowWord(g.Window)}
+}
 
 var windowWord = regexp.MustCompile(`^[A-Za-z0-9_.@:/-]{1,200}$`)
 

@@ -63,6 +63,8 @@ type Reply struct {
 	// Data is the typed result, for --json.
 	Data any
 	Mood Mood
+	// Picture goes with the words; nil where there is none.
+	Picture *Picture
 }
 
 // Notice is what an event of the fleet reads like in a room.

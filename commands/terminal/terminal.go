@@ -69,6 +69,10 @@ func carryOut(ctx context.Context, options Options, asked commands.Asked, as man
 	if err != nil {
 		return explain(options, err, lost && call.Mutation != nil, as.again)
 	}
+	if err := write(reply.Picture); err != nil {
+		fmt.Fprintln(options.Err, err)
+		return Refused
+	}
 	if options.JSON {
 		fmt.Fprintln(options.Out, commands.JSON(reply))
 	} else {

@@ -194,6 +194,9 @@ func (b *Bot) carryOut(ctx context.Context, h *heard, root id.EventID) error {
 		return fmt.Errorf("carrying out %q: %w", h.Call.Command, err)
 	}
 	fault("gateway.answered")
+	if h.Call.Command == "status" {
+		answer.Markdown += b.ownStatus(ctx)
+	}
 	return b.answer(ctx, h, root, answer)
 }
 

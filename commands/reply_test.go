@@ -240,7 +240,7 @@ func TestTheFleetIsSeenAtAGlance(t *testing.T) {
 	}
 	line := "- D-5 queued, starts Mon 23 Nov 11:00 CET, in 1 h · coder: Add a health check"
 	reads(t, statusText(status, berlin(t)),
-		"Fleet: 1 running and 7 queued", "", "- D-1 running on opus · coder: Add a health check", line, line, line, line, line,
+		"Fleet: 1 running and 7 queued · not paused · every step normal", "", "- D-1 running on opus · coder: Add a health check", line, line, line, line, line,
 		"- 2 more queued: !mosaic list queued",
 		"- No worker is live. Start one on its host: mosaic-matrix work --role coder -- ./agent.sh",
 		"- claude ▰▰▰▰▱▱▱▱▱▱ 210 of 500 credits\n  allowed 250 · pace 84 % · normal · resets in 6 d 3 h · user-entered")

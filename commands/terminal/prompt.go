@@ -70,26 +70,20 @@ func carryOutLine(ctx context.Context, options Options, line string, unanswered 
 	}
 }
 
-// completer offers the registry's commands word by word.
-func completer() readline.AutoCompleter {
-	tree := map[string][]string{}
-	var order []string
-	for _, name := range commands.Names() {
-		group, rest, _ := strings.Cut(name, " ")
-		if _, seen := tree[group]; !seen {
-			order = append(order, group)
-		}
-		if tree[group] = append(tree[group], rest); rest == "" {
-			tree[group] = tree[group][:len(tree[group])-1]
-		}
+// completer completes a line as the shells do.
+func completer() readline.AutoCompleter { return completing{} }
+
+type completing struct{}
+
+// Do implements readline.AutoCompleter: what may follow the begun word, and how much of it is typed.
+func (completing) Do(line []rune, at int) (rest [][]rune, typed int) {
+	words := strings.Fields(string(line[:at]))
+	if len(words) == 0 || line[at-1] == ' ' {
+		words = append(words, "")
 	}
-	items := make([]readline.PrefixCompleterInterface, 0, len(order))
-	for _, group := range order {
-		var below []readline.PrefixCompleterInterface
-		for _, rest := range tree[group] {
-			below = append(below, readline.PcItem(rest))
-		}
-		items = append(items, readline.PcItem(group, below...))
+	begun := words[len(words)-1]
+	for _, offered := range commands.Complete(words) {
+		rest = append(rest, []rune(strings.TrimPrefix(offered.Word, strings.ToLower(begun))+" "))
 	}
-	return readline.NewPrefixCompleter(items...)
+	return rest, len([]rune(begun))
 }

@@ -35,6 +35,17 @@ func TestTheCommandFindsBothServersAndItsExitCodeIsPassedOn(t *testing.T) {
 	require.Equal(t, 42, exit.ExitCode(), string(said))
 }
 
+func TestTheCommandIsToldThatTheHomeserverHasItsLimits(t *testing.T) {
+	t.Parallel()
+	program := build(t)
+	with, err := exec.Command(program, "-limits", "--", "sh", "-c", `echo "limits: $MOSAIC_TEST_LIMITS"`).Output()
+	require.NoError(t, err)
+	require.Equal(t, "limits: stock\n", string(with))
+	without, err := exec.Command(program, "--", "sh", "-c", `echo "limits: $MOSAIC_TEST_LIMITS"`).Output()
+	require.NoError(t, err)
+	require.Equal(t, "limits: \n", string(without))
+}
+
 // running is a testbed whose command has started.
 type running struct {
 	testbed    *exec.Cmd

@@ -94,7 +94,10 @@ func (b *Bot) hearMessage(ctx context.Context, h *heard, said *said) error {
 		if !known {
 			return b.refuseStranger(ctx, h, root)
 		}
-		if !said.Trusted {
+		if h.Clear, err = b.mayBeClear(ctx, said); err != nil {
+			return err
+		}
+		if !said.Trusted && !h.Clear {
 			return b.refuseUntrusted(ctx, h, said, root)
 		}
 		attachment, refusal, err := b.attachment(ctx, said, content)
@@ -155,6 +158,10 @@ func (b *Bot) prepare(ctx context.Context, h *heard, who register.Identity, give
 	}
 	if outside, err := b.outsideBoard(ctx, h, root, call); err != nil || outside {
 		return false, err
+	}
+	if h.Clear && commands.Loosens(call) {
+		text := fmt.Sprintf("**Not done.** What is said in clear can be forged, so %q takes an encrypted room; or write to me directly.", call.Command)
+		return false, b.answer(ctx, h, root, commands.Reply{Markdown: text, Mood: commands.MoodRefused})
 	}
 	switch name, number, _ := commands.Local(call); name {
 	case commands.LocalConfirm:
@@ -372,7 +379,7 @@ func (b *Bot) refuseUntrusted(ctx context.Context, h *heard, said *said, root id
 		}
 		if encrypted, err := b.keys.rooms.IsEncrypted(ctx, h.Room); err != nil {
 			return err
-		} else if encrypted {
+		} else if encrypted || b.optional(ctx, h.Room) {
 			_, err := b.outbox.add(ctx, outgoing{
 				Txn: txnID("reply", h.ID.String()), Room: h.Room, Rank: reply, Type: event.EventMessage.Type,
 				Content: inThread(words(line, nil), root, h.ID),

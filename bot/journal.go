@@ -43,6 +43,7 @@ type heard struct {
 	RetryAt   time.Time
 	Told      bool
 	Waited    bool // for a room key
+	Clear     bool // said in clear, in a room where that is allowed
 	Doubted   bool // its answer may stand in the room although the database does not know it
 }
 

@@ -133,17 +133,15 @@ var errNotEncrypted = errors.New("the room is not encrypted, and the bot does no
 // encode returns the bytes to send, the same on every attempt, having noted the attempt.
 func (s *sender) encode(ctx context.Context, message *outgoing) (json.RawMessage, event.Type, error) {
 	if message.Type != event.EventMessage.Type && message.Type != event.EventUnstablePollStart.Type { // reactions and redactions are in clear by protocol
-		message.Content[outboxKey] = message.Txn
-		body, err := json.Marshal(message.Content)
-		if err != nil {
-			return nil, event.Type{}, fmt.Errorf("encoding a message: %w", err)
-		}
-		return body, event.NewEventType(message.Type), s.bot.outbox.begin(ctx, message, "")
+		return s.inClear(ctx, message)
 	}
 	if message.Ciphertext != "" {
 		return json.RawMessage(message.Ciphertext), event.EventEncrypted, s.bot.outbox.begin(ctx, message, message.Ciphertext)
 	}
-	if err := s.bot.mustBeEncrypted(ctx, message.Room); err != nil {
+	clear := false
+	if err := s.bot.mustBeEncrypted(ctx, message.Room); errors.Is(err, errNotEncrypted) && s.bot.optional(ctx, message.Room) {
+		clear = true
+	} else if err != nil {
 		return nil, event.Type{}, err
 	}
 	if err := s.bot.keys.refreshDevices(ctx); err != nil {
@@ -155,8 +153,20 @@ func (s *sender) encode(ctx context.Context, message *outgoing) (json.RawMessage
 	if err := s.bot.hush(ctx, message); err != nil {
 		return nil, event.Type{}, err
 	}
+	if clear {
+		return s.inClear(ctx, message)
+	}
 	body, err := s.encrypt(ctx, message)
 	return body, event.EventEncrypted, err
+}
+
+func (s *sender) inClear(ctx context.Context, message *outgoing) (json.RawMessage, event.Type, error) {
+	message.Content[outboxKey] = message.Txn
+	body, err := json.Marshal(message.Content)
+	if err != nil {
+		return nil, event.Type{}, fmt.Errorf("encoding a message: %w", err)
+	}
+	return body, event.NewEventType(message.Type), s.bot.outbox.begin(ctx, message, "")
 }
 
 // mustBeEncrypted asks the homeserver before it believes that a room is not encrypted.

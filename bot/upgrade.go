@@ -177,6 +177,12 @@ func (b *Bot) carryBinding(ctx context.Context, moved *upgrade) error {
 	if err := b.api.Send(ctx, register.By{Key: txnID("carry", moved.Old.String(), moved.New.String())}, register.BindRoom(binding), nil); err != nil {
 		return fmt.Errorf("binding the room that replaces another: %w", err)
 	}
+	if binding.Encrypted == register.RoomEncryptionOptional {
+		err := b.api.Send(ctx, register.By{Key: txnID("encryption", moved.Old.String(), moved.New.String())}, register.SetRoomEncryption(binding.Room, binding.Encrypted), nil)
+		if err != nil {
+			return fmt.Errorf("allowing the new room what the old one was allowed: %w", err)
+		}
+	}
 	binding.Room, binding.Purposes = moved.Old.String(), []register.RoomPurpose{}
 	if err := b.api.Send(ctx, register.By{Key: txnID("release", moved.Old.String(), moved.New.String())}, register.BindRoom(binding), nil); err != nil {
 		return fmt.Errorf("releasing the room that was replaced: %w", err)

@@ -36,7 +36,7 @@ var questions = map[string]func(ctx context.Context, s *session, call Call) (Que
 // loosening are the commands that spend, or loosen what holds spending back: they need a signature, and the ID of what they are about.
 // A group stands for all its commands.
 var loosening = []string{
-	"retry", "resume", "confirm", "run", "replay", "budget set", "budget reset", "budget override", "budget policy", "board accept", "board seats", "identity", "room", "agents retire",
+	"retry", "resume", "confirm", "run", "replay", "budget set", "budget reset", "budget override", "budget policy", "vote", "board", "identity", "room", "agents retire",
 }
 
 // Loosens says whether a call needs to be signed by a trusted device wherever it is asked for.

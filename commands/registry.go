@@ -35,7 +35,7 @@ func init() {
 		boardProposeCommand(), boardListCommand(), boardShowCommand(), voteCommand(),
 		boardAcceptCommand(), boardCloseCommand(), boardWithdrawCommand(), boardExportCommand(),
 		boardSeatsCommand(), boardAppointCommand(), boardUnseatCommand(), boardRulesCommand(),
-		roomBindCommand(), roomShowCommand(), roomUnbindCommand(),
+		roomBindCommand(), roomShowCommand(), roomUnbindCommand(), roomEncryptionCommand(),
 		identityListCommand(), identityShowCommand(), identityLinkCommand(), identityUnlinkCommand(), identityGrantCommand(), identityRevokeCommand(), identityTrustCommand(),
 		confirmCommand(), runCommand(), replayCommand(),
 	}

@@ -14,3 +14,8 @@ func ReportReset(name string, body IdentityResetReport) Mutation {
 func TrustReset(name string, body IdentityTrust) Mutation {
 	return mutation(NewTrustResetRequest(nowhere, name, &TrustResetParams{}, body))
 }
+
+// SetRoomEncryption says whether a room must be encrypted; the answer is a RoomBinding.
+func SetRoomEncryption(room string, encrypted RoomEncryption) Mutation {
+	return mutation(NewSetRoomEncryptionRequest(nowhere, room, &SetRoomEncryptionParams{}, EncryptionRequest{Encrypted: encrypted}))
+}

@@ -306,6 +306,7 @@ func TestEveryChangeIsAudited(t *testing.T) {
 	}
 	tries["changeIdentity"] = try{"root", "root", register.ChangeIdentity("nina", register.IdentityChange{Grant: []register.FleetRole{"board"}})}
 	tries["reportReset"] = try{"mosaic-bot", "mosaic-bot", register.ReportReset("olga", register.IdentityResetReport{MatrixID: "@olga:localhost", OldKey: oldKey, NewKey: newKey})}
+	tries["setRoomEncryption"] = try{"root", "root", register.SetRoomEncryption("!r:localhost", register.RoomEncryptionOptional)}
 	tries["trustReset"] = try{"root", "root", register.TrustReset("olga", register.IdentityTrust{Key: newKey})}
 	// What one needs of another decides the order; the pause keeps claims away, so it comes last.
 	order := []string{
@@ -313,7 +314,7 @@ func TestEveryChangeIsAudited(t *testing.T) {
 		"castVote", "acceptConditions", "withdrawVote", "readRoom", "closeProposal", "withdrawProposal", "removeSeat", "putBoard", "bindRoom", "setRoomVerbosity", "ackRings", "putIdentity", "issueToken", "rotateToken", "revokeToken",
 		"declareAgent", "retireAgent", "setPolicy", "grantOverride", "revokeOverride", "putLadder", "setPause",
 	}
-	order = append([]string{"putIdentity", "changeIdentity", "reportReset", "trustReset"}, slices.DeleteFunc(order, func(name string) bool { return name == "putIdentity" })...)
+	order = append([]string{"putIdentity", "changeIdentity", "reportReset", "trustReset", "setRoomEncryption"}, slices.DeleteFunc(order, func(name string) bool { return name == "putIdentity" })...)
 	require.ElementsMatch(t, mutating(t), order, "every operation that changes something is tried here")
 	for _, operation := range order {
 		try := tries[operation]

@@ -52,9 +52,10 @@ var rules = map[string]rule{
 	"withdrawProposal": {scopes: operating, verb: "withdraw proposals"},
 	"readRoom":         {scopes: []string{"bot", "admin"}, verb: "report on rooms"},
 	// A bot makes the rooms it then speaks in.
-	"bindRoom":       {scopes: operating, roles: []string{"admin"}, verb: "bind rooms", asItself: []string{"bot"}},
-	"putIdentity":    {scopes: operating, roles: []string{"admin"}, verb: "change identities"},
-	"changeIdentity": {scopes: operating, roles: []string{"admin"}, verb: "change identities"},
+	"bindRoom":          {scopes: operating, roles: []string{"admin"}, verb: "bind rooms", asItself: []string{"bot"}},
+	"putIdentity":       {scopes: operating, roles: []string{"admin"}, verb: "change identities"},
+	"setRoomEncryption": {scopes: operating, roles: []string{"admin"}, verb: "say whether a room must be encrypted", asItself: []string{"bot"}},
+	"changeIdentity":    {scopes: operating, roles: []string{"admin"}, verb: "change identities"},
 	// A bot sees the keys of people; what it reports gives nobody anything.
 	"reportReset": {scopes: []string{"bot", "admin"}, roles: []string{"admin"}, verb: "report that keys were reset", asItself: []string{"bot"}},
 	// A bot cannot act for an admin here: whoever took over an account could ask it to.

@@ -176,7 +176,7 @@ func TestTheGatewayAcceptsEveryExampleOfTheContract(t *testing.T) {
 	} {
 		send(name, "root")
 	}
-	for _, name := range []string{"changeIdentity", "reportReset", "trustReset"} {
+	for _, name := range []string{"changeIdentity", "reportReset", "trustReset", "setRoomEncryption"} {
 		send(name, "root")
 	}
 	send("declareAgent", "coder-1")

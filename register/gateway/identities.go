@@ -32,3 +32,10 @@ func (o *operations) TrustReset(ctx context.Context, request TrustResetRequestOb
 	identity, err := o.store.TrustReset(ctx, mutation(ctx, http.StatusOK), request.Name, request.Body.Key)
 	return answered[TrustReset200JSONResponse](identity, err)
 }
+
+// SetRoomEncryption says whether a room must be encrypted.
+func (o *operations) SetRoomEncryption(ctx context.Context, request SetRoomEncryptionRequestObject) (SetRoomEncryptionResponseObject, error) {
+	room, err := o.store.SetRoomEncryption(ctx, mutation(ctx, http.StatusOK), request.Room, string(request.Body.Encrypted))
+	body, err := answered[register.RoomBinding](room, err)
+	return SetRoomEncryption200JSONResponse{Body: body, Headers: SetRoomEncryption200ResponseHeaders{ETag: fleet.Tag(room.Version)}}, err
+}

@@ -16,11 +16,12 @@ type Room struct {
 	Alias     string   `json:"alias,omitempty"`
 	Purposes  []string `json:"purposes"`
 	Verbosity string   `json:"verbosity"`
+	Encrypted string   `json:"encrypted"`
 	Version   int64    `json:"version,omitempty"`
 }
 
 func roomOf(row query.Room, version int64) Room {
-	return Room{Room: row.Room, Alias: row.Alias, Purposes: row.Purposes, Verbosity: row.Verbosity, Version: version}
+	return Room{Room: row.Room, Alias: row.Alias, Purposes: row.Purposes, Verbosity: row.Verbosity, Encrypted: row.Encrypted, Version: version}
 }
 
 // RoomPage is a page of room bindings, by room.
@@ -142,6 +143,9 @@ func (s *Store) BindRoom(ctx context.Context, m Mutation, room Room) (Room, erro
 		})
 		if err != nil {
 			return Room{}, fmt.Errorf("writing the room binding: %w", err)
+		}
+		if room.Encrypted, err = t.encryptionOf(ctx, room.Room); err != nil {
+			return Room{}, err
 		}
 		return t.tellRoom(ctx, room)
 	})

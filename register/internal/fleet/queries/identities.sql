@@ -17,3 +17,11 @@ SELECT * FROM fleet.identity_resets WHERE tenant_id = $1 AND identity = $2 ORDER
 -- name: AcceptIdentityReset :exec
 UPDATE fleet.identity_resets SET host = $5, accepted_by = $6, accepted_at = $7
 WHERE tenant_id = $1 AND identity = $2 AND matrix_id = $3 AND new_key = $4 AND accepted_at IS NULL;
+
+-- name: SetRoomEncryption :one
+INSERT INTO fleet.rooms (tenant_id, room, host, purposes, bound_at, encrypted)
+VALUES (sqlc.arg(tenant_id), sqlc.arg(room), sqlc.arg(host), '{}', sqlc.arg(now), sqlc.arg(encrypted))
+ON CONFLICT (tenant_id, room) DO UPDATE SET host = excluded.host, encrypted = excluded.encrypted RETURNING *;
+
+-- name: RoomEncryption :one
+SELECT encrypted FROM fleet.rooms WHERE tenant_id = $1 AND room = $2;

@@ -164,3 +164,55 @@ func (q *Queries) PutIdentityReset(ctx context.Context, arg PutIdentityResetPara
 	}
 	return result.RowsAffected(), nil
 }
+
+const roomEncryption = `-- name: RoomEncryption :one
+SELECT encrypted FROM fleet.rooms WHERE tenant_id = $1 AND room = $2
+`
+
+type RoomEncryptionParams struct {
+	TenantID string
+	Room     string
+}
+
+func (q *Queries) RoomEncryption(ctx context.Context, arg RoomEncryptionParams) (string, error) {
+	row := q.db.QueryRow(ctx, roomEncryption, arg.TenantID, arg.Room)
+	var encrypted string
+	err := row.Scan(&encrypted)
+	return encrypted, err
+}
+
+const setRoomEncryption = `-- name: SetRoomEncryption :one
+INSERT INTO fleet.rooms (tenant_id, room, host, purposes, bound_at, encrypted)
+VALUES ($1, $2, $3, '{}', $4, $5)
+ON CONFLICT (tenant_id, room) DO UPDATE SET host = excluded.host, encrypted = excluded.encrypted RETURNING tenant_id, room, host, alias, purposes, bound_at, verbosity, encrypted
+`
+
+type SetRoomEncryptionParams struct {
+	TenantID  string
+	Room      string
+	Host      string
+	Now       time.Time
+	Encrypted string
+}
+
+func (q *Queries) SetRoomEncryption(ctx context.Context, arg SetRoomEncryptionParams) (Room, error) {
+	row := q.db.QueryRow(ctx, setRoomEncryption,
+		arg.TenantID,
+		arg.Room,
+		arg.Host,
+		arg.Now,
+		arg.Encrypted,
+	)
+	var i Room
+	err := row.Scan(
+		&i.TenantID,
+		&i.Room,
+		&i.Host,
+		&i.Alias,
+		&i.Purposes,
+		&i.BoundAt,
+		&i.Verbosity,
+		&i.Encrypted,
+	)
+	return i, err
+}

@@ -341,6 +341,7 @@ type Room struct {
 	Purposes  []string
 	BoundAt   time.Time
 	Verbosity string
+	Encrypted string
 }
 
 type Roster struct {

@@ -179,7 +179,7 @@ func (q *Queries) GetIdentityByMatrixID(ctx context.Context, arg GetIdentityByMa
 }
 
 const getRoom = `-- name: GetRoom :one
-SELECT tenant_id, room, host, alias, purposes, bound_at, verbosity FROM fleet.rooms WHERE tenant_id = $1 AND room = $2
+SELECT tenant_id, room, host, alias, purposes, bound_at, verbosity, encrypted FROM fleet.rooms WHERE tenant_id = $1 AND room = $2
 `
 
 type GetRoomParams struct {
@@ -198,6 +198,7 @@ func (q *Queries) GetRoom(ctx context.Context, arg GetRoomParams) (Room, error) 
 		&i.Purposes,
 		&i.BoundAt,
 		&i.Verbosity,
+		&i.Encrypted,
 	)
 	return i, err
 }
@@ -286,7 +287,7 @@ func (q *Queries) ListIdentities(ctx context.Context, arg ListIdentitiesParams) 
 }
 
 const listRooms = `-- name: ListRooms :many
-SELECT tenant_id, room, host, alias, purposes, bound_at, verbosity FROM fleet.rooms WHERE tenant_id = $1 AND room > $2::text ORDER BY room LIMIT $3
+SELECT tenant_id, room, host, alias, purposes, bound_at, verbosity, encrypted FROM fleet.rooms WHERE tenant_id = $1 AND room > $2::text ORDER BY room LIMIT $3
 `
 
 type ListRoomsParams struct {
@@ -312,6 +313,7 @@ func (q *Queries) ListRooms(ctx context.Context, arg ListRoomsParams) ([]Room, e
 			&i.Purposes,
 			&i.BoundAt,
 			&i.Verbosity,
+			&i.Encrypted,
 		); err != nil {
 			return nil, err
 		}

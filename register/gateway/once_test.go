@@ -65,6 +65,10 @@ func TestARepeatedChangeIsAnsweredByteForByte(t *testing.T) {
 		{"root", register.PutBoard(register.BoardRequest{Chair: new("ceo")})},
 		{"root", register.BindRoom(register.RoomBinding{Room: "!r:localhost", Purposes: []register.RoomPurpose{"board", "fleet"}})},
 		{"olga", register.SetRoomVerbosity("!r:localhost", register.VerbosityLow)},
+		{"root", register.SetRoomEncryption("!r:localhost", register.RoomEncryptionOptional)},
+		{"root", register.ChangeIdentity("zoe", register.IdentityChange{Create: true, Grant: []register.FleetRole{"viewer"}})},
+		{"mosaic-bot", register.ReportReset("olga", register.IdentityResetReport{MatrixID: "@olga:localhost", OldKey: oldKey, NewKey: newKey})},
+		{"root", register.TrustReset("olga", register.IdentityTrust{Key: newKey})},
 		{"root", register.PutIdentity("eve", register.IdentityRequest{Kind: "human", Roles: []register.FleetRole{"viewer"}})},
 	} {
 		request, err := http.NewRequestWithContext(t.Context(), c.mutation.Method, c.mutation.Path, http.NoBody)

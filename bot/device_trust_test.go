@@ -201,7 +201,7 @@ func TestKeysThatComeAMinuteLateRunTheCommandThenAndSaySo(t *testing.T) {
 		t.Skip("it waits for a minute")
 	}
 	b := setup(t)
-	b.start(t)
+	running := b.start(t)
 	b.talk(t)
 	b.answered(t, b.say(t, "!mosaic status"), "")
 	b.quiet(t)
@@ -239,6 +239,8 @@ func TestKeysThatComeAMinuteLateRunTheCommandThenAndSaySo(t *testing.T) {
 	asked := b.say(t, `!mosaic dispatch coder "late keys"`)
 	require.Equal(t, []string{"🔑"}, b.signed(t, asked, "🔑"))
 	require.Empty(t, b.fleet.listDispatches(t))
+	require.Equal(t, 1, running.Health(t.Context()).Encryption.Unreadable)
+	require.True(t, running.Health(t.Context()).Ready(), "one message without its key keeps the bot from nothing")
 	time.Sleep(time.Until(until))
 	b.endPoll(t)
 	reply := b.answered(t, asked, "D-1")
@@ -246,6 +248,7 @@ func TestKeysThatComeAMinuteLateRunTheCommandThenAndSaySo(t *testing.T) {
 	require.Eventually(t, func() bool { return len(b.signs(asked)) == 1 && b.signs(asked)[0] == "✅" }, patience, tick, "🔑 is taken away")
 	b.quiet(t)
 	require.Len(t, b.replies(asked), 1)
+	require.Zero(t, running.Health(t.Context()).Encryption.Unreadable)
 }
 
 // Postgres ends the bot's session between the decryption of the message that brings a room key and the commit.

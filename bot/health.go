@@ -24,6 +24,8 @@ type Health struct {
 	// JournalAside and OutboxFailed count what was given up on, each with its reason in the row.
 	JournalAside int `json:"journal_aside"`
 	OutboxFailed int `json:"outbox_failed"`
+	// Encryption is what of end-to-end encryption someone has to look at.
+	Encryption Encryption `json:"encryption"`
 }
 
 // Ready says whether every part is well.
@@ -61,6 +63,9 @@ func (b *Bot) Health(ctx context.Context) Health {
 	health.JournalOpen, health.JournalAside, err = b.journal.backlog(ctx)
 	if err == nil {
 		health.OutboxOpen, health.OutboxFailed, err = b.outbox.backlog(ctx)
+	}
+	if err == nil {
+		health.Encryption, err = b.encryption(ctx)
 	}
 	note("database", err)
 	return health
@@ -102,8 +107,8 @@ func newMetrics() *metrics {
 
 // gauges are what the bot asks its parts when Prometheus asks it.
 type gauges struct {
-	bot                                        *Bot
-	ready, journal, aside, outbox, undelivered *prometheus.Desc
+	bot                                                               *Bot
+	ready, journal, aside, outbox, undelivered, unreadable, untrusted *prometheus.Desc
 }
 
 func newGauges(b *Bot) *gauges {
@@ -117,12 +122,14 @@ func newGauges(b *Bot) *gauges {
 		aside:       describe("journal_aside", "Events set aside with a reason."),
 		outbox:      describe("outbox_open", "Messages queued and not sent."),
 		undelivered: describe("outbox_failed", "Messages that cannot be sent."),
+		unreadable:  describe("unreadable", "Messages whose key has not come in time."),
+		untrusted:   describe("keys_reset", "People whose keys were reset and not accepted."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(out chan<- *prometheus.Desc) {
-	for _, description := range []*prometheus.Desc{g.ready, g.journal, g.aside, g.outbox, g.undelivered} {
+	for _, description := range []*prometheus.Desc{g.ready, g.journal, g.aside, g.outbox, g.undelivered, g.unreadable, g.untrusted} {
 		out <- description
 	}
 }
@@ -136,6 +143,7 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	}
 	for description, value := range map[*prometheus.Desc]int{
 		g.ready: ready, g.journal: health.JournalOpen, g.aside: health.JournalAside, g.outbox: health.OutboxOpen, g.undelivered: health.OutboxFailed,
+		g.unreadable: health.Encryption.Unreadable, g.untrusted: health.Encryption.Untrusted,
 	} {
 		out <- prometheus.MustNewConstMetric(description, prometheus.GaugeValue, float64(value))
 	}

@@ -39,6 +39,7 @@ func (b *Bot) showUnreadable(ctx context.Context, room id.RoomID) (time.Duration
 }
 
 func (b *Bot) showKeyMissing(ctx context.Context, h *heard) error {
+	b.askForKey(ctx, h) // again: the first answer may have come over a session that was mended since
 	evt, err := decode(h)
 	readBefore := err == nil && h.Doubted && time.UnixMilli(evt.Timestamp).Before(b.account.CreatedAt)
 	return transaction(ctx, b.database, func(ctx context.Context) error {

@@ -683,6 +683,24 @@ func (e ProposalState) Valid() bool {
 	}
 }
 
+// Defines values for RoomEncryption.
+const (
+	RoomEncryptionOptional RoomEncryption = "optional"
+	RoomEncryptionRequired RoomEncryption = "required"
+)
+
+// Valid indicates whether the value is a known member of the RoomEncryption enum.
+func (e RoomEncryption) Valid() bool {
+	switch e {
+	case RoomEncryptionOptional:
+		return true
+	case RoomEncryptionRequired:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RoomPurpose.
 const (
 	RoomPurposeAdmin  RoomPurpose = "admin"
@@ -1478,6 +1496,13 @@ type DispatchRequestBriefClass string
 // DispatchState defines model for DispatchState.
 type DispatchState string
 
+// EncryptionRequest defines model for EncryptionRequest.
+type EncryptionRequest struct {
+	// Encrypted `required`: the bot hears and says nothing in clear there; rooms begin with it. `optional`: it does. It has an address of its own;
+	// in a binding that is written it is not looked at.
+	Encrypted RoomEncryption `json:"encrypted"`
+}
+
 // Estimate What runs of a role and a class of brief spend on a model; without a role those of every role, without a class all work.
 type Estimate struct {
 	BriefClass string `json:"brief_class,omitempty,omitzero"`
@@ -2230,8 +2255,12 @@ type RingList struct {
 
 // RoomBinding defines model for RoomBinding.
 type RoomBinding struct {
-	Alias    string        `json:"alias,omitempty,omitzero"`
-	Purposes []RoomPurpose `json:"purposes"`
+	Alias string `json:"alias,omitempty,omitzero"`
+
+	// Encrypted `required`: the bot hears and says nothing in clear there; rooms begin with it. `optional`: it does. It has an address of its own;
+	// in a binding that is written it is not looked at.
+	Encrypted RoomEncryption `json:"encrypted,omitempty,omitzero"`
+	Purposes  []RoomPurpose  `json:"purposes"`
 
 	// Room The Matrix room ID.
 	Room string `json:"room"`
@@ -2243,6 +2272,10 @@ type RoomBinding struct {
 	// Version How often this setting was changed; its `ETag` is this number in quotes.
 	Version Version `json:"version,omitempty,omitzero"`
 }
+
+// RoomEncryption `required`: the bot hears and says nothing in clear there; rooms begin with it. `optional`: it does. It has an address of its own;
+// in a binding that is written it is not looked at.
+type RoomEncryption string
 
 // RoomList defines model for RoomList.
 type RoomList struct {
@@ -3174,6 +3207,18 @@ type GetRoomParams struct {
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
+// SetRoomEncryptionParams defines parameters for SetRoomEncryption.
+type SetRoomEncryptionParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+
+	// IfMatch The `ETag` of what is to be changed, or several after commas: if it has another by now, nothing is done and the answer is `412 precondition_failed`. `*` asks only that it exists. Without it the change is made whatever stands there.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // SetRoomVerbosityParams defines parameters for SetRoomVerbosity.
 type SetRoomVerbosityParams struct {
 	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
@@ -3347,6 +3392,9 @@ type AckRingsJSONRequestBody = AckRequest
 
 // BindRoomJSONRequestBody defines body for BindRoom for application/json ContentType.
 type BindRoomJSONRequestBody = RoomBinding
+
+// SetRoomEncryptionJSONRequestBody defines body for SetRoomEncryption for application/json ContentType.
+type SetRoomEncryptionJSONRequestBody = EncryptionRequest
 
 // SetRoomVerbosityJSONRequestBody defines body for SetRoomVerbosity for application/json ContentType.
 type SetRoomVerbosityJSONRequestBody = VerbosityRequest
@@ -4033,6 +4081,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/fleet/rooms/{room} (the `GetRoom` operationId).
 	GetRoom(ctx context.Context, room string, params *GetRoomParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetRoomEncryptionWithBody Say whether a room must be encrypted for the bot to hear and speak there; it need not be bound for anything.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/fleet/rooms/{room}/encryption (the `SetRoomEncryption` operationId).
+	SetRoomEncryptionWithBody(ctx context.Context, room string, params *SetRoomEncryptionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetRoomEncryption Say whether a room must be encrypted for the bot to hear and speak there; it need not be bound for anything.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/fleet/rooms/{room}/encryption (the `SetRoomEncryption` operationId).
+	SetRoomEncryption(ctx context.Context, room string, params *SetRoomEncryptionParams, body SetRoomEncryptionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SetRoomVerbosityWithBody Say how much a bound room is told of the budget.
 	//
@@ -5533,6 +5595,40 @@ func (c *Client) BindRoom(ctx context.Context, params *BindRoomParams, body Bind
 // Corresponds with GET /api/fleet/rooms/{room} (the `GetRoom` operationId).
 func (c *Client) GetRoom(ctx context.Context, room string, params *GetRoomParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetRoomRequest(c.Server, room, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetRoomEncryptionWithBody Say whether a room must be encrypted for the bot to hear and speak there; it need not be bound for anything.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/fleet/rooms/{room}/encryption (the `SetRoomEncryption` operationId).
+func (c *Client) SetRoomEncryptionWithBody(ctx context.Context, room string, params *SetRoomEncryptionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetRoomEncryptionRequestWithBody(c.Server, room, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetRoomEncryption Say whether a room must be encrypted for the bot to hear and speak there; it need not be bound for anything.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/fleet/rooms/{room}/encryption (the `SetRoomEncryption` operationId).
+func (c *Client) SetRoomEncryption(ctx context.Context, room string, params *SetRoomEncryptionParams, body SetRoomEncryptionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetRoomEncryptionRequest(c.Server, room, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -9588,6 +9684,88 @@ func NewGetRoomRequest(server string, room string, params *GetRoomParams) (*http
 	return req, nil
 }
 
+// NewSetRoomEncryptionRequest calls the generic SetRoomEncryption builder with application/json body
+func NewSetRoomEncryptionRequest(server string, room string, params *SetRoomEncryptionParams, body SetRoomEncryptionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetRoomEncryptionRequestWithBody(server, room, params, "application/json", bodyReader)
+}
+
+// NewSetRoomEncryptionRequestWithBody constructs an http.Request for the SetRoomEncryption method, with any body, and a specified content type
+func NewSetRoomEncryptionRequestWithBody(server string, room string, params *SetRoomEncryptionParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "room", room, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/rooms/%s/encryption", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewSetRoomVerbosityRequest calls the generic SetRoomVerbosity builder with application/json body
 func NewSetRoomVerbosityRequest(server string, room string, params *SetRoomVerbosityParams, body SetRoomVerbosityJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -11024,6 +11202,20 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/fleet/rooms/{room} (the `GetRoom` operationId).
 	GetRoomWithResponse(ctx context.Context, room string, params *GetRoomParams, reqEditors ...RequestEditorFn) (*GetRoomResponse, error)
+
+	// SetRoomEncryptionWithBodyWithResponse Say whether a room must be encrypted for the bot to hear and speak there; it need not be bound for anything.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/fleet/rooms/{room}/encryption (the `SetRoomEncryption` operationId).
+	SetRoomEncryptionWithBodyWithResponse(ctx context.Context, room string, params *SetRoomEncryptionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetRoomEncryptionResponse, error)
+
+	// SetRoomEncryptionWithResponse Say whether a room must be encrypted for the bot to hear and speak there; it need not be bound for anything.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/fleet/rooms/{room}/encryption (the `SetRoomEncryption` operationId).
+	SetRoomEncryptionWithResponse(ctx context.Context, room string, params *SetRoomEncryptionParams, body SetRoomEncryptionJSONRequestBody, reqEditors ...RequestEditorFn) (*SetRoomEncryptionResponse, error)
 
 	// SetRoomVerbosityWithBodyWithResponse Say how much a bound room is told of the budget.
 	//
@@ -13909,6 +14101,61 @@ func (r GetRoomResponse) ContentType() string {
 	return ""
 }
 
+// SetRoomEncryptionResponse200Headers the declared response headers of an HTTP 200 response for SetRoomEncryption
+type SetRoomEncryptionResponse200Headers struct {
+	ETag string
+}
+
+type SetRoomEncryptionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RoomBinding
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SetRoomEncryptionResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetRoomEncryptionResponse) GetJSON200() *RoomBinding {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetRoomEncryptionResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetRoomEncryptionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetRoomEncryptionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetRoomEncryptionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetRoomEncryptionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // SetRoomVerbosityResponse200Headers the declared response headers of an HTTP 200 response for SetRoomVerbosity
 type SetRoomVerbosityResponse200Headers struct {
 	ETag string
@@ -15637,6 +15884,32 @@ func (c *ClientWithResponses) GetRoomWithResponse(ctx context.Context, room stri
 		return nil, err
 	}
 	return ParseGetRoomResponse(rsp)
+}
+
+// SetRoomEncryptionWithBodyWithResponse Say whether a room must be encrypted for the bot to hear and speak there; it need not be bound for anything.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/fleet/rooms/{room}/encryption (the `SetRoomEncryption` operationId).
+func (c *ClientWithResponses) SetRoomEncryptionWithBodyWithResponse(ctx context.Context, room string, params *SetRoomEncryptionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetRoomEncryptionResponse, error) {
+	rsp, err := c.SetRoomEncryptionWithBody(ctx, room, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetRoomEncryptionResponse(rsp)
+}
+
+// SetRoomEncryptionWithResponse Say whether a room must be encrypted for the bot to hear and speak there; it need not be bound for anything.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/fleet/rooms/{room}/encryption (the `SetRoomEncryption` operationId).
+func (c *ClientWithResponses) SetRoomEncryptionWithResponse(ctx context.Context, room string, params *SetRoomEncryptionParams, body SetRoomEncryptionJSONRequestBody, reqEditors ...RequestEditorFn) (*SetRoomEncryptionResponse, error) {
+	rsp, err := c.SetRoomEncryption(ctx, room, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetRoomEncryptionResponse(rsp)
 }
 
 // SetRoomVerbosityWithBodyWithResponse Say how much a bound room is told of the budget.
@@ -17885,6 +18158,52 @@ func ParseGetRoomResponse(rsp *http.Response) (*GetRoomResponse, error) {
 	switch {
 	case rsp.StatusCode == 200:
 		var headers GetRoomResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSetRoomEncryptionResponse parses an HTTP response from a SetRoomEncryptionWithResponse call
+func ParseSetRoomEncryptionResponse(rsp *http.Response) (*SetRoomEncryptionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetRoomEncryptionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RoomBinding
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SetRoomEncryptionResponse200Headers
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -185,6 +185,9 @@ type ServerInterface interface {
 	// GetRoom One room binding.
 	// (GET /api/fleet/rooms/{room})
 	GetRoom(w http.ResponseWriter, r *http.Request, room string, params GetRoomParams)
+	// SetRoomEncryption Say whether a room must be encrypted for the bot to hear and speak there; it need not be bound for anything.
+	// (PUT /api/fleet/rooms/{room}/encryption)
+	SetRoomEncryption(w http.ResponseWriter, r *http.Request, room string, params SetRoomEncryptionParams)
 	// SetRoomVerbosity Say how much a bound room is told of the budget.
 	// (PUT /api/fleet/rooms/{room}/verbosity)
 	SetRoomVerbosity(w http.ResponseWriter, r *http.Request, room string, params SetRoomVerbosityParams)
@@ -4050,6 +4053,98 @@ func (siw *ServerInterfaceWrapper) GetRoom(w http.ResponseWriter, r *http.Reques
 	handler.ServeHTTP(w, r)
 }
 
+// SetRoomEncryption operation middleware
+func (siw *ServerInterfaceWrapper) SetRoomEncryption(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "room" -------------
+	var room string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", r.PathValue("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "room", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SetRoomEncryptionParams
+
+	headers := r.Header
+
+	// ------------- Required header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	} else {
+		err := fmt.Errorf("Header parameter Idempotency-Key is required, but not found")
+		siw.ErrorHandlerFunc(w, r, &RequiredHeaderError{ParamName: "Idempotency-Key", Err: err})
+		return
+	}
+
+	// ------------- Optional header parameter "Mosaic-Actor" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Mosaic-Actor")]; found {
+		var MosaicActor Actor
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Mosaic-Actor", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Mosaic-Actor", valueList[0], &MosaicActor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Mosaic-Actor", Err: err})
+			return
+		}
+
+		params.MosaicActor = &MosaicActor
+
+	}
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SetRoomEncryption(w, r, room, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // SetRoomVerbosity operation middleware
 func (siw *ServerInterfaceWrapper) SetRoomVerbosity(w http.ResponseWriter, r *http.Request) {
 
@@ -4951,6 +5046,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/api/fleet/rooms", wrapper.BindRoom)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/rooms/{room}", wrapper.GetRoom)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/api/fleet/rooms/{room}/verbosity", wrapper.SetRoomVerbosity)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/api/fleet/rooms/{room}/encryption", wrapper.SetRoomEncryption)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/identities", wrapper.ListIdentities)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/identities/{name}", wrapper.GetIdentity)
 	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/api/fleet/identities/{name}", wrapper.ChangeIdentity)
@@ -7371,6 +7467,55 @@ func (response GetRoomdefaultApplicationProblemPlusJSONResponse) VisitGetRoomRes
 	return err
 }
 
+type SetRoomEncryptionRequestObject struct {
+	Room   string `json:"room"`
+	Params SetRoomEncryptionParams
+	Body   *SetRoomEncryptionJSONRequestBody
+}
+
+type SetRoomEncryptionResponseObject interface {
+	VisitSetRoomEncryptionResponse(w http.ResponseWriter) error
+}
+
+type SetRoomEncryption200ResponseHeaders struct {
+	ETag string
+}
+
+type SetRoomEncryption200JSONResponse struct {
+	Body    RoomBinding
+	Headers SetRoomEncryption200ResponseHeaders
+}
+
+func (response SetRoomEncryption200JSONResponse) VisitSetRoomEncryptionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetRoomEncryptiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SetRoomEncryptiondefaultApplicationProblemPlusJSONResponse) VisitSetRoomEncryptionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type SetRoomVerbosityRequestObject struct {
 	Room   string `json:"room"`
 	Params SetRoomVerbosityParams
@@ -8018,6 +8163,9 @@ type StrictServerInterface interface {
 	// GetRoom One room binding.
 	// (GET /api/fleet/rooms/{room})
 	GetRoom(ctx context.Context, request GetRoomRequestObject) (GetRoomResponseObject, error)
+	// SetRoomEncryption Say whether a room must be encrypted for the bot to hear and speak there; it need not be bound for anything.
+	// (PUT /api/fleet/rooms/{room}/encryption)
+	SetRoomEncryption(ctx context.Context, request SetRoomEncryptionRequestObject) (SetRoomEncryptionResponseObject, error)
 	// SetRoomVerbosity Say how much a bound room is told of the budget.
 	// (PUT /api/fleet/rooms/{room}/verbosity)
 	SetRoomVerbosity(ctx context.Context, request SetRoomVerbosityRequestObject) (SetRoomVerbosityResponseObject, error)
@@ -9727,6 +9875,40 @@ func (sh *strictHandler) GetRoom(w http.ResponseWriter, r *http.Request, room st
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetRoomResponseObject); ok {
 		if err := validResponse.VisitGetRoomResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SetRoomEncryption operation middleware
+func (sh *strictHandler) SetRoomEncryption(w http.ResponseWriter, r *http.Request, room string, params SetRoomEncryptionParams) {
+	var request SetRoomEncryptionRequestObject
+
+	request.Room = room
+	request.Params = params
+
+	var body SetRoomEncryptionJSONRequestBody
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SetRoomEncryption(ctx, request.(SetRoomEncryptionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetRoomEncryption")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SetRoomEncryptionResponseObject); ok {
+		if err := validResponse.VisitSetRoomEncryptionResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -28,7 +28,7 @@ func budgetChartCommand() *command {
 		summary: "A picture of a window: spend, even spread, where work is lowered and waits, what is held, what is expected until the reset.",
 		about: "In a room the picture is posted; in a terminal --out writes it to a file. Its words are the reply. Of several windows it draws the one " +
 			"that runs dry first, or else the fullest.",
-		examples: []string{"budget chart claude", "budget chart weekly --out weekly.png"},
+		examples: []string{"budget chart claude", "budget chart weekly"},
 		grammar:  func() grammar { return new(budgetChartGrammar) },
 		run:      runChart,
 	}

@@ -117,7 +117,7 @@ func TestEveryCommandIsCarriedOutAndAnswered(t *testing.T) {
 	b.answered(t, operator, "board seats", MoodDone, "3 seats", "cto ben · looks at feasibility")
 
 	b.answered(t, operator, "budget set --provider claude --limit 500 --unit credits --reset-at +100m", MoodDone,
-		"claude: 500 credits until", "in 1 h 40 min", "It starts now with 0 credits used", "Allowance now: 0 (+25 slack) of 500 credits · step normal")
+		"claude: 500 credits until", "in 1 h 40 min", "It starts now with 0 credits used", "Allowance now: ", "(+25 slack) of 500 credits · step normal")
 	b.answered(t, operator, `dispatch coder "Just ask" --estimate 4 --dry-run`, MoodDone, "Dry run: it would be ready on opus. Nothing is reserved")
 	b.answered(t, operator, `dispatch coder "Add a health check" --estimate 10`, MoodDone, "D-1 ready on opus", "Reserved: 10 credits on claude")
 	b.answered(t, operator, `dispatch coder "Add a second one" --estimate 10`, MoodDone, "D-2 ready on sonnet, downgraded from opus", "Reserved: 6 credits on claude")

@@ -14,6 +14,7 @@ func budgets() []promise {
 		{"budgets", "the allowance is (limit - floor) x (now - since) / (reset - since)", allowance},
 		{"budgets", "setting it again amends it and keeps its use", amendWindow},
 		{"budgets", "a reset keeps the use, and zero begins anew", resetWindow},
+		{"budgets", "a recurring window takes its epoch from its calendar, a rolling one waits for its first work", recurWindow},
 		{"budgets", "what no window can be is refused by its own code", refuseWindow},
 		{"budgets", "a window past its reset is lapsed, and zero revives it", lapseWindow},
 	}
@@ -187,4 +188,37 @@ func lapseWindow(ctx context.Context, t *trial) error {
 		err = seen("after a reset with zero it is %+v", change.After)
 	}
 	return err
+}
+
+// recurWindow sets windows under a provider of their own: no promise but this one sees them.
+func recurWindow(ctx context.Context, t *trial) error {
+	asked := register.BudgetSetRequest{
+		Provider: provider + "-recurring", Window: "daily", Unit: register.UnitMessages, LimitMicros: 100_000_000,
+		Recurrence: "every day at 09:00 in Europe/Berlin", Scope: "role:nobody", Model: "none", Hours: "mon-fri 09:00-18:00 in Europe/Berlin",
+	}
+	change, err := t.setWindow(ctx, asked)
+	if err != nil {
+		return err
+	}
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		return err
+	}
+	w := change.After
+	reset, day := w.ResetAt.In(berlin), w.ResetAt.Sub(w.Since)
+	if !w.ResetAt.After(change.Now) || w.Since.After(change.Now) || reset.Hour() != 9 || reset.Minute() != 0 || day < 23*time.Hour || day > 25*time.Hour {
+		return seen("at %s every day at 09:00 in Europe/Berlin is from %s until %s", change.Now, w.Since, w.ResetAt)
+	}
+	if w.Recurrence != asked.Recurrence || w.Zone != "Europe/Berlin" || w.Scope != asked.Scope || w.Model != asked.Model || w.Hours != asked.Hours || w.Subscription != "all" {
+		return seen("it is answered as %+v", w)
+	}
+	asked.Window, asked.Recurrence = "rolling", "rolling 5h"
+	if change, err = t.setWindow(ctx, asked); err != nil {
+		return err
+	}
+	if w = change.After; !w.Closed || !w.ResetAt.IsZero() || w.Lapsed {
+		return seen("a rolling window that nothing used yet is %+v", w)
+	}
+	asked.Window, asked.Recurrence = "other", "every fortnight"
+	return t.refused(ctx, register.ProblemCodeInvalid, operator, register.SetBudget(asked))
 }

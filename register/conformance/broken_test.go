@@ -212,6 +212,19 @@ var faults = []fault{
 		"CommittedMicros:0",
 	},
 	{
+		"it takes every window for a one-off", changing(func(r *http.Request) {
+			if r.Method == http.MethodPost && r.URL.Path == "/api/fleet/budgets" {
+				rewrite(r, func(set map[string]any) {
+					if set["recurrence"] != nil {
+						set["recurrence"], set["reset_at"] = "once", "2099-01-01T09:00:00+01:00"
+					}
+				})
+			}
+		}),
+		[]string{"a recurring window takes its epoch from its calendar, a rolling one waits for its first work"},
+		"every day at 09:00 in Europe/Berlin is from",
+	},
+	{
 		"it lets anybody vote", changing(func(r *http.Request) {
 			if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/votes/") {
 				r.Header.Set("Mosaic-Actor", "conformance-board")

@@ -193,7 +193,7 @@ func lapseWindow(ctx context.Context, t *trial) error {
 // recurWindow sets windows under a provider of their own: no promise but this one sees them.
 func recurWindow(ctx context.Context, t *trial) error {
 	asked := register.BudgetSetRequest{
-		Provider: provider + "-recurring", Window: "daily", Unit: register.UnitMessages, LimitMicros: 100_000_000,
+		Provider: provider + "-recurring", Subscription: "one", Window: "daily", Unit: register.UnitMessages, LimitMicros: 100_000_000,
 		Recurrence: "every day at 09:00 in Europe/Berlin", Scope: "role:nobody", Model: "none", Hours: "mon-fri 09:00-18:00 in Europe/Berlin",
 	}
 	change, err := t.setWindow(ctx, asked)
@@ -209,7 +209,7 @@ func recurWindow(ctx context.Context, t *trial) error {
 	if !w.ResetAt.After(change.Now) || w.Since.After(change.Now) || reset.Hour() != 9 || reset.Minute() != 0 || day < 23*time.Hour || day > 25*time.Hour {
 		return seen("at %s every day at 09:00 in Europe/Berlin is from %s until %s", change.Now, w.Since, w.ResetAt)
 	}
-	if w.Recurrence != asked.Recurrence || w.Zone != "Europe/Berlin" || w.Scope != asked.Scope || w.Model != asked.Model || w.Hours != asked.Hours || w.Subscription != "all" {
+	if w.Recurrence != asked.Recurrence || w.Zone != "Europe/Berlin" || w.Scope != asked.Scope || w.Model != asked.Model || w.Hours != asked.Hours || w.Subscription != asked.Subscription {
 		return seen("it is answered as %+v", w)
 	}
 	asked.Window, asked.Recurrence = "rolling", "rolling 5h"

@@ -208,6 +208,19 @@ func TestTheCapHoldsEvenForLiftedWork(t *testing.T) {
 	require.Equal(t, "Admitted on opus; an override lifted the pace. Needs 50 credits.", decision.Reason())
 }
 
+func TestAWindowOnlyItsProviderMadeKnownTakesAShareOfWorkThatSpeaksOfOtherUnits(t *testing.T) {
+	t.Parallel()
+	fleet := claude()
+	weekly := fleet.Subscriptions[0].Windows[0]
+	weekly.ID, weekly.Name, weekly.Unit, weekly.Limit, weekly.Recurrence.Kind = 99, "weekly", "percent", 100*Micro, Reported
+	fleet.Subscriptions[0].Windows = append(fleet.Subscriptions[0].Windows, weekly)
+	decision := decide(t, ask(1, 10*Micro), fleet, start)
+	require.Equal(t, Admit, decision.Outcome)
+	require.Contains(t, decision.Holds, Hold{Window: 99, Micros: Micro}, "1 % of it, for opus")
+	fleet.Subscriptions[0].Windows[1].Committed = 100 * Micro
+	require.NotEqual(t, Admit, decide(t, ask(1, 10*Micro), fleet, start).Outcome, "it is judged like any other")
+}
+
 func TestAnEstimateInAnotherUnitIsItsOwnVerdict(t *testing.T) {
 	t.Parallel()
 	request := ask(1, 10*Micro)

@@ -41,6 +41,17 @@ func (w *Window) Unattributed(reading Reading, committedThen int64) int64 {
 	return difference
 }
 
+// Correction is what a reading moves the committed amount by: no further than it must, so that what was committed when it was
+// taken is at most U, and with what was then held for running work at least U. Running work explains use first, since its cost is
+// committed when it ends; what it does not explain is unattributed.
+func (w *Window) Correction(reading Reading, committedThen, heldThen int64) int64 {
+	difference := w.Unattributed(reading, committedThen)
+	if difference <= 0 {
+		return difference
+	}
+	return max(0, difference-heldThen)
+}
+
 // point is what a percent window is shown in.
 const point = Micro
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
 func TestUseNobodyAdmittedIsBookedAsUnattributed(t *testing.T) {
@@ -19,6 +20,25 @@ func TestUseNobodyAdmittedIsBookedAsUnattributed(t *testing.T) {
 	w.Reserved = 7 * Micro
 	require.Equal(t, int64(42+5+7)*Micro, w.Used(), "U + (C(now) - C(t_u)) + R")
 	require.Equal(t, int64(-10*Micro), w.Unattributed(Reading{Used: 20 * Micro}, 30*Micro), "estimates that were booked too high")
+}
+
+func TestRunningWorkExplainsUseFirstAndNothingIsBookedTwice(t *testing.T) {
+	t.Parallel()
+	w := credits(1)
+	reading := Reading{Used: 42 * Micro}
+	require.Equal(t, int64(5*Micro), w.Correction(reading, 30*Micro, 7*Micro), "C + R would be below what is used")
+	require.Zero(t, w.Correction(reading, 30*Micro, 12*Micro), "C <= U <= C + R says nothing new")
+	require.Zero(t, w.Correction(reading, 30*Micro, 50*Micro))
+	require.Zero(t, w.Correction(reading, 42*Micro, 50*Micro))
+	require.Equal(t, int64(-8*Micro), w.Correction(reading, 50*Micro, 7*Micro), "estimates were booked too high, whatever runs")
+	rapid.Check(t, func(t *rapid.T) {
+		used, committed := rapid.Int64Range(0, 1000*Micro).Draw(t, "U"), rapid.Int64Range(0, 1000*Micro).Draw(t, "C")
+		held := rapid.Int64Range(0, 1000*Micro).Draw(t, "R")
+		after := committed + w.Correction(Reading{Used: used}, committed, held)
+		require.LessOrEqual(t, after, used)
+		require.GreaterOrEqual(t, after+held, used)
+		require.GreaterOrEqual(t, after, int64(0))
+	})
 }
 
 func TestAPointOfAPercentWindowIsRoundingAndNotUse(t *testing.T) {

@@ -149,12 +149,13 @@ func (s *sheet) unit(unit string) int {
 }
 
 // need is what a tier takes from a window; nil when the estimates speak of other units only. Without an estimate it is a share
-// of the window, kept with the window until the next is asked for.
+// of the window, kept with the window until the next is asked for. A window that its provider made known takes the share too where
+// they speak of other units: nobody who asks needs to have heard of it, and the next reading settles what it took.
 func (s *sheet) need(t int, f *figure) *need {
 	if f.unit >= 0 {
 		return &s.needs[t*len(s.units)+f.unit]
 	}
-	if len(s.units) > 0 {
+	if len(s.units) > 0 && f.window.Recurrence.Kind != Reported {
 		return nil
 	}
 	n := &f.share[min(t, 1)]

@@ -13,9 +13,10 @@ import (
 
 func budgetStatusCommand() *command {
 	return &command{
-		name:     "budget status",
-		summary:  "Every window: used, allowed by now, pace, step and time to reset.",
-		about:    "Pace is what was used against what an even spread allows by now: under 100 % there is room, over 100 % it is spent too fast.",
+		name:    "budget status",
+		summary: "Every window: used, allowed by now, pace, step and time to reset.",
+		about: "Pace is what was used against what an even spread allows by now: under 100 % there is room, over 100 % it is spent too fast. " +
+			"Unattributed is what no dispatch explains; unsettled is estimated, until a reading tells.",
 		examples: []string{"budget status", "budget status claude", "budget status role:coder"},
 		grammar:  func() grammar { return new(budgetStatusGrammar) },
 		run: func(ctx context.Context, s *session, call Call) (Reply, error) {
@@ -105,6 +106,12 @@ func windowLine(w register.Window, now time.Time, zone *time.Location) string {
 	parts := []string{"allowed " + allowance(w), "pace " + pace(w), string(w.Step), "resets " + away(w.ResetAt, now), string(w.Source)}
 	if w.Waiting > 0 {
 		parts = append(parts, fmt.Sprintf("%d waiting", w.Waiting))
+	}
+	if w.UnattributedMicros > 0 {
+		parts = append(parts, bare(w.UnattributedMicros, w.Unit)+" unattributed")
+	}
+	if w.UnsettledMicros > 0 {
+		parts = append(parts, bare(w.UnsettledMicros, w.Unit)+" unsettled")
 	}
 	return fmt.Sprintf("**%s** %s %s of %s  \n  %s", windowOf(w)+only(w), bar(w.UsedMicros, w.LimitMicros), bare(w.UsedMicros, w.Unit), amount(w.LimitMicros, w.Unit),
 		strings.Join(parts, " · "))

@@ -47,6 +47,8 @@ func NoticeFor(event register.Event, zone *time.Location) (Notice, bool) {
 		return Notice{Markdown: ringAcked(event)}, true
 	case register.EventTypeBudgetLapsed:
 		return Notice{Markdown: lapsed(event, zone)}, true
+	case register.EventTypeBudgetDoubted:
+		return Notice{Markdown: doubted(event, zone)}, true
 	case register.EventTypeProposalOpened:
 		return Notice{Markdown: ProposalMessage(event.Proposal, zone), Rings: true}, true
 	case register.EventTypeProposalClosed:

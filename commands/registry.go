@@ -29,7 +29,7 @@ func init() {
 		helpCommand(), whoAmICommand(), statusCommand(),
 		dispatchCommand(), listCommand(), showCommand(), cancelCommand(), retryCommand(),
 		agentsCommand(), agentsRetireCommand(), pauseCommand(), resumeCommand(), ackCommand(), roomVerbosityCommand(),
-		budgetSetCommand(), budgetStatusCommand(), budgetResetCommand(), budgetExplainCommand(), budgetForecastCommand(), budgetHistoryCommand(), budgetChartCommand(),
+		budgetSetCommand(), budgetStatusCommand(), budgetResetCommand(), budgetReadingCommand(), budgetExplainCommand(), budgetForecastCommand(), budgetHistoryCommand(), budgetChartCommand(),
 		budgetPolicyCommand(), budgetEstimatesCommand(),
 		budgetOverrideCommand(), budgetOverridesCommand(), budgetRevokeCommand(),
 		boardProposeCommand(), boardListCommand(), boardShowCommand(), voteCommand(),

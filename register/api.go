@@ -111,6 +111,15 @@ func (a *API) Budgets(ctx context.Context, by By, provider string) (BudgetStatus
 	return answer[BudgetStatus](response, err)
 }
 
+// Readings lists what providers were read to say, newest first: at most limit (0 is 20), from cursor if it is set, of one provider
+// if it is named.
+func (a *API) Readings(ctx context.Context, by By, provider, cursor string, limit int) (ReadingList, error) {
+	response, err := a.calls.ListReadings(ctx, &ListReadingsParams{
+		Provider: optional(provider), Cursor: optional(cursor), Limit: optional(limit), MosaicActor: optional(by.Actor),
+	})
+	return answer[ReadingList](response, err)
+}
+
 // Seats lists all of the board's seats.
 func (a *API) Seats(ctx context.Context, by By) (SeatList, error) {
 	all := SeatList{Seats: []Seat{}}

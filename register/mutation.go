@@ -68,6 +68,16 @@ func CompleteDispatch(id string, body CompleteRequest) Mutation {
 	return mutation(NewCompleteDispatchRequest(nowhere, id, &CompleteDispatchParams{}, body))
 }
 
+// RecordReading records what a provider says of a window; the answer is a ReadingAnswer.
+func RecordReading(body ReadingRequest) Mutation {
+	return mutation(NewRecordReadingRequest(nowhere, &RecordReadingParams{}, body))
+}
+
+// ReportUsage reports what agents were seen to use; the answer is a UsageAnswer.
+func ReportUsage(body UsageRequest) Mutation {
+	return mutation(NewReportUsageRequest(nowhere, &ReportUsageParams{}, body))
+}
+
 // PutLadder replaces the ladder; the answer is a Ladder.
 func PutLadder(body LadderRequest) Mutation {
 	return mutation(NewPutLadderRequest(nowhere, &PutLadderParams{}, body))

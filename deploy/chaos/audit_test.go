@@ -151,6 +151,9 @@ func (n *night) auditSpend(ctx context.Context, db *pgx.Conn) {
 		booked[dispatch][unit] = micros
 	}
 	require.NoError(n.t, rows.Err())
+	var unexplained int64
+	require.NoError(n.t, db.QueryRow(ctx, `SELECT coalesce(sum(micros), 0)::bigint FROM fleet.ledger WHERE kind = 'unattributed'`).Scan(&unexplained))
+	require.Equal(n.t, n.seen, unexplained, "what no dispatch explains is booked once")
 	for dispatch, spent := range n.reported {
 		for _, amount := range spent {
 			require.Equal(n.t, amount.Micros, booked[dispatch][string(amount.Unit)], "what %s reported is not what is booked", dispatch)

@@ -44,6 +44,7 @@ type night struct {
 	answered map[string]string            // by key, the dispatch that every answer under it named
 	runs     map[string]map[int]string    // by dispatch and attempt, the claim
 	reported map[string][]register.Amount // by dispatch, the actuals of the completion that was taken
+	seen     int64                        // micro-tokens of use that no dispatch explains
 }
 
 // gatewayProcess is one gateway that is killed and started again at the same address.
@@ -75,6 +76,7 @@ func TestKilledGatewaysLoseNothingAndDoNothingTwice(t *testing.T) {
 	for i := range creators {
 		askers.Go(func() error { return n.create(asking, i) })
 	}
+	askers.Go(func() error { return n.meter(asking) })
 	kills := n.killUntil(asking)
 	require.NoError(t, askers.Wait())
 	n.settle()
@@ -156,6 +158,7 @@ func (n *night) setBudgets() {
 	for _, budget := range []register.BudgetSetRequest{
 		{Provider: "claude", Unit: register.UnitCredits, LimitMicros: 6_000_000_000},
 		{Provider: "codex", Unit: register.UnitTokens, LimitMicros: 9_000_000_000},
+		{Provider: metered, Unit: register.UnitTokens, LimitMicros: 900_000_000_000},
 	} {
 		budget.Since, budget.ResetAt = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 		require.NoError(n.t, n.api(0, "root").Send(n.t.Context(), register.By{Key: uuid.NewString()}, register.SetBudget(budget), nil))
@@ -307,6 +310,42 @@ func (n *night) run(luck *rand.Rand, name string, claim register.Claim) error {
 	n.reported[claim.Dispatch.ID] = spent
 	return nil
 }
+
+// meter reports use that no dispatch explains, on a subscription that none uses, and what its provider says of it: exactly that.
+func (n *night) meter(ctx context.Context) error {
+	luck := rand.New(rand.NewPCG(n.seed, 1<<40))
+	for ctx.Err() == nil {
+		micros := 1 + int64(luck.IntN(1_000_000))
+		err := n.insist(luck, "coder-1", uuid.NewString(), register.ReportUsage(register.UsageRequest{Provider: metered, Reporter: "chaos", Uses: []register.Use{
+			{Unit: register.UnitTokens, Micros: micros, Until: time.Now()},
+		}}), nil)
+		if err != nil {
+			return fmt.Errorf("reporting use: %w", err)
+		}
+		n.seen += micros
+		if luck.IntN(4) > 0 {
+			continue
+		}
+		if luck.IntN(2) == 0 { // use that only the provider saw
+			n.seen += 1_000_000
+		}
+		err = n.insist(luck, "coder-1", uuid.NewString(), register.RecordReading(register.ReadingRequest{Provider: metered, UsedMicros: n.seen}), nil)
+		if err != nil {
+			return fmt.Errorf("recording a reading: %w", err)
+		}
+	}
+	var last register.ReadingAnswer
+	if err := n.insist(luck, "coder-1", uuid.NewString(), register.RecordReading(register.ReadingRequest{Provider: metered, UsedMicros: n.seen}), &last); err != nil {
+		return fmt.Errorf("recording the last reading: %w", err)
+	}
+	if last.Reading.Verdict != register.ReadingVerdictBelieved {
+		return fmt.Errorf("the last reading is doubted: %s", last.Reading.Cause)
+	}
+	return nil
+}
+
+// metered is the provider whose use only collectors see.
+const metered = "gemini"
 
 // ran notes that a claim was given out, and objects if that attempt was given out before.
 func (n *night) ran(dispatch string, attempt int, claim string) {

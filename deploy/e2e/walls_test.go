@@ -42,6 +42,7 @@ func TestTheHousesWallsStand(t *testing.T) {
 		{[]string{"./register/gateway"}, []string{"register/gateway", "register", "register/internal/fleet", "budget"}},
 		{[]string{"./register/internal/fleet/..."}, []string{"register/internal/fleet", "budget"}},
 		{[]string{"./register/work"}, []string{"register/work", "register"}},
+		{[]string{"./register/collect"}, []string{"register/collect", "register"}},
 		{[]string{"./register/conformance"}, []string{"register/conformance", "register"}},
 		{[]string{"./budget/..."}, []string{"budget"}},
 	} {

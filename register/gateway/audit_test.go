@@ -279,7 +279,11 @@ func TestEveryChangeIsAudited(t *testing.T) {
 		"setBudget": {"olga", "olga", register.SetBudget(register.BudgetSetRequest{
 			Provider: "claude", Unit: "credits", LimitMicros: 600_000_000, ResetAt: time.Now().Add(time.Hour),
 		})},
-		"resetBudget":      {"olga", "olga", register.ResetBudget(register.BudgetResetRequest{Provider: "claude", ResetAt: time.Now().Add(2 * time.Hour)})},
+		"resetBudget":   {"olga", "olga", register.ResetBudget(register.BudgetResetRequest{Provider: "claude", ResetAt: time.Now().Add(2 * time.Hour)})},
+		"recordReading": {"coder-1", "coder-1", register.RecordReading(register.ReadingRequest{Provider: "claude", UsedMicros: 1})},
+		"reportUsage": {"coder-1", "coder-1", register.ReportUsage(register.UsageRequest{
+			Provider: "claude", Reporter: "claude-code", Uses: []register.Use{{Unit: "tokens", Micros: 1, Until: time.Now()}},
+		})},
 		"putSeat":          {"root", "root", register.PutSeat("cso", register.SeatRequest{Lens: "safety", Identity: "root"})},
 		"removeSeat":       {"root", "root", register.RemoveSeat("cso")},
 		"putBoard":         {"root", "root", register.PutBoard(register.BoardRequest{Chair: new("ceo")})},
@@ -310,7 +314,8 @@ func TestEveryChangeIsAudited(t *testing.T) {
 	tries["trustReset"] = try{"root", "root", register.TrustReset("olga", register.IdentityTrust{Key: newKey})}
 	// What one needs of another decides the order; the pause keeps claims away, so it comes last.
 	order := []string{
-		"createDispatch", "cancelDispatch", "retryDispatch", "claimDispatch", "heartbeatDispatch", "extendDispatch", "completeDispatch", "setBudget", "resetBudget", "putSeat", "openProposal",
+		"createDispatch", "cancelDispatch", "retryDispatch", "claimDispatch", "heartbeatDispatch", "extendDispatch", "completeDispatch", "setBudget", "resetBudget",
+		"recordReading", "reportUsage", "putSeat", "openProposal",
 		"castVote", "acceptConditions", "withdrawVote", "readRoom", "closeProposal", "withdrawProposal", "removeSeat", "putBoard", "bindRoom", "setRoomVerbosity", "ackRings", "putIdentity", "issueToken", "rotateToken", "revokeToken",
 		"declareAgent", "retireAgent", "setPolicy", "grantOverride", "revokeOverride", "putLadder", "setPause",
 	}

@@ -24,15 +24,19 @@ type rule struct {
 var (
 	operating = []string{"operate", "bot", "admin"}
 	working   = []string{"worker", "admin"}
+	metering  = []string{"operate", "bot", "worker", "admin"}
 )
 
 // rules lists every operation that changes something, and the reading that is not for everyone.
 var rules = map[string]rule{
-	"createDispatch":   {scopes: operating, roles: []string{"operator", "admin"}, verb: "dispatch work"},
-	"cancelDispatch":   {scopes: operating, roles: []string{"operator", "admin"}, verb: "cancel work"},
-	"retryDispatch":    {scopes: operating, roles: []string{"operator", "admin"}, verb: "retry work"},
-	"setBudget":        {scopes: operating, roles: []string{"operator", "admin"}, verb: "set budgets"},
-	"resetBudget":      {scopes: operating, roles: []string{"operator", "admin"}, verb: "reset budgets"},
+	"createDispatch": {scopes: operating, roles: []string{"operator", "admin"}, verb: "dispatch work"},
+	"cancelDispatch": {scopes: operating, roles: []string{"operator", "admin"}, verb: "cancel work"},
+	"retryDispatch":  {scopes: operating, roles: []string{"operator", "admin"}, verb: "retry work"},
+	"setBudget":      {scopes: operating, roles: []string{"operator", "admin"}, verb: "set budgets"},
+	"resetBudget":    {scopes: operating, roles: []string{"operator", "admin"}, verb: "reset budgets"},
+	// Collectors stand where the work is done, and people read what a provider shows them.
+	"recordReading":    {scopes: metering, roles: []string{"operator", "admin", "worker"}, verb: "record readings"},
+	"reportUsage":      {scopes: metering, roles: []string{"operator", "admin", "worker"}, verb: "report use"},
 	"putLadder":        {scopes: operating, roles: []string{"admin"}, verb: "change the ladder"},
 	"openProposal":     {scopes: operating, roles: []string{"operator", "board", "admin"}, verb: "open proposals"},
 	"castVote":         {scopes: operating, verb: "vote"},

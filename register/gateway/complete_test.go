@@ -219,7 +219,7 @@ func TestTheGatewayAcceptsEveryExampleOfTheContract(t *testing.T) {
 	rotated := send("rotateToken", "root", "T-3", issued)["token"].(map[string]any)["id"].(string)
 	send("revokeToken", "root", "T-3", rotated)
 	b.send(t, b.olga, full("full"), nil)
-	for _, name := range []string{"getRings", "ackRings", "setRoomVerbosity", "listTokens", "listAuditEntries", "listAuditSeals", "getAuditHead", "retireAgent", "setPause"} {
+	for _, name := range []string{"recordReading", "listReadings", "reportUsage", "getRings", "ackRings", "setRoomVerbosity", "listTokens", "listAuditEntries", "listAuditSeals", "getAuditHead", "retireAgent", "setPause"} {
 		send(name, "root")
 	}
 	// The stream does not end, so only its beginning is read.

@@ -40,6 +40,13 @@ func TestNoRequestBreaksTheGateway(t *testing.T) {
 			Since: time.Now(), ResetAt: time.Now().Add(time.Hour), Window: "w", Subscription: "s",
 		}),
 		register.ResetBudget(register.BudgetResetRequest{Provider: "claude", ResetAt: time.Now().Add(time.Hour), Zero: true}),
+		register.RecordReading(register.ReadingRequest{
+			Provider: "claude", Window: "w", Subscription: "s", Unit: "credits", UsedMicros: 1, LimitMicros: 5, ResetAt: time.Now().Add(time.Hour),
+			EverySeconds: 3600, TakenAt: time.Now(), Source: "user-entered", Confidence: new(1.0), Reporter: "x", Redeemed: true,
+		}),
+		register.ReportUsage(register.UsageRequest{Provider: "claude", Subscription: "s", Reporter: "x", Uses: []register.Use{{
+			Model: "opus", Unit: "tokens", Micros: 1, Until: time.Now(), Run: &register.UsageRun{Dispatch: "D-1", Attempt: 1, Claim: claim.ID},
+		}}}),
 		register.OpenProposal(register.ProposalRequest{Title: "x", Quorum: 1, Pass: "majority", ClosesAt: time.Now().Add(time.Hour), Action: register.Action{Kind: "override", Dispatch: "D-1"}}),
 		register.CastVote("P-1", "ceo", register.VoteRequest{Verdict: "abstain", Reason: "x", EventID: "$x"}),
 		register.SetPause(register.PauseRequest{Paused: true, Reason: "x"}),

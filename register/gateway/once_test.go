@@ -49,6 +49,8 @@ func TestARepeatedChangeIsAnsweredByteForByte(t *testing.T) {
 		{"root", register.SetPolicy(register.PolicyRequest{Route: "drain"})},
 		{"root", register.GrantOverride(register.OverrideRequest{Provider: "claude", Micros: 5})},
 		{"root", register.RevokeOverride("O-1", "why")},
+		{"coder-1", register.RecordReading(register.ReadingRequest{Provider: "claude", UsedMicros: 5_000_000})},
+		{"coder-1", register.ReportUsage(register.UsageRequest{Provider: "claude", Reporter: "claude-code", Uses: []register.Use{{Unit: "tokens", Micros: 7, Until: time.Now()}}})},
 		{"olga", register.OpenProposal(register.ProposalRequest{Title: "Another"})},
 		{"olga", register.CastVote(proposal.ID, "ceo", register.VoteRequest{Verdict: register.VerdictConditional, Reason: "by night", EventID: "$1"})},
 		{"olga", register.AcceptConditions(proposal.ID)},

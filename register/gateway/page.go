@@ -20,6 +20,7 @@ const (
 	listAgents     = "agents"
 	listOverrides  = "overrides"
 	listEstimates  = "estimates"
+	listReadings   = "readings"
 )
 
 func pageOf(limit *int) int {

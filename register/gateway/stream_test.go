@@ -103,6 +103,10 @@ func TestEveryEventKeepsToTheContract(t *testing.T) {
 	b.send(t, b.worker, register.CompleteDispatch(claim.Dispatch.ID, register.CompleteRequest{Claim: claim.ID, Outcome: "done", Unmetered: "x"}), nil)
 	b.send(t, b.olga, register.ResetBudget(register.BudgetResetRequest{Provider: "claude", ResetAt: time.Now().Add(time.Hour)}), nil)
 	b.burn(t)
+	for _, used := range []int64{40_000_000, 2_000_000} {
+		b.send(t, b.worker, register.RecordReading(register.ReadingRequest{Provider: "codex", Window: "5h", UsedMicros: used, ResetAt: time.Now().Add(time.Hour)}), nil)
+	}
+	b.send(t, b.worker, register.ReportUsage(register.UsageRequest{Provider: "codex", Reporter: "codex", Uses: []register.Use{{Unit: "tokens", Micros: 7, Until: time.Now()}}}), nil)
 	b.send(t, b.admin, register.RotateToken(b.issue(t, time.Time{}).Token.ID, register.TokenRotation{}), nil)
 	b.send(t, b.admin, register.RevokeToken(b.issue(t, time.Time{}).Token.ID), nil)
 	b.send(t, b.olga, register.SetPause(register.PauseRequest{Paused: true, Reason: "why"}), nil)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
@@ -19,14 +20,14 @@ var secrets = []string{
 }
 
 // carryOut runs the command on a claim's brief until it ends or ctx does.
-func (w *Worker) carryOut(ctx context.Context, claim register.Claim, place folder, printed *output) ending {
+func (w *Worker) carryOut(ctx context.Context, claim register.Claim, place folder, noted note, printed *output) ending {
 	brief, err := os.Open(place.brief())
 	if err != nil {
 		return ending{err: fmt.Errorf("opening the brief: %w", err)}
 	}
 	defer brief.Close()
 	command := exec.CommandContext(ctx, w.Command[0], w.Command[1:]...)
-	command.Env = slices.Concat(inherited(), w.Environment[subscription(claim.Dispatch)], w.about(claim, place))
+	command.Env = slices.Concat(inherited(), w.Environment[subscription(claim.Dispatch)], w.about(claim, place), noted.about())
 	command.Stdin = brief
 	return runGroup(ctx, command, printed, w.Grace)
 }
@@ -45,6 +46,11 @@ func neededContext(dispatch register.Dispatch) string {
 		return ""
 	}
 	return strconv.FormatInt(dispatch.ContextTokens, 10)
+}
+
+// about is what the environment tells of the run beside its claim.
+func (n note) about() []string {
+	return []string{"MOSAIC_ATTEMPT=" + strconv.Itoa(n.Attempt), "MOSAIC_RUN_BEGAN=" + n.Began.Format(time.RFC3339Nano)}
 }
 
 // about is what the environment tells the command about its run.

@@ -17,6 +17,7 @@ func (f folder) brief() string    { return filepath.Join(string(f), "brief.md") 
 func (f folder) result() string   { return filepath.Join(string(f), "result.json") }
 func (f folder) reserved() string { return filepath.Join(string(f), "reserved.json") }
 func (f folder) log() string      { return filepath.Join(string(f), "output.log") }
+func (f folder) note() string     { return filepath.Join(string(f), "run.json") }
 
 // newFolder makes a folder that no run has used, with the brief in it.
 func (w *Worker) newFolder(claim register.Claim) (folder, error) {

@@ -47,8 +47,16 @@ func (w *Worker) run(ctx context.Context, claim register.Claim) error {
 	if err := reserved.write(); err != nil {
 		log.Warn().Err(err).Msg("the command cannot read what is reserved")
 	}
+	noted := noteOf(claim)
+	if err := noted.write(place); err != nil {
+		log.Warn().Err(err).Msg("collectors cannot tell this run's use from other use")
+	}
 	log.Info().Str("model", dispatch.Model).Str("folder", string(place)).Msg("running")
-	end, printed := w.watched(ctx, claim, place, reserved)
+	end, printed := w.watched(ctx, claim, place, reserved, noted)
+	noted.Ended = time.Now().UTC()
+	if err := noted.write(place); err != nil {
+		log.Warn().Err(err).Msg("collectors cannot tell when this run ended")
+	}
 	if end.err != nil {
 		log.Info().Err(end.err).AnErr("stopped", end.stopped).Msg("command failed")
 	}
@@ -64,7 +72,7 @@ func (w *Worker) run(ctx context.Context, claim register.Claim) error {
 }
 
 // watched runs the command with heartbeats; printed is the end of its output.
-func (w *Worker) watched(ctx context.Context, claim register.Claim, place folder, reserved *reservation) (end ending, printed string) {
+func (w *Worker) watched(ctx context.Context, claim register.Claim, place folder, reserved *reservation, noted note) (end ending, printed string) {
 	var log io.Writer
 	if file, err := os.OpenFile(place.log(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err == nil {
 		defer file.Close()
@@ -77,7 +85,7 @@ func (w *Worker) watched(ctx context.Context, claim register.Claim, place folder
 	alive, ended := context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		defer ended()
-		end = w.carryOut(running, claim, place, out)
+		end = w.carryOut(running, claim, place, noted, out)
 	}()
 	watch := watch{Worker: w, claim: claim, place: place, out: out, reserved: reserved, stop: stop}
 	watch.run(alive)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
 )
@@ -55,7 +56,11 @@ func (s *Store) CompleteDispatch(ctx context.Context, m Mutation, id DispatchID,
 
 func (t *transaction) complete(ctx context.Context, b *book, row *query.Dispatch, completion Completion) (Dispatch, error) {
 	t.change.Replan = true
-	if err := t.settle(ctx, b, row, completion.Actuals, kindActual, true); err != nil {
+	spent, kind, err := completion.spent(row)
+	if err != nil {
+		return Dispatch{}, err
+	}
+	if err := t.settle(ctx, b, row, spent, kind, true); err != nil {
 		return Dispatch{}, err
 	}
 	row.State, row.FinishedAt = completion.Outcome, &t.now
@@ -82,6 +87,24 @@ func (t *transaction) complete(ctx context.Context, b *book, row *query.Dispatch
 		return Dispatch{}, err
 	}
 	return dispatch, t.closeBook(ctx, b)
+}
+
+// spent is what a run says it spent and, in the units it leaves out, what it was metered to.
+func (c Completion) spent(row *query.Dispatch) ([]Amount, string, error) {
+	metered, err := meteredOf(row)
+	if err != nil {
+		return nil, "", err
+	}
+	spent, kind := slices.Clone(c.Actuals), kindActual
+	if len(spent) == 0 {
+		kind = kindMetered
+	}
+	for _, amount := range metered {
+		if _, said := amountIn(spent, amount.Unit); !said {
+			spent = append(spent, amount)
+		}
+	}
+	return spent, kind, nil
 }
 
 // completeLate books what a cancelled run spent beyond what its heartbeats had reported.

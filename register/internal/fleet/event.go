@@ -19,23 +19,25 @@ type Event struct {
 	Actor    string    `json:"actor"`
 	Cause    string    `json:"cause,omitempty"`
 
-	Dispatch *Dispatch   `json:"dispatch,omitempty"`
-	Step     *StepChange `json:"step,omitempty"`
-	Ring     *Ring       `json:"ring,omitempty"`
-	Burn     *Burn       `json:"burn,omitempty"`
-	Window   *Window     `json:"window,omitempty"`
-	Proposal *Proposal   `json:"proposal,omitempty"`
-	Seat     *Seat       `json:"seat,omitempty"`
-	Room     *Room       `json:"room,omitempty"`
-	Identity *Identity   `json:"identity,omitempty"`
-	Token    *Token      `json:"token,omitempty"`
-	Pause    *Pause      `json:"pause,omitempty"`
-	Ladder   *Ladder     `json:"ladder,omitempty"`
-	Agent    *Agent      `json:"agent,omitempty"`
-	Override *Override   `json:"override,omitempty"`
-	Policy   *Policy     `json:"policy,omitempty"`
-	Audit    *AuditHead  `json:"audit,omitempty"`
-	Board    *Board      `json:"board,omitempty"`
+	Dispatch *Dispatch      `json:"dispatch,omitempty"`
+	Step     *StepChange    `json:"step,omitempty"`
+	Ring     *Ring          `json:"ring,omitempty"`
+	Burn     *Burn          `json:"burn,omitempty"`
+	Window   *Window        `json:"window,omitempty"`
+	Proposal *Proposal      `json:"proposal,omitempty"`
+	Seat     *Seat          `json:"seat,omitempty"`
+	Room     *Room          `json:"room,omitempty"`
+	Identity *Identity      `json:"identity,omitempty"`
+	Token    *Token         `json:"token,omitempty"`
+	Pause    *Pause         `json:"pause,omitempty"`
+	Ladder   *Ladder        `json:"ladder,omitempty"`
+	Agent    *Agent         `json:"agent,omitempty"`
+	Override *Override      `json:"override,omitempty"`
+	Policy   *Policy        `json:"policy,omitempty"`
+	Audit    *AuditHead     `json:"audit,omitempty"`
+	Board    *Board         `json:"board,omitempty"`
+	Reading  *WindowReading `json:"reading,omitempty"`
+	Usage    []Booking      `json:"usage,omitempty"`
 }
 
 // tell writes an event in the deciding transaction. It gets its number after the commit.

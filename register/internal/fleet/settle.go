@@ -11,10 +11,12 @@ import (
 
 // The kinds of ledger entries.
 const (
-	kindActual   = "actual"   // reported at the end of a run
-	kindMetered  = "metered"  // reported by heartbeats of a run that did not end by itself
-	kindEstimate = "estimate" // held, and committed because nothing could be metered
-	kindEntered  = "entered"  // entered by hand
+	kindActual       = "actual"       // reported at the end of a run
+	kindMetered      = "metered"      // reported by heartbeats of a run that did not end by itself
+	kindEstimate     = "estimate"     // held, and committed because nothing could be metered
+	kindEntered      = "entered"      // entered by hand
+	kindUnattributed = "unattributed" // used outside of any dispatch
+	kindCorrection   = "correction"   // what a run turned out to have used after it had ended
 )
 
 // settle ends the holds of a dispatch and commits its spend. A unit that was held but not spent in is released, or, when unmetered, committed

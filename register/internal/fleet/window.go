@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/internal/fleet/query"
 )
 
 // DefaultWindow is the name of a window that is not named.
@@ -39,6 +40,9 @@ type Window struct {
 	Zone            string    `json:"zone,omitempty"`
 	Hours           string    `json:"hours,omitempty"`
 	Waiting         int       `json:"waiting"`
+	// Only where a status is read: what is committed of use that no dispatch explains, and of estimates no reading has confirmed.
+	UnattributedMicros int64 `json:"unattributed_micros,omitempty"`
+	UnsettledMicros    int64 `json:"unsettled_micros,omitempty"`
 	// Overrides are what lifts it at this instant; limit, floor and burst are as they leave them.
 	Overrides []Override `json:"overrides,omitempty"`
 	Version   int64      `json:"version,omitempty"` // not in events of what changes by itself
@@ -77,8 +81,13 @@ func (s *Store) Budgets(ctx context.Context, provider string) (BudgetStatus, err
 		if err != nil {
 			return err
 		}
+		unexplained, err := t.unexplained(ctx)
+		if err != nil {
+			return err
+		}
 		for _, id := range b.order {
 			if window := b.show(id); provider == "" || window.Provider == provider {
+				window.UnattributedMicros, window.UnsettledMicros = unexplained[id].UnattributedMicros, unexplained[id].UnsettledMicros
 				window.Version = changed[window.key()]
 				status.Windows = append(status.Windows, window)
 			}
@@ -86,6 +95,19 @@ func (s *Store) Budgets(ctx context.Context, provider string) (BudgetStatus, err
 		return nil
 	})
 	return status, err
+}
+
+// unexplained is how much of the current epochs' use is of no dispatch, and how much is of estimates.
+func (t *transaction) unexplained(ctx context.Context) (map[int64]query.UnexplainedRow, error) {
+	rows, err := t.Unexplained(ctx, t.Tenant)
+	if err != nil {
+		return nil, fmt.Errorf("adding up what no dispatch explains: %w", err)
+	}
+	out := make(map[int64]query.UnexplainedRow, len(rows))
+	for _, row := range rows {
+		out[row.WindowID] = row
+	}
+	return out, nil
 }
 
 // Budget reads one window.

@@ -1,0 +1,62 @@
+-- name: InsertReading :one
+INSERT INTO fleet.readings (tenant_id, host, provider, subscription, window_name, window_id, unit, used_micros, limit_micros,
+    reset_at, every_seconds, source, confidence, reporter, actor, taken_at, recorded_at, verdict, doubt, cause, booked_micros)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+RETURNING id;
+
+-- name: ListReadings :many
+SELECT * FROM fleet.readings
+WHERE tenant_id = sqlc.arg(tenant_id)
+  AND (sqlc.arg(provider)::text = '' OR provider = sqlc.arg(provider)::text)
+  AND (sqlc.arg(before)::bigint = 0 OR id < sqlc.arg(before)::bigint)
+ORDER BY id DESC LIMIT sqlc.arg(page);
+
+-- name: LastBelieved :one
+SELECT * FROM fleet.readings
+WHERE tenant_id = $1 AND window_id = $2 AND verdict = 'believed' ORDER BY id DESC LIMIT 1;
+
+-- name: LastReading :one
+SELECT * FROM fleet.readings
+WHERE tenant_id = $1 AND window_id = $2 ORDER BY id DESC LIMIT 1;
+
+-- name: LastUnlikely :one
+SELECT u.* FROM fleet.readings u
+WHERE u.tenant_id = sqlc.arg(tenant_id) AND u.window_id = sqlc.arg(window_id) AND u.doubt = 'unlikely' AND u.id > (
+    SELECT coalesce(max(r.id), 0) FROM fleet.readings r
+    WHERE r.tenant_id = u.tenant_id AND r.window_id = u.window_id AND r.verdict = 'believed')
+ORDER BY u.id DESC LIMIT 1;
+
+-- name: StoodAt :one
+SELECT (SELECT coalesce(sum(l.micros), 0)::bigint FROM fleet.ledger l
+        WHERE l.tenant_id = sqlc.arg(tenant_id) AND l.window_id = sqlc.arg(window_id)::bigint AND l.at <= sqlc.arg(taken)::timestamptz) AS committed_micros,
+       (SELECT coalesce(sum(r.micros), 0)::bigint FROM fleet.reservations r
+        WHERE r.tenant_id = sqlc.arg(tenant_id) AND r.window_id = sqlc.arg(window_id)::bigint AND r.held_at <= sqlc.arg(taken)::timestamptz
+          AND (r.settled_at IS NULL OR r.settled_at > sqlc.arg(taken)::timestamptz)) AS held_micros;
+
+-- name: InsertUnexplained :exec
+INSERT INTO fleet.ledger (tenant_id, host, window_id, dispatch_id, attempt, reading_id, reporter, unit, micros, kind, actor, at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+
+-- name: AttemptLedger :many
+SELECT window_id, sum(micros)::bigint AS micros FROM fleet.ledger
+WHERE tenant_id = $1 AND dispatch_id = $2 AND attempt = $3 AND unit = $4 GROUP BY window_id;
+
+-- name: Unexplained :many
+SELECT l.window_id::bigint AS window_id,
+       coalesce(sum(l.micros) FILTER (WHERE l.kind = 'unattributed'), 0)::bigint AS unattributed_micros,
+       coalesce(sum(l.micros) FILTER (WHERE l.kind = 'estimate' AND l.at > coalesce(
+           (SELECT max(r.taken_at) FROM fleet.readings r
+            WHERE r.tenant_id = l.tenant_id AND r.window_id = l.window_id AND r.verdict = 'believed'), '-infinity')), 0)::bigint AS unsettled_micros
+FROM fleet.ledger l JOIN fleet.windows w ON w.tenant_id = l.tenant_id AND w.id = l.window_id
+WHERE l.tenant_id = $1 AND w.ended_at IS NULL AND l.kind IN ('unattributed', 'estimate')
+GROUP BY l.window_id;
+
+-- name: AnyDefinition :one
+SELECT EXISTS (
+    SELECT 1 FROM fleet.definitions d LEFT JOIN fleet.subscriptions s ON s.tenant_id = d.tenant_id AND s.id = d.subscription_id
+    WHERE d.tenant_id = sqlc.arg(tenant_id) AND d.provider = sqlc.arg(provider) AND coalesce(s.name, 'all') = sqlc.arg(subscription)::text AND d.name = sqlc.arg(name)
+);
+
+-- name: LastEnd :one
+SELECT coalesce(max(ended_at), '-infinity')::timestamptz AS ended FROM fleet.windows
+WHERE tenant_id = $1 AND definition_id = $2 AND ended_at IS NOT NULL;

@@ -65,6 +65,27 @@ func (e AgentState) Valid() bool {
 	}
 }
 
+// Defines values for BookingKind.
+const (
+	BookingKindCorrection   BookingKind = "correction"
+	BookingKindMetered      BookingKind = "metered"
+	BookingKindUnattributed BookingKind = "unattributed"
+)
+
+// Valid indicates whether the value is a known member of the BookingKind enum.
+func (e BookingKind) Valid() bool {
+	switch e {
+	case BookingKindCorrection:
+		return true
+	case BookingKindMetered:
+		return true
+	case BookingKindUnattributed:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CompleteRequestFailure.
 const (
 	CompleteRequestFailureBudget CompleteRequestFailure = "budget"
@@ -221,11 +242,14 @@ const (
 	EventTypeAuditHead         EventType = "audit.head"
 	EventTypeBoardSet          EventType = "board.set"
 	EventTypeBudgetBurn        EventType = "budget.burn"
+	EventTypeBudgetDoubted     EventType = "budget.doubted"
 	EventTypeBudgetLapsed      EventType = "budget.lapsed"
+	EventTypeBudgetReading     EventType = "budget.reading"
 	EventTypeBudgetReset       EventType = "budget.reset"
 	EventTypeBudgetRolled      EventType = "budget.rolled"
 	EventTypeBudgetSet         EventType = "budget.set"
 	EventTypeBudgetStep        EventType = "budget.step"
+	EventTypeBudgetUsage       EventType = "budget.usage"
 	EventTypeDispatchCancelled EventType = "dispatch.cancelled"
 	EventTypeDispatchDone      EventType = "dispatch.done"
 	EventTypeDispatchExtended  EventType = "dispatch.extended"
@@ -275,7 +299,11 @@ func (e EventType) Valid() bool {
 		return true
 	case EventTypeBudgetBurn:
 		return true
+	case EventTypeBudgetDoubted:
+		return true
 	case EventTypeBudgetLapsed:
+		return true
+	case EventTypeBudgetReading:
 		return true
 	case EventTypeBudgetReset:
 		return true
@@ -284,6 +312,8 @@ func (e EventType) Valid() bool {
 	case EventTypeBudgetSet:
 		return true
 	case EventTypeBudgetStep:
+		return true
+	case EventTypeBudgetUsage:
 		return true
 	case EventTypeDispatchCancelled:
 		return true
@@ -677,6 +707,45 @@ func (e ProposalState) Valid() bool {
 	case ProposalStateRejected:
 		return true
 	case ProposalStateWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReadingVerdict.
+const (
+	ReadingVerdictBelieved ReadingVerdict = "believed"
+	ReadingVerdictDoubted  ReadingVerdict = "doubted"
+)
+
+// Valid indicates whether the value is a known member of the ReadingVerdict enum.
+func (e ReadingVerdict) Valid() bool {
+	switch e {
+	case ReadingVerdictBelieved:
+		return true
+	case ReadingVerdictDoubted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReadingSource.
+const (
+	ReadingSourceEstimated        ReadingSource = "estimated"
+	ReadingSourceProviderDetected ReadingSource = "provider-detected"
+	ReadingSourceUserEntered      ReadingSource = "user-entered"
+)
+
+// Valid indicates whether the value is a known member of the ReadingSource enum.
+func (e ReadingSource) Valid() bool {
+	switch e {
+	case ReadingSourceEstimated:
+		return true
+	case ReadingSourceProviderDetected:
+		return true
+	case ReadingSourceUserEntered:
 		return true
 	default:
 		return false
@@ -1175,6 +1244,23 @@ type BoardRequest struct {
 	SignOver *[]Amount `json:"sign_over,omitempty"`
 }
 
+// Booking defines model for Booking.
+type Booking struct {
+	// Dispatch Whose run explains it, if one does.
+	Dispatch string `json:"dispatch,omitempty,omitzero"`
+
+	// Kind `metered` of a run that goes on stands with the run, not yet in the ledger.
+	Kind   BookingKind `json:"kind"`
+	Micros int64       `json:"micros"`
+	Unit   Unit        `json:"unit"`
+
+	// Window provider/subscription/window, if one counts it.
+	Window string `json:"window,omitempty,omitzero"`
+}
+
+// BookingKind `metered` of a run that goes on stands with the run, not yet in the ledger.
+type BookingKind string
+
 // BudgetChange defines model for BudgetChange.
 type BudgetChange struct {
 	After  Window `json:"after"`
@@ -1569,6 +1655,7 @@ type Event struct {
 	Pause    Pause    `json:"pause,omitempty,omitzero"`
 	Policy   Policy   `json:"policy,omitempty,omitzero"`
 	Proposal Proposal `json:"proposal,omitempty,omitzero"`
+	Reading  Reading  `json:"reading,omitempty,omitzero"`
 
 	// Ring A window at refuse that wakes the operators until one of them acknowledges it or it eases.
 	Ring Ring        `json:"ring,omitempty,omitzero"`
@@ -1581,8 +1668,11 @@ type Event struct {
 	TenantID string     `json:"tenant_id"`
 
 	// Token What the register knows of a bearer token.
-	Token  Token     `json:"token,omitempty,omitzero"`
-	Type   EventType `json:"type"`
+	Token Token     `json:"token,omitempty,omitzero"`
+	Type  EventType `json:"type"`
+
+	// Usage What was booked of a report of use.
+	Usage  []Booking `json:"usage,omitempty,omitzero"`
 	Window Window    `json:"window,omitempty,omitzero"`
 }
 
@@ -2186,6 +2276,109 @@ type ProposalRequest struct {
 // ProposalState defines model for ProposalState.
 type ProposalState string
 
+// Reading defines model for Reading.
+type Reading struct {
+	Actor string `json:"actor"`
+
+	// BookedMicros What it moved the window by, as `unattributed`; below zero where estimates were booked too high.
+	BookedMicros int64 `json:"booked_micros"`
+
+	// Cause What it did, or why it was not believed; one sentence.
+	Cause string `json:"cause"`
+
+	// Confidence How sure it is, from 0 to 1.
+	Confidence ReadingConfidence `json:"confidence"`
+
+	// EverySeconds Absent if it did not say.
+	EverySeconds int64 `json:"every_seconds,omitempty,omitzero"`
+	ID           int64 `json:"id"`
+
+	// LimitMicros Absent if it did not say.
+	LimitMicros int64     `json:"limit_micros,omitempty,omitzero"`
+	Provider    string    `json:"provider"`
+	RecordedAt  time.Time `json:"recorded_at"`
+	Reporter    string    `json:"reporter"`
+
+	// ResetAt Absent if it did not say.
+	ResetAt time.Time `json:"reset_at,omitempty,omitzero"`
+
+	// Source Where a reading comes from. What a person types keeps a window that people set from going stale by age.
+	Source       ReadingSource  `json:"source"`
+	Subscription string         `json:"subscription"`
+	TakenAt      time.Time      `json:"taken_at"`
+	Unit         Unit           `json:"unit"`
+	UsedMicros   int64          `json:"used_micros"`
+	Verdict      ReadingVerdict `json:"verdict"`
+	Window       string         `json:"window"`
+}
+
+// ReadingVerdict defines model for Reading.Verdict.
+type ReadingVerdict string
+
+// ReadingAnswer defines model for ReadingAnswer.
+type ReadingAnswer struct {
+	After   Window    `json:"after,omitempty,omitzero"`
+	Before  Window    `json:"before,omitempty,omitzero"`
+	Now     time.Time `json:"now"`
+	Reading Reading   `json:"reading"`
+
+	// Replanned Waiting dispatches whose promised start was computed anew, or that start now.
+	Replanned []string `json:"replanned"`
+}
+
+// ReadingConfidence How sure it is, from 0 to 1.
+type ReadingConfidence = float64
+
+// ReadingList defines model for ReadingList.
+type ReadingList struct {
+	// Next Pass as `cursor` to read on; absent at the end.
+	Next     Next      `json:"next,omitempty,omitzero"`
+	Readings []Reading `json:"readings"`
+}
+
+// ReadingRequest defines model for ReadingRequest.
+type ReadingRequest struct {
+	// Confidence Without it 1, and 0.5 for an estimate.
+	Confidence *ReadingConfidence `json:"confidence,omitempty"`
+
+	// EverySeconds How long its window is. Without it known by the names `5h` and `weekly`, or as long as the window is now.
+	EverySeconds int64 `json:"every_seconds,omitempty,omitzero"`
+
+	// LimitMicros What it says may be used. Without it the window keeps its own; 100 for a new percent window.
+	LimitMicros int64  `json:"limit_micros,omitempty,omitzero"`
+	Provider    string `json:"provider"`
+
+	// Redeemed A reset credit was used, which explains an early reset.
+	Redeemed bool `json:"redeemed,omitempty,omitzero"`
+
+	// Reporter What read it, such as claude-code. Without it the actor.
+	Reporter string `json:"reporter,omitempty,omitzero"`
+
+	// ResetAt When it says that the window resets.
+	ResetAt time.Time `json:"reset_at,omitempty,omitzero"`
+
+	// Source Without it `provider-detected`.
+	Source ReadingSource `json:"source,omitempty,omitzero"`
+
+	// Subscription Without it the provider's own name.
+	Subscription string `json:"subscription,omitempty,omitzero"`
+
+	// TakenAt When it said so. Without it now.
+	TakenAt time.Time `json:"taken_at,omitempty,omitzero"`
+
+	// Unit Without it that of the window, or percent for a new one.
+	Unit Unit `json:"unit,omitempty,omitzero"`
+
+	// UsedMicros What the provider says is used of the whole window.
+	UsedMicros int64 `json:"used_micros"`
+
+	// Window Without it `main`.
+	Window string `json:"window,omitempty,omitzero"`
+}
+
+// ReadingSource Where a reading comes from. What a person types keeps a window that people set from going stale by age.
+type ReadingSource string
+
 // Result defines model for Result.
 type Result struct {
 	ExitCode *int `json:"exit_code,omitempty"`
@@ -2475,6 +2668,44 @@ type TokenScope string
 // Unit defines model for Unit.
 type Unit string
 
+// UsageAnswer defines model for UsageAnswer.
+type UsageAnswer struct {
+	Booked []Booking `json:"booked"`
+	Now    time.Time `json:"now"`
+}
+
+// UsageRequest defines model for UsageRequest.
+type UsageRequest struct {
+	Provider string `json:"provider"`
+	Reporter string `json:"reporter"`
+
+	// Subscription Without it the provider's own name.
+	Subscription string `json:"subscription,omitempty,omitzero"`
+	Uses         []Use  `json:"uses"`
+}
+
+// UsageRun Whose use it was, as `work` tells its command.
+type UsageRun struct {
+	Attempt  int    `json:"attempt"`
+	Claim    string `json:"claim"`
+	Dispatch string `json:"dispatch"`
+}
+
+// Use defines model for Use.
+type Use struct {
+	Micros int64 `json:"micros"`
+
+	// Model As the provider calls it. A window of one model counts it if that names the model.
+	Model string `json:"model,omitempty,omitzero"`
+
+	// Run Whose use it was, as `work` tells its command.
+	Run  *UsageRun `json:"run,omitempty"`
+	Unit Unit      `json:"unit"`
+
+	// Until When the last of it was used.
+	Until time.Time `json:"until"`
+}
+
 // Verbosity How much a room bound for the budget is told: `low` only refusals, `medium` every step and warning too, `high` also every
 // admission that was lowered or queued. In a binding that is written, absent keeps what it was; new rooms begin with `medium`.
 type Verbosity string
@@ -2604,7 +2835,13 @@ type Window struct {
 
 	// Subscription `all` for a window that is shared by every subscription of its provider.
 	Subscription string `json:"subscription"`
-	Unit         Unit   `json:"unit"`
+
+	// UnattributedMicros Of what is committed, what no dispatch explains. Told where windows are listed or read; absent if nothing.
+	UnattributedMicros int64 `json:"unattributed_micros,omitempty,omitzero"`
+	Unit               Unit  `json:"unit"`
+
+	// UnsettledMicros Of what is committed, what was estimated since the last reading, since a run could not meter it. Told like `unattributed_micros`.
+	UnsettledMicros int64 `json:"unsettled_micros,omitempty,omitzero"`
 
 	// UsedMicros Committed and reserved.
 	UsedMicros int64 `json:"used_micros"`
@@ -3162,6 +3399,30 @@ type WithdrawProposalParams struct {
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
+// ListReadingsParams defines parameters for ListReadings.
+type ListReadingsParams struct {
+	// Provider Only the readings of this provider.
+	Provider *string `form:"provider,omitempty" json:"provider,omitempty"`
+
+	// Cursor Where to read on, the `next` of the page before. It is opaque, and good for the list that gave it.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most entries of one page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// RecordReadingParams defines parameters for RecordReading.
+type RecordReadingParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
 // GetRingsParams defines parameters for GetRings.
 type GetRingsParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
@@ -3312,6 +3573,15 @@ type RotateTokenParams struct {
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
 
+// ReportUsageParams defines parameters for ReportUsage.
+type ReportUsageParams struct {
+	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
 // WhoAmIParams defines parameters for WhoAmI.
 type WhoAmIParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
@@ -3387,6 +3657,9 @@ type ReadRoomJSONRequestBody = RoomReading
 // CastVoteJSONRequestBody defines body for CastVote for application/json ContentType.
 type CastVoteJSONRequestBody = VoteRequest
 
+// RecordReadingJSONRequestBody defines body for RecordReading for application/json ContentType.
+type RecordReadingJSONRequestBody = ReadingRequest
+
 // AckRingsJSONRequestBody defines body for AckRings for application/json ContentType.
 type AckRingsJSONRequestBody = AckRequest
 
@@ -3407,6 +3680,9 @@ type IssueTokenJSONRequestBody = TokenRequest
 
 // RotateTokenJSONRequestBody defines body for RotateToken for application/json ContentType.
 type RotateTokenJSONRequestBody = TokenRotation
+
+// ReportUsageJSONRequestBody defines body for ReportUsage for application/json ContentType.
+type ReportUsageJSONRequestBody = UsageRequest
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -4033,6 +4309,37 @@ type ClientInterface interface {
 	// Corresponds with POST /api/fleet/proposals/{proposal}/withdraw (the `WithdrawProposal` operationId).
 	WithdrawProposal(ctx context.Context, proposal ProposalID, params *WithdrawProposalParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListReadings What providers were read to say of their windows, newest first, also what was not believed.
+	//
+	// Corresponds with GET /api/fleet/readings (the `ListReadings` operationId).
+	ListReadings(ctx context.Context, params *ListReadingsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RecordReadingWithBody Record what a provider says of a window. If it is believed, the window is corrected and waiting work planned anew.
+	//
+	// A reading is kept whatever becomes of it. It is *doubted*, and changes nothing, if it is older than 15 minutes or than one that
+	// was believed, was taken in the future, says a reset that has passed, or says what hardly can be: use that falls or leaps by half the
+	// limit within an epoch, or a reset that comes early. A second one that agrees with it is believed.
+	// A believed one moves what is committed just as far as it must: at most what was read, at least that less what is held for running
+	// work. The difference stands in the ledger as `unattributed`. A window nobody set is made of the reading, if that says the reset.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/fleet/readings (the `RecordReading` operationId).
+	RecordReadingWithBody(ctx context.Context, params *RecordReadingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RecordReading Record what a provider says of a window. If it is believed, the window is corrected and waiting work planned anew.
+	//
+	// A reading is kept whatever becomes of it. It is *doubted*, and changes nothing, if it is older than 15 minutes or than one that
+	// was believed, was taken in the future, says a reset that has passed, or says what hardly can be: use that falls or leaps by half the
+	// limit within an epoch, or a reset that comes early. A second one that agrees with it is believed.
+	// A believed one moves what is committed just as far as it must: at most what was read, at least that less what is held for running
+	// work. The difference stands in the ledger as `unattributed`. A window nobody set is made of the reading, if that says the reset.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/fleet/readings (the `RecordReading` operationId).
+	RecordReading(ctx context.Context, params *RecordReadingParams, body RecordReadingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetRings Windows at refuse that wake the operators and have not eased, acknowledged or not.
 	//
 	// Corresponds with GET /api/fleet/rings (the `GetRings` operationId).
@@ -4186,6 +4493,28 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/fleet/tokens/{token}/rotate (the `RotateToken` operationId).
 	RotateToken(ctx context.Context, token TokenID, params *RotateTokenParams, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReportUsageWithBody Report what agents were seen to use, run by run, and what no dispatch explains.
+	//
+	// Use with a `run` is that run's whole use so far, and only grows: while the run goes on it is its metered spend, and when the run
+	// has ended it corrects what was committed in that unit without a meter. What the run itself has reported stands. Use without a
+	// run, or with one that is not known, is what came on top since the last report, and is booked as `unattributed`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/fleet/usage (the `ReportUsage` operationId).
+	ReportUsageWithBody(ctx context.Context, params *ReportUsageParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReportUsage Report what agents were seen to use, run by run, and what no dispatch explains.
+	//
+	// Use with a `run` is that run's whole use so far, and only grows: while the run goes on it is its metered spend, and when the run
+	// has ended it corrects what was committed in that unit without a meter. What the run itself has reported stands. Use without a
+	// run, or with one that is not known, is what came on top since the last report, and is booked as `unattributed`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/fleet/usage (the `ReportUsage` operationId).
+	ReportUsage(ctx context.Context, params *ReportUsageParams, body ReportUsageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// WhoAmI The identity this call acts for; `403 actor_unknown` for a stranger.
 	//
@@ -5486,6 +5815,67 @@ func (c *Client) WithdrawProposal(ctx context.Context, proposal ProposalID, para
 	return c.Client.Do(req)
 }
 
+// ListReadings What providers were read to say of their windows, newest first, also what was not believed.
+//
+// Corresponds with GET /api/fleet/readings (the `ListReadings` operationId).
+func (c *Client) ListReadings(ctx context.Context, params *ListReadingsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListReadingsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RecordReadingWithBody Record what a provider says of a window. If it is believed, the window is corrected and waiting work planned anew.
+//
+// A reading is kept whatever becomes of it. It is *doubted*, and changes nothing, if it is older than 15 minutes or than one that
+// was believed, was taken in the future, says a reset that has passed, or says what hardly can be: use that falls or leaps by half the
+// limit within an epoch, or a reset that comes early. A second one that agrees with it is believed.
+// A believed one moves what is committed just as far as it must: at most what was read, at least that less what is held for running
+// work. The difference stands in the ledger as `unattributed`. A window nobody set is made of the reading, if that says the reset.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/fleet/readings (the `RecordReading` operationId).
+func (c *Client) RecordReadingWithBody(ctx context.Context, params *RecordReadingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRecordReadingRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RecordReading Record what a provider says of a window. If it is believed, the window is corrected and waiting work planned anew.
+//
+// A reading is kept whatever becomes of it. It is *doubted*, and changes nothing, if it is older than 15 minutes or than one that
+// was believed, was taken in the future, says a reset that has passed, or says what hardly can be: use that falls or leaps by half the
+// limit within an epoch, or a reset that comes early. A second one that agrees with it is believed.
+// A believed one moves what is committed just as far as it must: at most what was read, at least that less what is held for running
+// work. The difference stands in the ledger as `unattributed`. A window nobody set is made of the reading, if that says the reset.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/fleet/readings (the `RecordReading` operationId).
+func (c *Client) RecordReading(ctx context.Context, params *RecordReadingParams, body RecordReadingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRecordReadingRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetRings Windows at refuse that wake the operators and have not eased, acknowledged or not.
 //
 // Corresponds with GET /api/fleet/rings (the `GetRings` operationId).
@@ -5850,6 +6240,48 @@ func (c *Client) RotateTokenWithBody(ctx context.Context, token TokenID, params 
 // Corresponds with POST /api/fleet/tokens/{token}/rotate (the `RotateToken` operationId).
 func (c *Client) RotateToken(ctx context.Context, token TokenID, params *RotateTokenParams, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRotateTokenRequest(c.Server, token, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReportUsageWithBody Report what agents were seen to use, run by run, and what no dispatch explains.
+//
+// Use with a `run` is that run's whole use so far, and only grows: while the run goes on it is its metered spend, and when the run
+// has ended it corrects what was committed in that unit without a meter. What the run itself has reported stands. Use without a
+// run, or with one that is not known, is what came on top since the last report, and is booked as `unattributed`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/fleet/usage (the `ReportUsage` operationId).
+func (c *Client) ReportUsageWithBody(ctx context.Context, params *ReportUsageParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReportUsageRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReportUsage Report what agents were seen to use, run by run, and what no dispatch explains.
+//
+// Use with a `run` is that run's whole use so far, and only grows: while the run goes on it is its metered spend, and when the run
+// has ended it corrects what was committed in that unit without a meter. What the run itself has reported stands. Use without a
+// run, or with one that is not known, is what came on top since the last report, and is booked as `unattributed`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/fleet/usage (the `ReportUsage` operationId).
+func (c *Client) ReportUsage(ctx context.Context, params *ReportUsageParams, body ReportUsageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReportUsageRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -9373,6 +9805,163 @@ func NewWithdrawProposalRequest(server string, proposal ProposalID, params *With
 	return req, nil
 }
 
+// NewListReadingsRequest constructs an http.Request for the ListReadings method
+func NewListReadingsRequest(server string, params *ListReadingsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/readings")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Provider != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "provider", *params.Provider, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRecordReadingRequest calls the generic RecordReading builder with application/json body
+func NewRecordReadingRequest(server string, params *RecordReadingParams, body RecordReadingJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRecordReadingRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewRecordReadingRequestWithBody constructs an http.Request for the RecordReading method, with any body, and a specified content type
+func NewRecordReadingRequestWithBody(server string, params *RecordReadingParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/readings")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewGetRingsRequest constructs an http.Request for the GetRings method
 func NewGetRingsRequest(server string, params *GetRingsParams) (*http.Request, error) {
 	var err error
@@ -10403,6 +10992,70 @@ func NewRotateTokenRequestWithBody(server string, token TokenID, params *RotateT
 	return req, nil
 }
 
+// NewReportUsageRequest calls the generic ReportUsage builder with application/json body
+func NewReportUsageRequest(server string, params *ReportUsageParams, body ReportUsageJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReportUsageRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewReportUsageRequestWithBody constructs an http.Request for the ReportUsage method, with any body, and a specified content type
+func NewReportUsageRequestWithBody(server string, params *ReportUsageParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/usage")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam0)
+
+		if params.MosaicActor != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewWhoAmIRequest constructs an http.Request for the WhoAmI method
 func NewWhoAmIRequest(server string, params *WhoAmIParams) (*http.Request, error) {
 	var err error
@@ -11148,6 +11801,39 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/fleet/proposals/{proposal}/withdraw (the `WithdrawProposal` operationId).
 	WithdrawProposalWithResponse(ctx context.Context, proposal ProposalID, params *WithdrawProposalParams, reqEditors ...RequestEditorFn) (*WithdrawProposalResponse, error)
 
+	// ListReadingsWithResponse What providers were read to say of their windows, newest first, also what was not believed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/readings (the `ListReadings` operationId).
+	ListReadingsWithResponse(ctx context.Context, params *ListReadingsParams, reqEditors ...RequestEditorFn) (*ListReadingsResponse, error)
+
+	// RecordReadingWithBodyWithResponse Record what a provider says of a window. If it is believed, the window is corrected and waiting work planned anew.
+	//
+	// A reading is kept whatever becomes of it. It is *doubted*, and changes nothing, if it is older than 15 minutes or than one that
+	// was believed, was taken in the future, says a reset that has passed, or says what hardly can be: use that falls or leaps by half the
+	// limit within an epoch, or a reset that comes early. A second one that agrees with it is believed.
+	// A believed one moves what is committed just as far as it must: at most what was read, at least that less what is held for running
+	// work. The difference stands in the ledger as `unattributed`. A window nobody set is made of the reading, if that says the reset.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/readings (the `RecordReading` operationId).
+	RecordReadingWithBodyWithResponse(ctx context.Context, params *RecordReadingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RecordReadingResponse, error)
+
+	// RecordReadingWithResponse Record what a provider says of a window. If it is believed, the window is corrected and waiting work planned anew.
+	//
+	// A reading is kept whatever becomes of it. It is *doubted*, and changes nothing, if it is older than 15 minutes or than one that
+	// was believed, was taken in the future, says a reset that has passed, or says what hardly can be: use that falls or leaps by half the
+	// limit within an epoch, or a reset that comes early. A second one that agrees with it is believed.
+	// A believed one moves what is committed just as far as it must: at most what was read, at least that less what is held for running
+	// work. The difference stands in the ledger as `unattributed`. A window nobody set is made of the reading, if that says the reset.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/readings (the `RecordReading` operationId).
+	RecordReadingWithResponse(ctx context.Context, params *RecordReadingParams, body RecordReadingJSONRequestBody, reqEditors ...RequestEditorFn) (*RecordReadingResponse, error)
+
 	// GetRingsWithResponse Windows at refuse that wake the operators and have not eased, acknowledged or not.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -11317,6 +12003,28 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/fleet/tokens/{token}/rotate (the `RotateToken` operationId).
 	RotateTokenWithResponse(ctx context.Context, token TokenID, params *RotateTokenParams, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateTokenResponse, error)
+
+	// ReportUsageWithBodyWithResponse Report what agents were seen to use, run by run, and what no dispatch explains.
+	//
+	// Use with a `run` is that run's whole use so far, and only grows: while the run goes on it is its metered spend, and when the run
+	// has ended it corrects what was committed in that unit without a meter. What the run itself has reported stands. Use without a
+	// run, or with one that is not known, is what came on top since the last report, and is booked as `unattributed`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/usage (the `ReportUsage` operationId).
+	ReportUsageWithBodyWithResponse(ctx context.Context, params *ReportUsageParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReportUsageResponse, error)
+
+	// ReportUsageWithResponse Report what agents were seen to use, run by run, and what no dispatch explains.
+	//
+	// Use with a `run` is that run's whole use so far, and only grows: while the run goes on it is its metered spend, and when the run
+	// has ended it corrects what was committed in that unit without a meter. What the run itself has reported stands. Use without a
+	// run, or with one that is not known, is what came on top since the last report, and is booked as `unattributed`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/fleet/usage (the `ReportUsage` operationId).
+	ReportUsageWithResponse(ctx context.Context, params *ReportUsageParams, body ReportUsageJSONRequestBody, reqEditors ...RequestEditorFn) (*ReportUsageResponse, error)
 
 	// WhoAmIWithResponse The identity this call acts for; `403 actor_unknown` for a stranger.
 	//
@@ -12198,18 +12906,11 @@ type GetBudgetHistoryResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *BudgetHistory
-	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r GetBudgetHistoryResponse) GetJSON200() *BudgetHistory {
 	return r.JSON200
-}
-
-// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
-func (r GetBudgetHistoryResponse) GetApplicationProblemJSONDefault() *Problem {
-	return r.ApplicationProblemJSONDefault
 }
 
 // GetBody returns the raw response body bytes
@@ -13847,6 +14548,102 @@ func (r WithdrawProposalResponse) ContentType() string {
 	return ""
 }
 
+type ListReadingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ReadingList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListReadingsResponse) GetJSON200() *ReadingList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListReadingsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListReadingsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListReadingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListReadingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListReadingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RecordReadingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ReadingAnswer
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RecordReadingResponse) GetJSON200() *ReadingAnswer {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RecordReadingResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RecordReadingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RecordReadingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RecordReadingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RecordReadingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetRingsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -14603,6 +15400,54 @@ func (r RotateTokenResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RotateTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ReportUsageResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *UsageAnswer
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReportUsageResponse) GetJSON200() *UsageAnswer {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReportUsageResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReportUsageResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReportUsageResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReportUsageResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReportUsageResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -15789,6 +16634,57 @@ func (c *ClientWithResponses) WithdrawProposalWithResponse(ctx context.Context, 
 	return ParseWithdrawProposalResponse(rsp)
 }
 
+// ListReadingsWithResponse What providers were read to say of their windows, newest first, also what was not believed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/readings (the `ListReadings` operationId).
+func (c *ClientWithResponses) ListReadingsWithResponse(ctx context.Context, params *ListReadingsParams, reqEditors ...RequestEditorFn) (*ListReadingsResponse, error) {
+	rsp, err := c.ListReadings(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListReadingsResponse(rsp)
+}
+
+// RecordReadingWithBodyWithResponse Record what a provider says of a window. If it is believed, the window is corrected and waiting work planned anew.
+//
+// A reading is kept whatever becomes of it. It is *doubted*, and changes nothing, if it is older than 15 minutes or than one that
+// was believed, was taken in the future, says a reset that has passed, or says what hardly can be: use that falls or leaps by half the
+// limit within an epoch, or a reset that comes early. A second one that agrees with it is believed.
+// A believed one moves what is committed just as far as it must: at most what was read, at least that less what is held for running
+// work. The difference stands in the ledger as `unattributed`. A window nobody set is made of the reading, if that says the reset.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/readings (the `RecordReading` operationId).
+func (c *ClientWithResponses) RecordReadingWithBodyWithResponse(ctx context.Context, params *RecordReadingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RecordReadingResponse, error) {
+	rsp, err := c.RecordReadingWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRecordReadingResponse(rsp)
+}
+
+// RecordReadingWithResponse Record what a provider says of a window. If it is believed, the window is corrected and waiting work planned anew.
+//
+// A reading is kept whatever becomes of it. It is *doubted*, and changes nothing, if it is older than 15 minutes or than one that
+// was believed, was taken in the future, says a reset that has passed, or says what hardly can be: use that falls or leaps by half the
+// limit within an epoch, or a reset that comes early. A second one that agrees with it is believed.
+// A believed one moves what is committed just as far as it must: at most what was read, at least that less what is held for running
+// work. The difference stands in the ledger as `unattributed`. A window nobody set is made of the reading, if that says the reset.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/readings (the `RecordReading` operationId).
+func (c *ClientWithResponses) RecordReadingWithResponse(ctx context.Context, params *RecordReadingParams, body RecordReadingJSONRequestBody, reqEditors ...RequestEditorFn) (*RecordReadingResponse, error) {
+	rsp, err := c.RecordReading(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRecordReadingResponse(rsp)
+}
+
 // GetRingsWithResponse Windows at refuse that wake the operators and have not eased, acknowledged or not.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -16089,6 +16985,40 @@ func (c *ClientWithResponses) RotateTokenWithResponse(ctx context.Context, token
 		return nil, err
 	}
 	return ParseRotateTokenResponse(rsp)
+}
+
+// ReportUsageWithBodyWithResponse Report what agents were seen to use, run by run, and what no dispatch explains.
+//
+// Use with a `run` is that run's whole use so far, and only grows: while the run goes on it is its metered spend, and when the run
+// has ended it corrects what was committed in that unit without a meter. What the run itself has reported stands. Use without a
+// run, or with one that is not known, is what came on top since the last report, and is booked as `unattributed`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/usage (the `ReportUsage` operationId).
+func (c *ClientWithResponses) ReportUsageWithBodyWithResponse(ctx context.Context, params *ReportUsageParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReportUsageResponse, error) {
+	rsp, err := c.ReportUsageWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReportUsageResponse(rsp)
+}
+
+// ReportUsageWithResponse Report what agents were seen to use, run by run, and what no dispatch explains.
+//
+// Use with a `run` is that run's whole use so far, and only grows: while the run goes on it is its metered spend, and when the run
+// has ended it corrects what was committed in that unit without a meter. What the run itself has reported stands. Use without a
+// run, or with one that is not known, is what came on top since the last report, and is booked as `unattributed`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/fleet/usage (the `ReportUsage` operationId).
+func (c *ClientWithResponses) ReportUsageWithResponse(ctx context.Context, params *ReportUsageParams, body ReportUsageJSONRequestBody, reqEditors ...RequestEditorFn) (*ReportUsageResponse, error) {
+	rsp, err := c.ReportUsage(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReportUsageResponse(rsp)
 }
 
 // WhoAmIWithResponse The identity this call acts for; `403 actor_unknown` for a stranger.
@@ -16778,13 +17708,6 @@ func ParseGetBudgetHistoryResponse(rsp *http.Response) (*GetBudgetHistoryRespons
 			return nil, err
 		}
 		response.JSON200 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSONDefault = &dest
 
 	}
 
@@ -17980,6 +18903,72 @@ func ParseWithdrawProposalResponse(rsp *http.Response) (*WithdrawProposalRespons
 	return response, nil
 }
 
+// ParseListReadingsResponse parses an HTTP response from a ListReadingsWithResponse call
+func ParseListReadingsResponse(rsp *http.Response) (*ListReadingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListReadingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ReadingList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRecordReadingResponse parses an HTTP response from a RecordReadingWithResponse call
+func ParseRecordReadingResponse(rsp *http.Response) (*RecordReadingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RecordReadingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ReadingAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGetRingsResponse parses an HTTP response from a GetRingsWithResponse call
 func ParseGetRingsResponse(rsp *http.Response) (*GetRingsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -18540,6 +19529,39 @@ func ParseRotateTokenResponse(rsp *http.Response) (*RotateTokenResponse, error) 
 			return nil, err
 		}
 		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseReportUsageResponse parses an HTTP response from a ReportUsageWithResponse call
+func ParseReportUsageResponse(rsp *http.Response) (*ReportUsageResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReportUsageResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest UsageAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem

@@ -206,6 +206,8 @@ type Ledger struct {
 	Kind       string
 	Actor      string
 	At         time.Time
+	ReadingID  *int64
+	Reporter   string
 }
 
 type Override struct {
@@ -295,6 +297,32 @@ type Reader struct {
 	Host       string
 	Caller     string
 	Through    time.Time
+}
+
+type Reading struct {
+	TenantID     string
+	ID           int64
+	Host         string
+	Provider     string
+	Subscription string
+	WindowName   string
+	// the epoch it was read in; of one that began an epoch, that one
+	WindowID     int64
+	Unit         string
+	UsedMicros   int64
+	LimitMicros  *int64
+	ResetAt      *time.Time
+	EverySeconds *int64
+	Source       string
+	Confidence   float64
+	Reporter     string
+	Actor        string
+	TakenAt      time.Time
+	RecordedAt   time.Time
+	Verdict      string
+	Doubt        string
+	Cause        string
+	BookedMicros int64
 }
 
 type Reservation struct {

@@ -6042,6 +6042,23 @@ func (response GetBudgetHistory200JSONResponse) VisitGetBudgetHistoryResponse(w 
 	return err
 }
 
+type GetBudgetHistorydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetBudgetHistorydefaultApplicationProblemPlusJSONResponse) VisitGetBudgetHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ClaimDispatchRequestObject struct {
 	Params ClaimDispatchParams
 	Body   *ClaimDispatchJSONRequestBody

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/crypto/attachment"
@@ -63,7 +64,8 @@ func (s *sender) upload(ctx context.Context, message *outgoing) error {
 		return err
 	}
 	file := attachment.NewEncryptedFile()
-	sealed := file.Encrypt(plain)
+	sealed := slices.Clone(plain)
+	file.EncryptInPlace(sealed)
 	answer, err := s.bot.client.UploadMedia(ctx, mautrix.ReqUploadMedia{ContentBytes: sealed, ContentType: "application/octet-stream"})
 	if err != nil {
 		var failure mautrix.HTTPError

@@ -26,7 +26,6 @@ import (
 type device struct {
 	matrix *mautrix.Client
 	olm    *crypto.OlmMachine
-	mutex  sync.Mutex
 	read   map[id.EventID]string // what it could read, or "unreadable"
 	synced string
 }

@@ -14,12 +14,11 @@ import (
 // tell what it was; where it may have been a vote, its sender is told to cast it again.
 func (b *Bot) hearTakenBack(ctx context.Context, h *heard) error {
 	const reason = "taken back before it was read"
-	evt, err := decode(h)
 	because := id.UserID("")
-	if evt != nil && evt.Unsigned.RedactedBecause != nil {
+	if evt, _ := decode(h); evt != nil && evt.Unsigned.RedactedBecause != nil { // its content is gone and may not decode
 		because = evt.Unsigned.RedactedBecause.Sender
 	}
-	if h.Type != event.EventReaction.Type || because == "" || because == h.Sender || evt == nil {
+	if h.Type != event.EventReaction.Type || because == "" || because == h.Sender {
 		return b.journal.end(ctx, h, stateDropped, reason)
 	}
 	open, err := b.openIn(ctx, h.Room)

@@ -35,11 +35,6 @@ func (b *bench) used(t *testing.T, credits int64) {
 	}), nil)
 }
 
-func (b *bench) verbosity(t *testing.T, verbosity register.Verbosity) {
-	t.Helper()
-	b.fleet.send(t, b.fleet.admin, register.SetRoomVerbosity(b.room.String(), verbosity), nil)
-}
-
 // exec runs SQL on the register itself, to let time pass there.
 func (f *fleet) exec(t *testing.T, sql string) {
 	t.Helper()

@@ -116,7 +116,7 @@ func (r *reader) limits(where string, typed []string) []register.Amount {
 		if one.Unit == "" {
 			r.refuse(problemf("%s: each amount needs its unit, such as 100dollars.", where))
 		}
-		out = append(out, register.Amount{Unit: one.Unit, Micros: one.Micros})
+		out = append(out, register.Amount(one))
 	}
 	return out
 }

@@ -91,6 +91,9 @@ func instantOf(civil int64, zone *time.Location) int64 {
 	for {
 		_, offset := t.Zone()
 		_, end := t.ZoneBounds()
+		if !end.IsZero() && !end.After(t) {
+			end = t.Add(time.Hour) // Go ends the bounds a day early in leap years beyond the zone's table, such as 2040
+		}
 		at := civil - int64(offset)
 		if end.IsZero() || at < end.Unix() {
 			if at < begins {

@@ -143,6 +143,19 @@ func TestMonthsEndOnTheirLastDay(t *testing.T) {
 	require.Equal(t, []string{"2027-12-31", "2028-01-31", "2028-02-29", "2028-03-31"}, days)
 }
 
+func TestTheLastDayOfADistantLeapYearIsADayLikeAnyOther(t *testing.T) {
+	t.Parallel()
+	for _, name := range strings.Fields(zones) {
+		r := Recurrence{Kind: Calendar, Every: 1, Period: Days, At: 9 * time.Hour, From: Date{2026, time.January, 1}, Zone: zone(t, name)}
+		for _, year := range []int{2040, 2080, 2096} {
+			nine := time.Date(year, time.December, 31, 9, 0, 0, 0, r.Zone)
+			epoch, ok := r.EpochAt(nine.Add(time.Hour))
+			require.True(t, ok)
+			require.Equal(t, Epoch{nine.UTC(), time.Date(year+1, time.January, 1, 9, 0, 0, 0, r.Zone).UTC()}, epoch, name)
+		}
+	}
+}
+
 func TestEpochsOfAnyRecurrenceAreContiguous(t *testing.T) {
 	t.Parallel()
 	names := strings.Fields(zones)

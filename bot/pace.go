@@ -118,6 +118,8 @@ func (p *pace) refused(silence time.Duration) (spacing time.Duration, burst int)
 	gap := silence
 	if n := len(p.recent); n > 0 && now.Sub(p.recent[n-1]) < burstSpan {
 		gap = min(p.until.Sub(p.recent[n-1]), longestSilence)
+	} else if n == 0 {
+		gap = max(gap, p.spacing) // asked again a moment early, a homeserver asks for that moment only
 	}
 	switch {
 	case p.spacing == 0:

@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ func (l *limiter) offer(now time.Time) (taken bool, wait time.Duration) {
 	l.at = now
 	if l.level+1 > l.burst {
 		l.refusals++
-		return false, time.Duration((l.level + 1 - l.burst) / l.perSecond * float64(time.Second))
+		return false, time.Duration(math.Ceil((l.level+1-l.burst)/l.perSecond*1000)) * time.Millisecond
 	}
 	l.level++
 	return true, 0

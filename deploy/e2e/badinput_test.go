@@ -36,7 +36,7 @@ func TestBadInputGetsOneClearSentenceAndChangesNothing(t *testing.T) {
 		{"!mosaic dispatch coder \"x\" --model gpt-2", []string{"gpt-2", "opus"}},
 		{"!mosaic show D-999", []string{"D-999"}},
 		{"!mosaic cancel 12x", []string{"12x", "D-12"}},
-		{"!mosaic board propose \"Do it\" --for D-999", []string{"D-999"}},
+		{"!mosaic board propose \"Do it\" --for D-1", []string{"not bound for the board", "!mosaic room bind board"}},
 	} {
 		command := f.say(f.budget, test.typed)
 		reply, err := f.operator.WaitFor(t.Context(), client.From(f.bot), client.InThread(command), notice)

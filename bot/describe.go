@@ -3,12 +3,14 @@ package bot
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/event/cmdschema"
 	"maunium.net/go/mautrix/id"
@@ -24,6 +26,9 @@ const (
 	// describePace keeps some thirty descriptions from taking the turn of what someone waits for.
 	describePace = 200 * time.Millisecond
 )
+
+// errDescribesLater says that the homeserver limits the bot: what it takes is left to what people wait for.
+var errDescribesLater = errors.New("descriptions of commands wait until the homeserver sets no limits")
 
 // describeCommands keeps a description of every command (MSC4391) in the bound rooms where the bot has the power, so that clients
 // complete them. Only its own events are touched, and only where they differ.
@@ -79,9 +84,19 @@ func (b *Bot) describeIn(ctx context.Context, room id.RoomID) error {
 }
 
 func (b *Bot) describe(ctx context.Context, room id.RoomID, key string, content any) error {
-	if _, err := b.client.SendStateEvent(ctx, room, event.StateMSC4391BotCommand, key, content); err != nil {
+	if b.sender.pace.limited() {
+		return errDescribesLater
+	}
+	_, err := b.client.SendStateEvent(ctx, room, event.StateMSC4391BotCommand, key, content)
+	var refusal mautrix.HTTPError
+	if errors.As(err, &refusal) && refusal.Response != nil && refusal.Response.StatusCode == http.StatusTooManyRequests {
+		spacing, burst := b.sender.pace.refused(retryAfter(refusal))
+		return errors.Join(errDescribesLater, b.keepLimits(ctx, spacing, burst))
+	}
+	if err != nil {
 		return fmt.Errorf("describing a command in %s: %w", room, err)
 	}
+	b.sender.pace.taken()
 	pause(ctx, describePace)
 	return ctx.Err()
 }

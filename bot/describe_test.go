@@ -107,5 +107,34 @@ func TestBoundRoomsAreDescribedByThemselves(t *testing.T) {
 	b.start(t)
 	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, us))
 	b.bind(t, b.room, register.RoomPurposeFleet)
-	require.Eventually(t, func() bool { return len(b.descriptionsIn(t, b.room)) == len(commands.Names()) }, patience, tick)
+	require.Eventually(t, func() bool { return len(b.descriptionsIn(t, b.room)) == len(commands.Names()) }, 4*patience, tick) // some sixty, one after the other
+}
+
+func TestCommandsAreNotDescribedWhileTheHomeserverLimitsTheBot(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.invited(t)
+	us := id.UserID(b.options.UserID)
+	running := b.start(t)
+	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, us))
+	_, err := b.ada.Matrix.SendStateEvent(t.Context(), b.room, event.StatePowerLevels, "", &event.PowerLevelsEventContent{
+		Users: map[id.UserID]int{b.ada.UserID: 100, us: 50},
+	})
+	require.NoError(t, err)
+	tried := 0
+	b.homeserver.set(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPut {
+			return false
+		}
+		tried++
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusTooManyRequests)
+		_, _ = w.Write([]byte(`{"errcode": "M_LIMIT_EXCEEDED", "error": "Too many requests", "retry_after_ms": 5000}`))
+		return true
+	})
+	require.ErrorIs(t, running.describeIn(t.Context(), b.room), errDescribesLater)
+	b.homeserver.set(nil)
+	require.ErrorIs(t, running.describeIn(t.Context(), b.room), errDescribesLater, "what the homeserver takes is left to what people wait for")
+	require.Equal(t, 1, tried)
+	require.Empty(t, b.descriptionsIn(t, b.room))
 }

@@ -42,7 +42,7 @@ func TestByDefaultPushRulesABellRingsExactlyThoseConcernedAndAllElseIsSilent(t *
 	lifted := f.operator.sees(client.In(f.fleet), client.From(f.bot), text, client.Contains("did: Ship it"))
 	f.operator.sees(client.From(f.bot), client.Edits(opened.EventID), client.Contains("passed"))
 	f.ask(f.fleet, "!mosaic pause lunch")
-	f.ask(f.fleet, "!mosaic resume")
+	f.ask(f.fleet, "!mosaic resume --yes")
 
 	rung := map[id.EventID][]string{
 		finished.EventID: {"operator"},

@@ -163,11 +163,13 @@ func TestWhatWasVotedWhileTheBotWasStoppedCountsAfterTheDeadline(t *testing.T) {
 func TestOnlyThoseWhoHaveNotVotedAreRemindedOnceAndItRings(t *testing.T) {
 	t.Parallel()
 	b := setupBoard(t)
-	p, message := b.opens(t, register.ProposalRequest{Title: "Rent a pier", ClosesAt: time.Now().Add(40 * time.Second)})
+	p, message := b.opens(t, register.ProposalRequest{Title: "Rent a pier", ClosesAt: time.Now().Add(80 * time.Second)})
 	_, err := b.ada.React(t.Context(), b.room, message, "✅")
 	require.NoError(t, err)
 	b.becomes(t, p.ID, func(p register.Proposal) bool { return p.Tally.Approve == 1 })
-	reminder, err := b.ada.WaitFor(soon(t), b.fromBot(), client.InThread(message), client.Contains("waits for your vote"))
+	later, cancel := context.WithTimeout(t.Context(), 75*time.Second) // it comes at half-time
+	defer cancel()
+	reminder, err := b.ada.WaitFor(later, b.fromBot(), client.InThread(message), client.Contains("waits for your vote"))
 	require.NoError(t, err)
 	require.Equal(t, event.MsgText, reminder.MsgType, "a notice rings no phone")
 	require.Len(t, reminder.Mentions, 2)

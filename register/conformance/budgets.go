@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"encoding/json"
 	"math/big"
 	"time"
 
@@ -36,6 +37,25 @@ func (t *trial) fresh(ctx context.Context) (register.BudgetSetRequest, register.
 	asked := window(time.Now().Add(2 * time.Hour))
 	asked.Since = time.Now().Add(-time.Hour).UTC().Truncate(time.Second)
 	asked.FloorMicros, asked.UsedMicros = new(int64(10_000_000)), new(int64(7_000_000))
+	got, err := t.send(ctx, operator, key(), register.SetBudget(asked))
+	if err != nil {
+		return asked, register.BudgetChange{}, err
+	}
+	var problem register.Problem
+	if json.Unmarshal(got.body, &problem) == nil && problem.Code == register.ProblemCodeInvalid && problem.Field == "since" {
+		// An epoch cannot begin before the end of one that an earlier promise has ended.
+		if asked.Since, err = time.Parse(time.RFC3339, problem.Example); err != nil {
+			return asked, register.BudgetChange{}, seen("since is refused with the example %q: %w", problem.Example, err)
+		}
+		select {
+		case <-ctx.Done():
+			return asked, register.BudgetChange{}, ctx.Err()
+		case <-time.After(time.Until(asked.Since)):
+		}
+	} else if got.status/100 == 2 {
+		var change register.BudgetChange
+		return asked, change, got.into("POST /api/fleet/budgets", &change)
+	}
 	change, err := t.setWindow(ctx, asked)
 	return asked, change, err
 }

@@ -14,7 +14,7 @@ type promise struct {
 // promises lists them in the order they are tried. The first makes the identities that the others act for.
 func promises() []promise {
 	var all []promise
-	for _, area := range [][]promise{people(), agents(), dispatches(), claims(), budgets(), readings(), board(), switches(), settings(), runs(), pages(), once(), failures(), rates(), log(), audit()} {
+	for _, area := range [][]promise{people(), agents(), dispatches(), claims(), budgets(), readings(), board(), switches(), settings(), rules(), runs(), pages(), once(), failures(), rates(), log(), audit()} {
 		all = append(all, area...)
 	}
 	return all

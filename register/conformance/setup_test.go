@@ -59,7 +59,7 @@ func setup(t *testing.T) *bundle {
 		worker: token("coder-1", "agent", "worker", "worker"), read: token("vera", "human", "viewer", "read"),
 	}
 	settle := 0
-	require.NoError(t, register.NewAPI(b.url, b.admin).Send(t.Context(), register.By{Key: "board"}, register.PutBoard(register.BoardRequest{SettleSeconds: &settle}), nil))
+	require.NoError(t, register.NewAPI(b.url, b.admin).Send(t.Context(), register.By{Key: "board"}, register.PutBoard(register.BoardRequest{SettleSeconds: &settle, SignOver: &[]register.Amount{}}), nil))
 	forgetEvents(t, database)
 	return b
 }

@@ -213,6 +213,7 @@ func (t *transaction) apart(ctx context.Context, b *book, p *plan, set BudgetSet
 		p.row.Since = pointer(over.UTC())
 		return nil
 	}
+	over = over.Add(time.Second - 1).Truncate(time.Second) // said in whole seconds, it must not lie before the end
 	return &Error{
 		Code: CodeInvalid, Field: "since", Example: over.UTC().Format(time.RFC3339),
 		Detail: fmt.Sprintf("The epoch before ended at %s, so this one cannot begin at %s.", over.UTC().Format(time.RFC3339), p.row.Since.UTC().Format(time.RFC3339)),

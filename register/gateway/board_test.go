@@ -95,7 +95,7 @@ func TestRoomsAndIdentitiesAreKeptAsTheyWereSet(t *testing.T) {
 	b.send(t, b.admin, register.BindRoom(binding), nil)
 	rooms, err := b.reader.Rooms(t.Context(), register.By{})
 	require.NoError(t, err)
-	binding.Version, binding.Verbosity = 2, register.VerbosityMedium
+	binding.Version, binding.Verbosity, binding.Encrypted = 2, register.VerbosityMedium, register.RoomEncryptionRequired
 	require.Equal(t, []register.RoomBinding{binding}, rooms.Rooms)
 	identities, err := b.reader.Identities(t.Context(), register.By{})
 	require.NoError(t, err)

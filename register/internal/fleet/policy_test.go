@@ -12,9 +12,10 @@ import (
 // accounts sets three of claude's windows: a has most left for its time, b resets first, c like a.
 func (b *bundle) accounts(t *testing.T) {
 	t.Helper()
-	for name, reset := range map[string]time.Duration{"a": 1000 * time.Minute, "b": 200 * time.Minute} {
+	resets := map[string]time.Duration{"a": 1000 * time.Minute, "b": 200 * time.Minute}
+	for _, name := range []string{"a", "b"} {
 		_, err := b.SetBudget(t.Context(), b.by("olga"), BudgetSet{
-			Provider: "claude", Subscription: name, Unit: coins, LimitMicros: 500 * budget.Micro, ResetAt: b.clock.now().Add(reset),
+			Provider: "claude", Subscription: name, Unit: coins, LimitMicros: 500 * budget.Micro, ResetAt: b.clock.now().Add(resets[name]),
 		})
 		require.NoError(t, err)
 	}

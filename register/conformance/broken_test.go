@@ -141,7 +141,7 @@ var faults = []fault{
 			}
 		}),
 		[]string{"one run holds, meters and spends several units"},
-		"the window tokens has 2000000 committed",
+		"the window tokens has 3000000 committed",
 	},
 	{
 		"it forgets units that a heartbeat leaves out", alter(func(r *http.Request, a *httptest.ResponseRecorder) []byte {

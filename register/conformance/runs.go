@@ -166,6 +166,7 @@ func spendSeveral(ctx context.Context, t *trial) error {
 	if len(shown.Metered) != 2 {
 		return seen("heartbeats metered %+v one by one, and it shows %+v", spent, shown.Metered)
 	}
+	spent = amountsOf(4, 1) // more than it metered: what it ends with counts
 	end := register.CompleteRequest{Claim: claim.ID, Outcome: register.CompleteRequestOutcomeDone, Actuals: spent}
 	if err := t.report(ctx, register.CompleteDispatch(made.ID, end), nil); err != nil {
 		return err

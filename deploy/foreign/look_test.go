@@ -63,7 +63,7 @@ func TestATourOfEveryKindOfReplyIsDrawn(t *testing.T) {
 	say(f.fleet, `dispatch coder "Refactor the scheduler so that lanes can be drained" --estimate 90`, `dispatch reviewer "Review the open merge requests" --model sonnet --exact --estimate 30 --deadline +2h`,
 		`dispatch coder "Ship the release" --estimate 300 --deadline +5m`, `dispatch coder "More than there is" --estimate 2000`,
 		`dispatch tester "Test the health check" --after D-7`, "status", "list", "list refused", "show D-2", "show D-7", "budget explain D-5", "budget explain D-7", "budget explain D-8", "show D-4",
-		"cancel D-7 \"no longer needed\"", "cancel D-2", "pause \"the provider reports an incident\"", `dispatch coder "While paused" --estimate 1`, "status", "pause", "resume")
+		"cancel D-7 \"no longer needed\"", "cancel D-2", "pause \"the provider reports an incident\"", `dispatch coder "While paused" --estimate 1`, "status", "pause", "resume --yes")
 	say(f.budget, "budget status", "budget set --provider claude --limit 450 --unit credits --reset-at "+reset, "budget reset --provider claude --reset-at +3h", "budget reset --provider claude --reset-at +3h --zero")
 
 	refused := f.refused()

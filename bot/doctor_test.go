@@ -163,7 +163,7 @@ func TestTheDoctorLooksIntoEveryBoundRoom(t *testing.T) {
 	p.bind(t, clear.RoomID, register.RoomPurposeBoard)
 	p.finds(t, "rooms", clear.RoomID.String()+" is not encrypted", "Turn on encryption")
 
-	muted, err := p.ada.CreateRoom(t.Context(), client.Room{Name: "muted", Invite: []id.UserID{us}})
+	muted, err := p.ada.CreateRoom(t.Context(), client.Room{Name: "muted", Invite: []id.UserID{us}, Version: "11"})
 	require.NoError(t, err)
 	require.NoError(t, p.ada.WaitUntilJoined(soon(t), muted, us))
 	_, err = p.ada.Matrix.SendStateEvent(t.Context(), muted, event.StatePowerLevels, "", &event.PowerLevelsEventContent{

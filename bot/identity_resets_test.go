@@ -13,21 +13,18 @@ import (
 )
 
 // resetIdentity has a person set up cross-signing anew, as after a lost recovery key.
-func resetIdentity(t *testing.T, person *client.Client, password string) id.Ed25519 {
+func resetIdentity(t *testing.T, person *client.Client) id.Ed25519 {
 	t.Helper()
-	_, made, err := person.Olm.GenerateAndUploadCrossSigningKeysWithPassword(t.Context(), password, "")
+	key, err := person.ResetIdentity(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, person.Olm.SignOwnDevice(t.Context(), person.Olm.OwnIdentity()))
-	require.NoError(t, person.Olm.SignOwnMasterKey(t.Context()))
-	return made.MasterKey.PublicKey()
+	return key
 }
 
 func TestWhoseKeysWereResetIsHeardOnceAnAdminAcceptsTheVeryNewKey(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	running := b.start(t)
-	account := localtest.Register(t, "Ben")
-	ben := localtest.LogIn(t, account)
+	ben := localtest.LogIn(t, localtest.Register(t, "Ben"))
 	b.fleet.identify(t, "ben", ben.UserID.String(), register.FleetRoleOperator)
 	room, err := b.ada.CreateRoom(t.Context(), client.Room{Name: "ops", Invite: []id.UserID{id.UserID(b.options.UserID), ben.UserID}})
 	require.NoError(t, err)
@@ -38,7 +35,7 @@ func TestWhoseKeysWereResetIsHeardOnceAnAdminAcceptsTheVeryNewKey(t *testing.T) 
 	require.NoError(t, err)
 	b.answered(t, before, "")
 
-	key := resetIdentity(t, ben, account.Password)
+	key := resetIdentity(t, ben)
 	refused, err := ben.Say(t.Context(), room, `!mosaic dispatch coder "who am I?"`)
 	require.NoError(t, err)
 	b.answered(t, refused, "Your keys were reset")
@@ -64,7 +61,7 @@ func TestWhoseKeysWereResetIsHeardOnceAnAdminAcceptsTheVeryNewKey(t *testing.T) 
 	require.Empty(t, b.fleet.listDispatches(t))
 
 	// An acceptance whose event was never heard is found by the sweep.
-	again := resetIdentity(t, ben, account.Password)
+	again := resetIdentity(t, ben)
 	late, err := ben.Say(t.Context(), room, "!mosaic status")
 	require.NoError(t, err)
 	b.signed(t, late, "🔒")

@@ -150,6 +150,16 @@ func (c *Client) keptRecoveryKey() (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
+// ResetIdentity sets up cross-signing anew, as a person does who lost the recovery key, and returns the new master key.
+func (c *Client) ResetIdentity(ctx context.Context) (id.Ed25519, error) {
+	c.stores.Lock()
+	defer c.stores.Unlock()
+	if err := c.makeIdentity(ctx); err != nil {
+		return "", err
+	}
+	return c.Olm.CrossSigningKeys.MasterKey.PublicKey(), nil
+}
+
 // RecoveryKey lets another client verify itself as this person.
 func (c *Client) RecoveryKey() string { return c.recoveryKey }
 

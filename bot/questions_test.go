@@ -181,3 +181,72 @@ func TestInItsThreadADispatchIsCancelledByAWord(t *testing.T) {
 	b.quiet(t)
 	require.Equal(t, 1, b.count(t, `SELECT count(*) FROM journal WHERE call LIKE '%cancel%'`), "talk is no command")
 }
+
+// admins makes ada one.
+func (b *bench) adaIsAdmin(t *testing.T) {
+	t.Helper()
+	b.fleet.identify(t, "ada", b.ada.UserID.String(), register.FleetRoleAdmin)
+}
+
+func (b *bench) overrides(t *testing.T) int {
+	t.Helper()
+	list, err := b.fleet.admin.Overrides(t.Context(), register.By{}, true, "")
+	require.NoError(t, err)
+	return len(list.Overrides)
+}
+
+func TestAnOverrideIsAskedBackBeforeItSpends(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var clock clock
+	b.options.Now = clock.now
+	b.adaIsAdmin(t)
+	b.start(t)
+	ben := b.talkOfThree(t)
+	b.answered(t, b.say(t, "!mosaic budget set --provider claude --limit 500 --unit credits --reset-at +5h"), "500 credits")
+
+	const line = `!mosaic budget override claude 40 --cycles 2 --reason "the audit"`
+	asked := b.say(t, line)
+	prompt := b.answered(t, asked, "Grant 40 credits more pace on claude, for 2 epochs?")
+	require.Contains(t, prompt.Body, "of 500 credits used")
+	require.Contains(t, prompt.Body, "Why: the audit")
+	require.Contains(t, prompt.Body, "!mosaic confirm C1")
+	require.NotContains(t, prompt.Body, "react ✅", "a sign nobody signed cannot spend")
+	require.Equal(t, event.MsgText, prompt.MsgType)
+	require.Equal(t, []id.UserID{b.ada.UserID}, prompt.Mentions)
+
+	_, err := b.ada.React(t.Context(), b.room, prompt.EventID, "✅")
+	require.NoError(t, err)
+	b.answered(t, asked, "A reaction cannot confirm this")
+	others, err := ben.Say(t.Context(), b.room, "!mosaic confirm C1")
+	require.NoError(t, err)
+	b.answered(t, others, "asked you nothing as C1")
+	require.Zero(t, b.overrides(t), "only whoever was asked can confirm, and by a signed word")
+
+	b.answered(t, b.say(t, "!mosaic confirm C1"), "O-1: 40 credits more pace on claude, for 2 epochs")
+	b.answered(t, b.say(t, "!mosaic confirm C1"), "was confirmed already")
+	require.Equal(t, 1, b.overrides(t))
+
+	b.answered(t, b.say(t, line), "confirm C2")
+	clock.moveOn(questionAge + time.Minute)
+	b.answered(t, b.say(t, "!mosaic confirm C2"), "more than 5 min ago")
+	require.Equal(t, 1, b.overrides(t), "silence grants nothing")
+
+	b.answered(t, b.say(t, line+" --yes"), "O-2: 40 credits more pace on claude")
+	require.Equal(t, 2, b.overrides(t))
+}
+
+func TestWhatSomeoneMayNotDoIsRefusedAtOnceAndNotAskedBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.adaIsAdmin(t)
+	b.start(t)
+	ben := b.talkOfThree(t)
+	b.answered(t, b.say(t, "!mosaic budget set --provider claude --limit 500 --unit credits --reset-at +5h"), "500 credits")
+	asked, err := ben.Say(t.Context(), b.room, `!mosaic budget override claude 40 --reason "mine"`)
+	require.NoError(t, err)
+	b.answered(t, asked, "that takes the role admin")
+	b.answered(t, b.say(t, `!mosaic budget override codex 40 --reason "x"`), "There is no budget window main of codex")
+	require.Zero(t, b.count(t, `SELECT count(*) FROM question`))
+	require.Zero(t, b.overrides(t))
+}

@@ -39,6 +39,7 @@ type budgetOverrideGrammar struct {
 	Cycles  string `placeholder:"N" help:"For how many epochs, the current one included; 1 unless given."`
 	Expires string `placeholder:"T" kind:"time" field:"expires_at" help:"When it ends at the latest, such as +2h or fri 17:00."`
 	Reason  string `required:"" placeholder:"TEXT" help:"Why, for whoever reads it later."`
+	sure
 }
 
 func (g *budgetOverrideGrammar) request(r *reader) request {
@@ -57,7 +58,7 @@ func (g *budgetOverrideGrammar) request(r *reader) request {
 	if g.Cycles != "" {
 		body.Cycles = r.number("--cycles", g.Cycles, 1, 1000, "2")
 	}
-	return request{mutation: new(register.GrantOverride(body))}
+	return request{mutation: new(register.GrantOverride(body)), confirmed: g.Yes}
 }
 
 // window reads a window as it is typed: provider, subscription and name after colons.

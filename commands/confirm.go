@@ -1,8 +1,11 @@
 package commands
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -29,8 +32,9 @@ type sure struct {
 
 // questions are the commands that are asked back, with what is asked; an empty question means that this time there is none.
 var questions = map[string]func(ctx context.Context, s *session, call Call) (Question, error){
-	"cancel": askBeforeCancel,
-	"resume": askBeforeResume,
+	"cancel":          askBeforeCancel,
+	"resume":          askBeforeResume,
+	"budget override": askBeforeOverride,
 }
 
 // loosening are the commands that spend, or loosen what holds spending back: they need a signature, and the ID of what they are about.
@@ -54,7 +58,7 @@ func isLocal(name string) bool {
 }
 
 // Ask says whether a call has to be confirmed before it is carried out, and what to ask. An error for which register.Retryable holds
-// leaves the call as it was; a refusal is no reason to ask, since carrying the call out will tell it.
+// leaves the call as it was; a refusal is no reason to ask, since carrying the call out will tell it, and nor is what by may not do.
 func Ask(ctx context.Context, api *register.API, by register.By, call Call) (question Question, asked bool, err error) {
 	ask := questions[call.Command]
 	if ask == nil || call.Confirmed {
@@ -64,7 +68,13 @@ func Ask(ctx context.Context, api *register.API, by register.By, call Call) (que
 	if s.zone, err = zoneOf(call); err != nil {
 		return Question{}, false, err
 	}
-	question, err = ask(ctx, s, call)
+	who, err := api.WhoAmI(ctx, s.by)
+	if err == nil && !commandNamed(call.Command).allows(append([]register.FleetRole{}, who.Roles...)) {
+		return Question{}, false, nil
+	}
+	if err == nil {
+		question, err = ask(ctx, s, call)
+	}
 	var refusal *register.Error
 	if errors.As(err, &refusal) && !refusal.Retry() && refusal.Status >= 400 {
 		return Question{}, false, nil
@@ -89,6 +99,43 @@ func askBeforeResume(ctx context.Context, s *session, _ Call) (Question, error) 
 		return Question{}, err
 	}
 	return Question{Markdown: paragraph("**Let the fleet run again?** What waits is judged and given out at once.", pausedLine(pause, s.now(), s.zone))}, nil
+}
+
+func askBeforeOverride(ctx context.Context, s *session, call Call) (Question, error) {
+	var asked register.OverrideRequest
+	if err := json.Unmarshal(call.Mutation.Body, &asked); err != nil {
+		return Question{}, fmt.Errorf("reading an override: %w", err)
+	}
+	status, err := s.api.Budgets(ctx, s.by, asked.Provider)
+	if err != nil {
+		return Question{}, err
+	}
+	subscription, name := cmp.Or(asked.Subscription, asked.Provider), cmp.Or(asked.Window, "main")
+	for _, w := range status.Windows {
+		if w.Subscription == subscription && w.Window == name {
+			return Question{Markdown: paragraph(append([]string{"**" + overrideQuestion(asked, w, status.Now, s.zone) + "**"}, overrideGrounds(asked, w)...)...)}, nil
+		}
+	}
+	return Question{}, nil // the gateway says which windows there are
+}
+
+// overrideQuestion is what an override would lift and for how long.
+func overrideQuestion(asked register.OverrideRequest, w register.Window, now time.Time, zone *time.Location) string {
+	lifted := amount(asked.Micros, cmp.Or(asked.Unit, w.Unit)) + " more " + string(cmp.Or(asked.Lifts, register.LiftPace)) + " on " + windowOf(w)
+	text := "Grant " + lifted + ", for " + count(max(asked.Cycles, 1), "epoch", "epochs")
+	if !asked.ExpiresAt.IsZero() {
+		text += ", until " + ahead(asked.ExpiresAt, now, zone)
+	}
+	return text + "?"
+}
+
+// overrideGrounds is how the window stands, and why it is to be lifted.
+func overrideGrounds(asked register.OverrideRequest, w register.Window) []string {
+	lines := []string{"It stands at " + bare(w.UsedMicros, w.Unit) + " of " + amount(w.LimitMicros, w.Unit) + " used, step " + string(w.Step)}
+	if asked.Reason != "" {
+		lines = append(lines, "Why: "+escape(oneLine(asked.Reason)))
+	}
+	return lines
 }
 
 func confirmCommand() *command {

@@ -68,6 +68,26 @@ func TestAReactionMeansTheSameInEveryClientsTaste(t *testing.T) {
 	require.Equal(t, []string{"✅", "❌", "⚠️", "⚪"}, seedsOf(keys))
 }
 
+func TestAProposalNamesTheReactionsThatTheBoardReads(t *testing.T) {
+	t.Parallel()
+	b := setupBoard(t)
+	var rules register.BoardRequest
+	rules.Keys.Approve, rules.Keys.Reject, rules.Keys.Conditional, rules.Keys.Abstain = &[]string{"🚀"}, &[]string{"🧊"}, &[]string{"🤝"}, &[]string{"🫥"}
+	b.fleet.send(t, b.fleet.admin, register.PutBoard(rules), nil)
+	p, message := b.opens(t, register.ProposalRequest{Title: "Sail at night"})
+	shown, err := b.ada.WaitFor(soon(t), client.Is(message))
+	require.NoError(t, err)
+	require.Contains(t, shown.Body, "react 🚀 approve, 🧊 reject, 🤝 approve on a condition or 🫥 abstain")
+	_, err = b.ada.WaitFor(soon(t), b.fromBot(), client.Reacts(message, "🫥"))
+	require.NoError(t, err)
+	require.Equal(t, []string{"🚀", "🧊", "🤝", "🫥"}, b.signs(message))
+	_, err = b.ada.React(t.Context(), b.room, message, "🚀")
+	require.NoError(t, err)
+	b.becomes(t, p.ID, func(p register.Proposal) bool { return p.Tally.Approve == 1 })
+	_, err = b.ada.WaitFor(soon(t), b.fromBot(), client.Edits(message), client.Contains("react 🚀 approve"))
+	require.NoError(t, err)
+}
+
 func TestAConditionIsAskedForInTheThreadAndCountsOnceItIsSaid(t *testing.T) {
 	t.Parallel()
 	b := setupBoard(t)
@@ -184,6 +204,49 @@ func TestOnlyThoseWhoHaveNotVotedAreRemindedOnceAndItRings(t *testing.T) {
 	require.Equal(t, 1, count)
 }
 
+func TestAnHourBeforeTheEndThoseWhoAreStillMissingAreRungAgain(t *testing.T) {
+	t.Parallel()
+	var clock clock
+	b := setupBoard(t, func(b *bench) { b.options.Now = clock.now })
+	p, message := b.opens(t, register.ProposalRequest{Title: "Rent a pier", ClosesAt: time.Now().Add(6 * time.Hour)})
+	_, err := b.ada.React(t.Context(), b.room, message, "✅")
+	require.NoError(t, err)
+	b.becomes(t, p.ID, func(p register.Proposal) bool { return p.Tally.Approve == 1 })
+	reminders := func(count int) client.Seen {
+		var rung []client.Seen
+		require.Eventually(t, func() bool {
+			rung = nil
+			for _, seen := range b.ada.Seen() {
+				if seen.ThreadRoot == message && seen.EditOf == "" && seen.MsgType == event.MsgText {
+					rung = append(rung, seen)
+				}
+			}
+			return len(rung) >= count
+		}, patience, tick)
+		require.Len(t, rung, count)
+		require.Contains(t, rung[count-1].Body, p.ID+" waits for your vote")
+		return rung[count-1]
+	}
+	clock.moveOn(3*time.Hour + time.Minute)
+	require.Len(t, reminders(1).Mentions, 2, "at half-time: ben and carl")
+	clock.moveOn(4*time.Hour + 58*time.Minute)
+	b.quiet(t)
+	reminders(1)
+	_, err = b.ben.WaitFor(soon(t), client.Is(message))
+	require.NoError(t, err)
+	_, err = b.ben.React(t.Context(), b.room, message, "❌")
+	require.NoError(t, err)
+	b.becomes(t, p.ID, func(p register.Proposal) bool { return p.Tally.Reject == 1 })
+	clock.moveOn(5*time.Hour + time.Minute)
+	last := reminders(2)
+	require.Len(t, last.Mentions, 1, "an hour before the end: carl")
+	require.NotContains(t, last.Mentions, b.ada.UserID)
+	require.NotContains(t, last.Mentions, b.ben.UserID)
+	clock.moveOn(5*time.Hour + 30*time.Minute)
+	b.quiet(t)
+	reminders(2)
+}
+
 func TestAVoteOutsideTheBoardsRoomIsRefused(t *testing.T) {
 	t.Parallel()
 	b := setupBoard(t)
@@ -191,8 +254,9 @@ func TestAVoteOutsideTheBoardsRoomIsRefused(t *testing.T) {
 	require.NoError(t, b.ada.WaitUntilJoined(soon(t), other, b.ada.UserID))
 	_, err := b.ada.Say(t.Context(), other, "!mosaic vote "+b.proposal.ID+" approve")
 	require.NoError(t, err)
-	_, err = b.ada.WaitFor(soon(t), b.fromBot(), client.In(other), client.Contains("not bound for the board"))
+	refused, err := b.ada.WaitFor(soon(t), b.fromBot(), client.In(other), client.Contains("not bound for the board"))
 	require.NoError(t, err)
+	require.Contains(t, refused.Body, "Example: !mosaic room bind board")
 	require.Empty(t, b.fleet.proposal(t, b.proposal.ID).Votes)
 }
 

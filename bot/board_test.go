@@ -26,9 +26,12 @@ type board struct {
 	message  client.Seen
 }
 
-func setupBoard(t *testing.T) *board {
+func setupBoard(t *testing.T, changes ...func(*bench)) *board {
 	t.Helper()
 	b := &board{bench: setup(t), ben: localtest.Person(t, "Ben")}
+	for _, change := range changes {
+		change(b.bench)
+	}
 	b.options.CreateRooms = true
 	b.fleet.identify(t, "ada", b.ada.UserID.String(), register.FleetRoleOperator, register.FleetRoleBoard)
 	b.fleet.identify(t, "ben", b.ben.UserID.String(), register.FleetRoleBoard)

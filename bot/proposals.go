@@ -46,7 +46,7 @@ func (b *Bot) planProposal(ctx context.Context, e register.Event) ([]step, error
 	}
 	seeds := seedsOf(board.Keys)
 	ring := seated(e.Proposal, identities)
-	content := words(b.clip(commands.ProposalMessage(e.Proposal, b.options.Zone)), ring)
+	content := words(b.clip(commands.ProposalMessage(e.Proposal, board.Keys, b.options.Zone)), ring)
 	var steps []step
 	for _, room := range boundFor(rooms, register.RoomPurposeBoard) {
 		// Before anyone can vote there, so that the proposal does not close without what was said in the room.
@@ -117,7 +117,11 @@ func (b *Bot) planTally(ctx context.Context, e register.Event) ([]step, error) {
 	if err != nil {
 		return nil, err
 	}
-	content := words(b.clip(commands.ProposalMessage(e.Proposal, b.options.Zone)), seated(e.Proposal, identities))
+	board, err := b.board.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	content := words(b.clip(commands.ProposalMessage(e.Proposal, board.Keys, b.options.Zone)), seated(e.Proposal, identities))
 	var steps []step
 	for _, message := range messages {
 		steps = append(steps, func(ctx context.Context) (id.RoomID, error) {

@@ -158,9 +158,21 @@ func boardShowCommand() *command {
 			if err != nil {
 				return Reply{}, err
 			}
-			return Reply{Data: p, Mood: MoodDone, Markdown: ProposalMessage(p, s.zone)}, nil
+			return Reply{Data: p, Mood: MoodDone, Markdown: ProposalMessage(p, s.keys(ctx, p), s.zone)}, nil
 		},
 	}
+}
+
+// keys are the reactions that vote on a proposal, where it can be voted on; without them its message only says what to write.
+func (s *session) keys(ctx context.Context, p register.Proposal) register.BoardKeys {
+	if p.State != register.ProposalStateOpen {
+		return register.BoardKeys{}
+	}
+	board, err := s.api.Board(ctx, s.by)
+	if err != nil {
+		return register.BoardKeys{}
+	}
+	return board.Keys
 }
 
 type proposalArgument struct {

@@ -58,5 +58,5 @@ func changed(ctx context.Context, s *session, call Call, head string) (Reply, er
 	if err != nil {
 		return Reply{}, err
 	}
-	return Reply{Data: p, Mood: MoodDone, Markdown: fmt.Sprintf(head, p.ID) + "\n\n" + ProposalMessage(p, s.zone)}, nil
+	return Reply{Data: p, Mood: MoodDone, Markdown: fmt.Sprintf(head, p.ID) + "\n\n" + ProposalMessage(p, s.keys(ctx, p), s.zone)}, nil
 }

@@ -18,7 +18,7 @@ func OutsideBoard() Reply {
 	return Reply{
 		Mood: MoodRefused, Data: Refusal{Code: register.ProblemCodeInvalid, Detail: "This room is not bound for the board.", Command: "room bind board"},
 		Markdown: paragraph("**Not done.** This room is not bound for the board, which is asked and votes in its own room.",
-			"Say it there, or have an admin bind this room: "+say("room bind board")),
+			"Say it there, or have an admin bind this room. Example: "+say("room bind board")),
 	}
 }
 

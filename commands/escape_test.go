@@ -100,7 +100,7 @@ func TestHostileTextInEveryReplyAndNoticeStaysText(t *testing.T) {
 		}
 		for _, state := range []register.ProposalState{"open", "passed", "rejected", "expired"} {
 			p.State, p.Outcome = state, register.Outcome{Text: text}
-			harmless(t, ProposalMessage(p, berlin(t)))
+			harmless(t, ProposalMessage(p, register.BoardKeys{Approve: []string{text}}, berlin(t)))
 		}
 		notice, _ := NoticeFor(register.Event{Type: register.EventTypeBudgetStep, Step: step, At: monday}, berlin(t))
 		harmless(t, notice.Markdown)

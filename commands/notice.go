@@ -50,7 +50,7 @@ func NoticeFor(event register.Event, zone *time.Location) (Notice, bool) {
 	case register.EventTypeBudgetDoubted:
 		return Notice{Markdown: doubted(event, zone)}, true
 	case register.EventTypeProposalOpened:
-		return Notice{Markdown: ProposalMessage(event.Proposal, zone), Rings: true}, true
+		return Notice{Markdown: ProposalMessage(event.Proposal, register.BoardKeys{}, zone), Rings: true}, true
 	case register.EventTypeProposalClosed:
 		p := event.Proposal
 		return Notice{Markdown: paragraph(fmt.Sprintf("**%s %s: %s**", p.ID, p.State, escape(p.Title)), result(p, zone))}, true

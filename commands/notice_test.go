@@ -113,17 +113,21 @@ func TestAProposalSaysItsActionItsTallyWhoIsMissingAndHowToVote(t *testing.T) {
 		"✅ 1 · ❌ 0 · 1 of 3 voted",
 		"Not voted: cfo, cto",
 		"Closes Tue 24 Nov 10:00 CET · opened by olga",
-		`Vote: react ✅, ❌, ⚠️ (with a condition) or ⚪ (abstain), or write !mosaic vote P-7 approve "why"`,
+		`Vote: react ✅ approve, ❌ reject, ⚠️ approve on a condition or ⚪ abstain; or write !mosaic vote P-7 approve "why"`,
 		"ceo (ada): approve, “go”",
 	}
-	reads(t, ProposalMessage(proposal(func(*register.Proposal) {}), berlin(t)), open...)
+	keys := register.BoardKeys{Approve: []string{"✅", "👍"}, Reject: []string{"❌", "👎"}, Conditional: []string{"⚠️"}, Abstain: []string{"⚪"}}
+	reads(t, ProposalMessage(proposal(func(*register.Proposal) {}), keys, berlin(t)), open...)
+	open[9] = `Vote: react 🚀 approve or 🧊 reject; or write !mosaic vote P-7 approve "why"`
+	reads(t, ProposalMessage(proposal(func(*register.Proposal) {}), register.BoardKeys{Approve: []string{"🚀"}, Reject: []string{"🧊"}}, berlin(t)), open...)
+	open[9] = `Vote: write !mosaic vote P-7 approve "why"`
 	noticed(t, register.Event{Type: register.EventTypeProposalOpened, Proposal: proposal(func(*register.Proposal) {})}, true, open...)
 	passed := proposal(func(p *register.Proposal) {
 		p.State, p.Body, p.Outcome = register.ProposalStatePassed, "", register.Outcome{CarriedOut: true, Text: "D-5 is ready."}
 		p.Votes = append(p.Votes, register.Vote{Seat: "cto", Actor: "ben", Verdict: register.VerdictApprove})
 		p.Tally = register.Tally{Approve: 2, Seats: 3, Needed: 2, Missing: []string{"cfo"}}
 	})
-	reads(t, ProposalMessage(passed, berlin(t)),
+	reads(t, ProposalMessage(passed, keys, berlin(t)),
 		"P-7 passed: Run the release audit now", "✅ 2 · ❌ 0 · 2 of 3 voted", "Carried out: D-5 is ready.", "ceo (ada): approve, “go”", "cto (ben): approve", "Not voted: cfo")
 	noticed(t, register.Event{Type: register.EventTypeProposalClosed, Proposal: passed}, false,
 		"P-7 passed: Run the release audit now", "✅ 2 · ❌ 0 · 2 of 3 voted", "Carried out: D-5 is ready.", "ceo (ada): approve, “go”", "cto (ben): approve", "Not voted: cfo")

@@ -9,8 +9,9 @@ import (
 )
 
 // ProposalMessage is the board's message for a proposal as it stands: the action in plain words, the tally, who has not voted, when it
-// closes and how to vote; for a closed one its result. It tells no distances in time, since it is edited and read at any time.
-func ProposalMessage(p register.Proposal, zone *time.Location) string {
+// closes and how to vote, with which reactions; for a closed one its result. It tells no distances in time, since it is edited and read at
+// any time.
+func ProposalMessage(p register.Proposal, keys register.BoardKeys, zone *time.Location) string {
 	if zone == nil {
 		zone = time.UTC
 	}
@@ -32,9 +33,26 @@ func ProposalMessage(p register.Proposal, zone *time.Location) string {
 		"Closes " + instant(p.ClosesAt, p.OpenedAt, zone) + " · opened by " + escape(opener(p)), signedLine(p),
 	}
 	if !p.Signed {
-		lines = append(lines, "Vote: react ✅, ❌, ⚠️ (with a condition) or ⚪ (abstain), or write "+say(fmt.Sprintf(`vote %s approve "why"`, p.ID)))
+		lines = append(lines, "Vote: "+tapLine(keys)+"write "+say(fmt.Sprintf(`vote %s approve "why"`, p.ID)))
 	}
 	return text + paragraph(append(lines, voteLines(p)...)...)
+}
+
+// tapLine names the reactions that are put under a proposal, and what each means; empty where the board's keys are not known.
+func tapLine(keys register.BoardKeys) string {
+	var taps []string
+	for _, verdict := range []struct {
+		keys  []string
+		means string
+	}{{keys.Approve, "approve"}, {keys.Reject, "reject"}, {keys.Conditional, "approve on a condition"}, {keys.Abstain, "abstain"}} {
+		if len(verdict.keys) > 0 {
+			taps = append(taps, escape(verdict.keys[0])+" "+verdict.means)
+		}
+	}
+	if len(taps) == 0 {
+		return ""
+	}
+	return "react " + listing(taps, "or") + "; or "
 }
 
 // opener is who opened it; what the rules open names what happened.

@@ -140,7 +140,8 @@ func (b *Bot) plan(ctx context.Context, event register.Event) ([]step, error) {
 		return b.planBudget(ctx, event)
 	case register.EventTypeBudgetStep:
 		return b.planStep(ctx, event)
-	case register.EventTypeBudgetBurn, register.EventTypeBudgetLapsed:
+	case register.EventTypeBudgetBurn, register.EventTypeBudgetLapsed,
+		register.EventTypeOverrideGranted, register.EventTypeOverrideEnded, register.EventTypePolicySet:
 		return b.planWarning(ctx, event)
 	case register.EventTypeRingAgain:
 		return b.planRing(ctx, event)

@@ -412,12 +412,15 @@ func (o *outbox) backlog(ctx context.Context) (open, failed int, err error) {
 	return open, failed, err
 }
 
-// forget deletes what ended before a time and nothing refers to.
+// forget deletes what ended before a time and nothing refers to, but for the newest message of each window, which is edited however
+// long its step holds.
 func (o *outbox) forget(ctx context.Context, before time.Time) error {
 	_, err := o.database.Exec(ctx, `
 		DELETE FROM outbox o WHERE created_at < $1 AND state IN ('sent', 'dropped')
 		  AND NOT EXISTS (SELECT 1 FROM outbox other WHERE other.about = o.id)
-		  AND NOT EXISTS (SELECT 1 FROM proposal_message m WHERE m.outbox = o.id)`, before.UTC())
+		  AND NOT EXISTS (SELECT 1 FROM proposal_message m WHERE m.outbox = o.id)
+		  AND (o.ref NOT LIKE 'window:%' OR o.state = 'dropped' OR EXISTS (SELECT 1 FROM outbox newer
+		    WHERE newer.ref = o.ref AND newer.room_id = o.room_id AND newer.id > o.id AND newer.state <> 'dropped'))`, before.UTC())
 	return err
 }
 

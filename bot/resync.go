@@ -26,7 +26,7 @@ func (b *Bot) resync(ctx context.Context, hint register.Resync) error {
 	if err != nil {
 		return err
 	}
-	for _, part := range []func(context.Context, register.Resync) ([]step, error){b.planOpen, b.planClosed, b.planEnded} {
+	for _, part := range []func(context.Context, register.Resync) ([]step, error){b.planOpen, b.planClosed, b.planEnded, b.planStanding} {
 		steps, err := part(ctx, hint)
 		if err != nil {
 			return err

@@ -123,7 +123,8 @@ func (b *Bot) planAcked(ctx context.Context, e register.Event) ([]step, error) {
 	return steps, nil
 }
 
-// planWarning warns ahead of a step, or that a window lapsed, in the rooms that want to know of steps.
+// planWarning warns ahead of a step, and says that a window lapsed, that something lifts it or no longer does, or that work is routed
+// otherwise, in the rooms that want to know of steps.
 func (b *Bot) planWarning(ctx context.Context, e register.Event) ([]step, error) {
 	said, _ := commands.NoticeFor(e, b.options.Zone)
 	return b.planTold(ctx, e, said.Markdown, register.VerbosityMedium, register.VerbosityHigh)

@@ -45,6 +45,12 @@ func NoticeFor(event register.Event, zone *time.Location) (Notice, bool) {
 		return Notice{Markdown: ringsAgain(event, zone), Rings: true}, true
 	case register.EventTypeRingAcked:
 		return Notice{Markdown: ringAcked(event)}, true
+	case register.EventTypeOverrideGranted:
+		return Notice{Markdown: overrideGranted(event, zone)}, true
+	case register.EventTypeOverrideEnded:
+		return Notice{Markdown: overrideEnded(event)}, true
+	case register.EventTypePolicySet:
+		return Notice{Markdown: policyChanged(event)}, true
 	case register.EventTypeBudgetLapsed:
 		return Notice{Markdown: lapsed(event, zone)}, true
 	case register.EventTypeBudgetDoubted:
@@ -133,19 +139,17 @@ func stepped(event register.Event, zone *time.Location) string {
 		fmt.Sprintf("**%s: %s → %s**", windowOf(w), step.From, step.To),
 		spentOf(w),
 		explained(step.Text, event.At, zone),
-		meaning(step),
+		meaning(step.To),
 	}
 	told := strings.Contains(step.Text, step.ModelFrom) && strings.Contains(step.Text, step.ModelTo)
 	if step.ModelFrom != "" && step.ModelTo != "" && step.ModelFrom != step.ModelTo && !told {
 		lines = append(lines, fmt.Sprintf("%s is lowered from %s to %s.", orWork(step.Dispatch), escape(step.ModelFrom), escape(step.ModelTo)))
 	}
-	if w.Waiting > 0 {
-		lines = append(lines, count(w.Waiting, "dispatch waits", "dispatches wait")+": "+say("list queued"))
-	}
+	lines = append(lines, waitingOn(w))
 	if !step.EasesAt.IsZero() {
 		lines = append(lines, "Eases "+ahead(step.EasesAt, event.At, zone)+" if nothing more is spent")
 	}
-	lines = append(lines, remedy(step, event.At, zone))
+	lines = append(lines, remedy(step.To, w, event.At, zone))
 	if step.Ring != "" {
 		lines = append(lines, ackHint(step.Ring))
 	}
@@ -179,8 +183,8 @@ func orWork(dispatch string) string {
 }
 
 // meaning is what a step does to work.
-func meaning(step register.StepChange) string {
-	switch step.To {
+func meaning(step register.Step) string {
+	switch step {
 	case register.StepNormal:
 		return "Work runs on the model it asks for again."
 	case register.StepDowngrade:
@@ -191,22 +195,30 @@ func meaning(step register.StepChange) string {
 	return "The cap is reached: new work waits for the reset, and what cannot wait is refused."
 }
 
-// remedy is what can be done now.
-func remedy(step register.StepChange, now time.Time, zone *time.Location) string {
-	switch step.To {
+// remedy is what can be done now about a window at a step.
+func remedy(step register.Step, w register.Window, now time.Time, zone *time.Location) string {
+	switch step {
 	case register.StepDowngrade, register.StepQueue:
-		return "Now: look with " + say("budget status "+step.Window.Provider) + ", or cancel what can wait: " + say("list running")
+		return "Now: look with " + say("budget status "+w.Provider) + ", or cancel what can wait: " + say("list running")
 	case register.StepRefuse:
-		return "Now: " + wayOutOfRefuse(step.Window, now, zone)
+		return "Now: " + wayOutOfRefuse(w, now, zone)
 	}
 	return ""
+}
+
+// waitingOn is how much work waits on a window, if any does.
+func waitingOn(w register.Window) string {
+	if w.Waiting == 0 {
+		return ""
+	}
+	return count(w.Waiting, "dispatch waits", "dispatches wait") + ": " + say("list queued")
 }
 
 // ResyncNotice says what a room may have missed while events could not be heard, and that are no longer told.
 func ResyncNotice(lost register.Resync) string {
 	return paragraph(
 		fmt.Sprintf("**I was away for too long**: events %d to %d are no longer told.", lost.Lost.First, lost.Lost.Last),
-		"Open proposals, and work you saw running, are shown as they stand now.",
-		"Missing may be: work that came and ended meanwhile, steps of the ladder, and pauses. See "+say("status")+" and "+say("list")+".",
+		"Open proposals, the steps of the budget, and work you saw running, are shown as they stand now.",
+		"Missing may be: work that came and ended meanwhile, and pauses. See "+say("status")+" and "+say("list")+".",
 	)
 }

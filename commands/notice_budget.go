@@ -16,19 +16,15 @@ func spentOf(w register.Window) string {
 // ringsAgain says that a window still refuses and that nobody has said they know.
 func ringsAgain(event register.Event, zone *time.Location) string {
 	w, ring := event.Window, event.Ring
-	waiting := ""
-	if w.Waiting > 0 {
-		waiting = count(w.Waiting, "dispatch waits", "dispatches wait") + ": " + say("list queued")
-	}
 	return paragraph(
 		fmt.Sprintf("**%s still refuses work**, since %s; nobody has acknowledged it", windowOf(w), since(ring.FirstAt, event.At)),
-		spentOf(w), waiting, "Now: "+wayOutOfRefuse(w, event.At, zone), ackHint(ring.ID),
+		spentOf(w), waitingOn(w), "Now: "+wayOutOfRefuse(w, event.At, zone), ackHint(ring.ID),
 	)
 }
 
 func ringAcked(event register.Event) string {
 	ring := event.Ring
-	return "**" + escape(ring.AckedBy) + " has seen it**: " + ring.ID + ", " + escape(windowName(ring.Provider, ring.Subscription, ring.Window)) + ", rings no more."
+	return "**" + escape(ring.AckedBy) + " has seen it**: " + ring.ID + ", " + windowName(ring.Provider, ring.Subscription, ring.Window) + ", rings no more."
 }
 
 // burns warns ahead of a step.
@@ -83,4 +79,19 @@ func AdmissionNotice(event register.Event, zone *time.Location) (string, bool) {
 		zone = time.UTC
 	}
 	return lowered(event, zone)
+}
+
+// StepNow says at which step a window stands, for who cannot know what it was before. ring is what rings for it, if anything does.
+func StepNow(w register.Window, ring string, now time.Time, zone *time.Location) Notice {
+	if zone == nil {
+		zone = time.UTC
+	}
+	if w.Lapsed {
+		return Notice{Markdown: lapsed(register.Event{Window: w, At: now}, zone)}
+	}
+	lines := []string{"**" + windowOf(w) + ": now " + string(w.Step) + "**", spentOf(w), meaning(w.Step), waitingOn(w), remedy(w.Step, w, now, zone)}
+	if ring != "" {
+		lines = append(lines, ackHint(ring))
+	}
+	return Notice{Markdown: paragraph(lines...), Rings: ring != ""}
 }

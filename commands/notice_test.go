@@ -169,6 +169,6 @@ func TestWhatMayHaveBeenMissedIsSaid(t *testing.T) {
 	var lost register.Resync
 	lost.Lost.First, lost.Lost.Last = 18, 4000
 	reads(t, ResyncNotice(lost), "I was away for too long: events 18 to 4000 are no longer told.",
-		"Open proposals, and work you saw running, are shown as they stand now.",
-		"Missing may be: work that came and ended meanwhile, steps of the ladder, and pauses. See !mosaic status and !mosaic list.")
+		"Open proposals, the steps of the budget, and work you saw running, are shown as they stand now.",
+		"Missing may be: work that came and ended meanwhile, and pauses. See !mosaic status and !mosaic list.")
 }

@@ -13,7 +13,7 @@ var verbosities = []struct {
 	means string
 }{
 	{register.VerbosityLow, "only refusals, and what eases them"},
-	{register.VerbosityMedium, "every step of a window, and warnings ahead of one"},
+	{register.VerbosityMedium, "every step of a window, warnings ahead of one, and what lifts windows or changes the routing"},
 	{register.VerbosityHigh, "also every admission that was lowered or queued"},
 }
 

@@ -145,11 +145,15 @@ func (g OverrideGrant) example() string {
 
 // concludeOverride judges the waiting work under what changed and tells about both.
 func (t *transaction) concludeOverride(ctx context.Context, window int64, override Override, event string) (OverrideChange, error) {
-	if err := t.tell(ctx, Event{Type: event, Cause: override.text(), Override: &override}); err != nil {
-		return OverrideChange{}, err
-	}
 	b, err := t.openBook(ctx)
 	if err != nil {
+		return OverrideChange{}, err
+	}
+	told := Event{Type: event, Cause: override.text(), Override: &override}
+	if window != 0 {
+		told.Window = new(b.show(window))
+	}
+	if err := t.tell(ctx, told); err != nil {
 		return OverrideChange{}, err
 	}
 	change := OverrideChange{Override: override, Now: b.now}

@@ -15,6 +15,7 @@ func agents() []promise {
 		{"agents", "a declared agent is listed by name and page, and stays live when it is declared again", declareAndList},
 		{"agents", "work that only lacks a worker waits, holds nothing, and is ready once one is declared", waitForWorker},
 		{"agents", "a worker gets only work of the subscriptions it is logged in to", claimOwnSubscriptions},
+		{"agents", "a worker gets only work of the models up to its ceiling, and a ceiling that is no model is 400 invalid", claimBelowCeiling},
 		{"agents", "an agent that is not heard for its liveness is gone, and back when it claims", goAndComeBack},
 		{"agents", "a retired agent gets no more work: 409 agent_retired", retireForGood},
 	}
@@ -130,6 +131,52 @@ func claimOwnSubscriptions(ctx context.Context, t *trial) error {
 		return seen("the claim names no model or provider to run on")
 	}
 	return t.report(ctx, t.unmetered(own), nil)
+}
+
+// claimBelowCeiling has one worker that may run the lowest model of the ladder only, and one that may run all of them.
+func claimBelowCeiling(ctx context.Context, t *trial) error {
+	_, tiers, err := t.ladder(ctx)
+	if err != nil {
+		return err
+	}
+	role, lowest := t.role("ceiling"), tiers[len(tiers)-1].Model
+	made, err := t.ready(ctx, role)
+	if err != nil {
+		return err
+	}
+	if made.Model == lowest {
+		return notTried("work is routed to the lowest model, " + lowest + ", anyway; it takes a ladder of two, with room on the higher")
+	}
+	low := role + "-2"
+	declared, err := t.declare(ctx, low, register.AgentDeclaration{ModelCeiling: lowest})
+	if err != nil {
+		return err
+	}
+	if declared.ModelCeiling != lowest {
+		return seen("declared with the ceiling %s, it has the ceiling %q", lowest, declared.ModelCeiling)
+	}
+	if beyond, err := t.claim(ctx, role, low, 60); err != nil || beyond != nil {
+		return orSeen(err, "a worker with the ceiling %s was given work on %s", lowest, made.Model)
+	}
+	asked := t.work(role)
+	asked.Model, asked.Exact = lowest, true
+	within, err := t.dispatch(ctx, asked)
+	if err != nil {
+		return err
+	}
+	for _, want := range []struct {
+		worker string
+		work   register.Dispatch
+	}{{low, within}, {role + "-1", made}} {
+		claim, err := t.claim(ctx, role, want.worker, 60)
+		if err != nil || claim == nil || claim.Dispatch.ID != want.work.ID {
+			return orSeen(err, "%s, on %s, is %s, and %s was not given it", want.work.ID, want.work.Model, want.work.State, want.worker)
+		}
+		if err := t.report(ctx, t.unmetered(claim), nil); err != nil {
+			return err
+		}
+	}
+	return t.reportRefused(ctx, register.ProblemCodeInvalid, register.DeclareAgent(low, register.AgentDeclaration{ModelCeiling: "conformance-no-model"}))
 }
 
 func goAndComeBack(ctx context.Context, t *trial) error {

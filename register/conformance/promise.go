@@ -3,6 +3,8 @@ package conformance
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // promise is one sentence of the contract and how to see whether it is kept; an error says what was seen instead.
@@ -18,6 +20,37 @@ func promises() []promise {
 		all = append(all, area...)
 	}
 	return all
+}
+
+// chosen lists the promises of some areas, no area being all, and always the first.
+func chosen(areas []string) []promise {
+	all := promises()
+	if len(areas) == 0 {
+		return all
+	}
+	some := all[:1:1]
+	for _, promise := range all[1:] {
+		if slices.Contains(areas, promise.area) {
+			some = append(some, promise)
+		}
+	}
+	return some
+}
+
+// known refuses an area that no promise belongs to.
+func known(areas []string) error {
+	var all []string
+	for _, promise := range promises() {
+		if !slices.Contains(all, promise.area) {
+			all = append(all, promise.area)
+		}
+	}
+	for _, area := range areas {
+		if !slices.Contains(all, area) {
+			return fmt.Errorf("there is no area %q of promises: the areas are %s; for example --only claims,board", area, strings.Join(all, ", "))
+		}
+	}
+	return nil
 }
 
 // notTried is why a promise could not be tried; that is no failure.

@@ -68,6 +68,30 @@ func TestARunLeavesNothingOpenAndTouchesNoOtherWindow(t *testing.T) {
 	}, 10*time.Second, 100*time.Millisecond)
 }
 
+func TestOnlyTheAreasThatAreNamedAreTried(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	report, err := conformance.Run(t.Context(), conformance.Options{URL: b.url, Token: b.admin, Only: []string{"settings", "dispatches"}})
+	require.NoError(t, err)
+	areas := make(map[string]int)
+	for _, result := range report.Results {
+		require.True(t, result.Kept(), table(t, report))
+		areas[result.Area]++
+	}
+	require.Equal(t, 1, areas["people"], "whoever the run acts for is made whatever is tried")
+	require.Greater(t, areas["settings"], 1)
+	require.Greater(t, areas["dispatches"], 1)
+	require.Positive(t, areas["shapes"], "what was answered is held against the contract")
+	require.Len(t, areas, 4, table(t, report))
+}
+
+func TestAnAreaThatThereIsNotIsToldWithThoseThatThereAre(t *testing.T) {
+	t.Parallel()
+	_, err := conformance.Run(t.Context(), conformance.Options{URL: "http://127.0.0.1:1", Token: "a-token", Only: []string{"claims", "claim"}})
+	require.ErrorContains(t, err, `there is no area "claim" of promises: the areas are people, agents, dispatches, claims, `)
+	require.ErrorContains(t, err, "for example --only claims,board")
+}
+
 func TestWithoutMoreTokensItSaysWhatItDidNotTry(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

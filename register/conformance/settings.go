@@ -63,7 +63,9 @@ func (t *trial) ladder(ctx context.Context) (tag string, tiers []register.Tier, 
 		return "", nil, err
 	}
 	var ladder register.Ladder
-	err = got.into("GET /api/fleet/ladder", &ladder)
+	if err = got.into("GET /api/fleet/ladder", &ladder); err == nil && len(ladder.Tiers) == 0 {
+		err = seen("the ladder has no tiers")
+	}
 	return tag, ladder.Tiers, err
 }
 

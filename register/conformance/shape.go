@@ -152,7 +152,8 @@ func (s *shapes) note(operation string, err error) {
 	}
 }
 
-// shapeResults is one promise an operation, kept by every answer it gave to whatever else was tried.
+// shapeResults is one promise an operation, kept by every answer it gave to whatever else was tried. If only some areas are,
+// what they do not ask for is no promise of theirs.
 func (t *trial) shapeResults() []Result {
 	t.shapes.mutex.Lock()
 	defer t.shapes.mutex.Unlock()
@@ -162,6 +163,8 @@ func (t *trial) shapeResults() []Result {
 		switch {
 		case t.shapes.wrong[operation] != nil:
 			result.Seen = t.shapes.wrong[operation].Error()
+		case !t.shapes.asked[operation] && len(t.options.Only) > 0:
+			continue
 		case !t.shapes.asked[operation]:
 			result.NotTried = "nothing that was tried asked for it"
 		}

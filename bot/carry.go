@@ -234,6 +234,15 @@ func (b *Bot) answer(ctx context.Context, h *heard, root id.EventID, answer comm
 				return err
 			}
 		}
+		if answer.File.Text != "" {
+			_, err := b.outbox.add(ctx, outgoing{
+				Txn: txnID("file", h.ID.String()), Room: h.Room, Rank: reply, Type: event.EventMessage.Type,
+				Content: inThread(attached(answer.File), root, h.ID),
+			})
+			if err != nil {
+				return err
+			}
+		}
 		if on != "" {
 			if err := b.sign(ctx, h.Room, on, signOf(answer.Mood), "answer"); err != nil {
 				return err

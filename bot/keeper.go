@@ -139,7 +139,7 @@ func (b *Bot) keepBoard(ctx context.Context, recounted, reported map[string]time
 // shown are the messages of a proposal that are in their rooms.
 func (b *Bot) shown(ctx context.Context, proposal string) (map[id.RoomID]id.EventID, error) {
 	rows, err := b.database.Query(ctx, `SELECT m.room_id, o.event_id FROM proposal_message m JOIN outbox o ON o.id = m.outbox
-		WHERE m.proposal = $1 AND o.event_id IS NOT NULL`, proposal)
+		WHERE m.proposal = $1 AND NOT m.replaced AND o.event_id IS NOT NULL`, proposal)
 	type at struct {
 		room  id.RoomID
 		event id.EventID
@@ -304,13 +304,14 @@ func (b *Bot) homeserverTime(ctx context.Context) (time.Time, error) {
 	return at, nil
 }
 
+// votedIn lists the rooms a proposal is, or was until they were replaced, voted on in.
 func (b *Bot) votedIn(ctx context.Context, proposal string) ([]id.RoomID, error) {
-	messages, err := b.proposalMessages(ctx, proposal)
-	var rooms []id.RoomID
-	for _, message := range messages {
-		rooms = append(rooms, message.room)
+	rows, err := b.database.Query(ctx, `SELECT room_id FROM proposal_message WHERE proposal = $1`, proposal)
+	rooms, err := dbutil.NewRowIterWithError(rows, dbutil.ScanSingleColumn[id.RoomID], err).AsList()
+	if err != nil {
+		return nil, fmt.Errorf("reading where %s is voted on: %w", proposal, err)
 	}
-	return rooms, err
+	return rooms, nil
 }
 
 // reportRead tells the register how far a room was read. That the proposal has closed meanwhile is no failure.

@@ -63,6 +63,11 @@ func (b *Bot) hearPoll(ctx context.Context, h *heard, said *said) error {
 	if err != nil {
 		return fmt.Errorf("reading what an answer votes on: %w", err)
 	}
+	if over, err := b.roomOver(ctx, h.Room, saidAt(said.Event)); err != nil {
+		return err
+	} else if over {
+		return b.journal.end(ctx, h, stateDropped, "the room was replaced before")
+	}
 	shown, err := b.shown(ctx, proposal)
 	if err != nil {
 		return err

@@ -36,7 +36,16 @@ func seated(proposal register.Proposal, identities []register.Identity) []id.Use
 
 // planProposal puts a proposal to the rooms bound for the board, ringing the seated people, with the seeds under it.
 func (b *Bot) planProposal(ctx context.Context, e register.Event) ([]step, error) {
-	identities, rooms, err := b.directory.read(ctx)
+	_, rooms, err := b.directory.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return b.putTo(ctx, e, boundFor(rooms, register.RoomPurposeBoard)...)
+}
+
+// putTo puts a proposal to the people of rooms.
+func (b *Bot) putTo(ctx context.Context, e register.Event, rooms ...id.RoomID) ([]step, error) {
+	identities, _, err := b.directory.read(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +57,7 @@ func (b *Bot) planProposal(ctx context.Context, e register.Event) ([]step, error
 	ring := seated(e.Proposal, identities)
 	content := words(b.clip(commands.ProposalMessage(e.Proposal, board.Keys, b.options.Zone)), ring)
 	var steps []step
-	for _, room := range boundFor(rooms, register.RoomPurposeBoard) {
+	for _, room := range rooms {
 		// Before anyone can vote there, so that the proposal does not close without what was said in the room.
 		if err := b.reportRead(ctx, e.Proposal.ID, room, e.Proposal.OpenedAt); err != nil {
 			return nil, err
@@ -97,7 +106,7 @@ type proposalMessage struct {
 }
 
 func (b *Bot) proposalMessages(ctx context.Context, proposal string) ([]proposalMessage, error) {
-	rows, err := b.database.Query(ctx, `SELECT room_id, outbox FROM proposal_message WHERE proposal = $1`, proposal)
+	rows, err := b.database.Query(ctx, `SELECT room_id, outbox FROM proposal_message WHERE proposal = $1 AND NOT replaced`, proposal)
 	messages, err := dbutil.NewRowIterWithError(rows, func(row dbutil.Scannable) (m proposalMessage, err error) {
 		return m, row.Scan(&m.room, &m.outbox)
 	}, err).AsList()

@@ -44,7 +44,7 @@ func (b *Bot) hearTakenBack(ctx context.Context, h *heard) error {
 
 // openIn lists the open proposals that are voted on in a room.
 func (b *Bot) openIn(ctx context.Context, room id.RoomID) ([]string, error) {
-	rows, err := b.database.Query(ctx, `SELECT m.proposal FROM proposal_message m JOIN ballot b ON b.proposal = m.proposal WHERE m.room_id = $1 AND b.open ORDER BY 1`, room)
+	rows, err := b.database.Query(ctx, `SELECT m.proposal FROM proposal_message m JOIN ballot b ON b.proposal = m.proposal WHERE m.room_id = $1 AND NOT m.replaced AND b.open ORDER BY 1`, room)
 	open, err := dbutil.NewRowIterWithError(rows, dbutil.ScanSingleColumn[string], err).AsList()
 	if err != nil {
 		return nil, fmt.Errorf("reading what is voted on in a room: %w", err)

@@ -109,9 +109,21 @@ func (b *Bot) enter(ctx context.Context, h *heard, room id.RoomID) error {
 	if err := b.carryBinding(ctx, moved); err != nil {
 		return err
 	}
+	again, err := b.planAgain(ctx, moved)
+	if err != nil {
+		return err
+	}
 	err = transaction(ctx, b.database, func(ctx context.Context) error {
+		if err := b.moveBallots(ctx, moved); err != nil {
+			return err
+		}
 		if err := b.moveIn(ctx, moved); err != nil {
 			return err
+		}
+		for _, step := range again {
+			if _, err := step(ctx); err != nil {
+				return err
+			}
 		}
 		return b.journal.end(ctx, h, stateDone, "")
 	})

@@ -62,6 +62,11 @@ func (b *Bot) hearReaction(ctx context.Context, h *heard, said *said) error {
 	if proposal == "" {
 		return b.journal.end(ctx, h, stateDropped, "")
 	}
+	if over, err := b.roomOver(ctx, h.Room, saidAt(said.Event)); err != nil {
+		return err
+	} else if over {
+		return b.journal.end(ctx, h, stateDropped, "the room was replaced before")
+	}
 	if h.Call == nil {
 		board, err := b.board.read(ctx)
 		if err != nil {

@@ -65,6 +65,8 @@ type Reply struct {
 	Mood Mood
 	// Picture goes with the words; nil where there is none.
 	Picture *Picture
+	// File goes with the words: what is to be kept or read by a program; its text is empty where there is none.
+	File File
 }
 
 // Notice is what an event of the fleet reads like in a room.

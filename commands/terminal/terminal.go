@@ -73,9 +73,12 @@ func carryOut(ctx context.Context, options Options, asked commands.Asked, as man
 		fmt.Fprintln(options.Err, err)
 		return Refused
 	}
-	if options.JSON {
+	switch {
+	case options.JSON:
 		fmt.Fprintln(options.Out, commands.JSON(reply))
-	} else {
+	case reply.File.Text != "":
+		fmt.Fprint(options.Out, as.plain(reply.Markdown), "\n\n", reply.File.Text)
+	default:
 		fmt.Fprintln(options.Out, as.plain(reply.Markdown))
 	}
 	if reply.Mood == commands.MoodRefused {

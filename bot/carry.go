@@ -372,25 +372,32 @@ func (b *Bot) removeHourglass(ctx context.Context, h *heard) error {
 	return b.outbox.withdraw(ctx, shown)
 }
 
-// refuseUntrusted answers a command that no trusted device has signed: sent in clear, or from a device nobody vouches for.
+// refuseUntrusted answers a command that no trusted device has signed: sent in clear, or from a device nobody vouches for. The sign is
+// readable by all. How to verify is told to the sender's trusted devices alone; where a reset person has none, to the room, whose
+// admins can accept the new keys.
 func (b *Bot) refuseUntrusted(ctx context.Context, h *heard, said *said, root id.EventID) error {
-	line := "**Not done.** Your command came from a session that is not verified. Verify it in your client's settings, then send the command again."
+	encrypted, err := b.keys.rooms.IsEncrypted(ctx, h.Room)
+	if err != nil {
+		return fmt.Errorf("reading whether the room is encrypted: %w", err)
+	}
+	line, only := "**Not done.** Your command came from a session that is not verified. Verify it in your client's settings, then send the command again.", h.Sender
 	if !said.Mautrix.WasEncrypted {
-		line = "**Not done.** Your command was sent in clear. Turn on encryption in this room, then send it again."
+		line, only = "**Not done.** Your command was sent in clear. Turn on encryption in this room, then send it again.", ""
+		if encrypted {
+			line = "**Not done.** Your command was sent in clear, though this room is encrypted. Send it again from a client that encrypts."
+		}
 	} else if reset, err := b.wasReset(ctx, h.Sender); err != nil {
 		return err
 	} else if reset {
-		line = "**Not done.** Your keys were reset since I first saw you. An admin has to accept the new ones on a terminal, with `identity trust`; then send the command again."
+		line, only = "**Not done.** Your keys were reset since I first saw you. An admin has to accept the new ones on a terminal, with `identity trust`; then send the command again.", ""
 	}
-	err := transaction(ctx, b.database, func(ctx context.Context) error {
+	err = transaction(ctx, b.database, func(ctx context.Context) error {
 		if err := b.sign(ctx, h.Room, h.ID, signLock, "lock"); err != nil {
 			return err
 		}
-		if encrypted, err := b.keys.rooms.IsEncrypted(ctx, h.Room); err != nil {
-			return err
-		} else if encrypted || b.optional(ctx, h.Room) {
+		if encrypted || b.optional(ctx, h.Room) {
 			_, err := b.outbox.add(ctx, outgoing{
-				Txn: txnID("reply", h.ID.String()), Room: h.Room, Rank: reply, Type: event.EventMessage.Type,
+				Txn: txnID("reply", h.ID.String()), Room: h.Room, Rank: reply, Type: event.EventMessage.Type, Only: only,
 				Content: inThread(words(line, nil), root, h.ID),
 			})
 			if err != nil {

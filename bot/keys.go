@@ -55,7 +55,7 @@ func newKeys(ctx context.Context, client *mautrix.Client, database *dbutil.Datab
 
 // rebuild reads the machine anew from what is committed. The caller holds the lock alone.
 func (k *keys) rebuild(ctx context.Context) error {
-	store := crypto.NewSQLCryptoStore(k.database, nil, k.client.UserID.String(), k.client.DeviceID, k.pickle)
+	store := &keyStore{crypto.NewSQLCryptoStore(k.database, nil, k.client.UserID.String(), k.client.DeviceID, k.pickle)}
 	machine := crypto.NewOlmMachine(k.client, &k.log, store, k.rooms)
 	machine.DisableDecryptKeyFetching = true // decryption must not wait for the network; trust is looked up beside it
 	machine.SendKeysMinTrust = trustFloor

@@ -3,6 +3,7 @@ package bot
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
@@ -17,6 +18,13 @@ type place struct {
 	root   id.EventID // empty: no thread
 	asked  id.EventID
 	sender id.UserID
+	// replied are the threads of the room where the reply to a command tells the same already.
+	replied []id.EventID
+}
+
+// told says whether a reply tells it where a notice would.
+func (p place) told() bool {
+	return len(p.replied) > 0 && (p.root == "" || slices.Contains(p.replied, p.root))
 }
 
 // origin is the place a dispatch or proposal was asked for from Matrix, if it was. Anyone who may call the gateway can name
@@ -73,11 +81,18 @@ func (b *Bot) planDispatch(ctx context.Context, e register.Event) ([]step, error
 		if e.Type == register.EventTypeDispatchQueued && e.Actor != byTime {
 			return nil, nil // the reply to the command, or the notice of a pause, says so
 		}
+		if at.replied, err = b.cancelledIn(ctx, e, at.room, identities); err != nil {
+			return nil, err
+		}
 		return []step{b.dispatchStep(e, at, notice, ring)}, nil
 	}
 	var steps []step
 	for _, room := range boundFor(rooms, register.RoomPurposeFleet) {
-		steps = append(steps, b.dispatchStep(e, place{room: room}, notice, ring))
+		replied, err := b.cancelledIn(ctx, e, room, identities)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, b.dispatchStep(e, place{room: room, replied: replied}, notice, ring))
 	}
 	return steps, nil
 }
@@ -105,6 +120,9 @@ func (b *Bot) dispatchStep(e register.Event, at place, said commands.Notice, rin
 		}
 		if err := b.followSign(ctx, e, at); err != nil {
 			return "", err
+		}
+		if at.told() {
+			return at.room, nil
 		}
 		running, err := b.outbox.latest(ctx, at.room, dispatchRef(e.Dispatch.ID))
 		if err != nil {

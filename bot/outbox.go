@@ -54,6 +54,8 @@ type outgoing struct {
 	// Ref names what the row is for, so that a later event finds it again.
 	Ref string
 
+	// Only is the one person whose trusted devices are to read it; empty is everyone's in the room.
+	Only id.UserID
 	// Last has an edit go out soon however many there were.
 	Last bool
 
@@ -110,11 +112,11 @@ func (o *outbox) add(ctx context.Context, message outgoing) (int64, error) {
 	}
 	var row int64
 	err = o.database.QueryRow(ctx, `
-		INSERT INTO outbox (txn_id, room_id, rank, type, content, about, ref, not_before, created_at, thread, state, reason)
-		VALUES ($1, $2, $3, $4, $5, nullif($6::bigint, 0), $7, $8, $9, $10, $11, nullif($12, ''))
+		INSERT INTO outbox (txn_id, room_id, rank, type, content, about, ref, not_before, created_at, thread, state, reason, only_for)
+		VALUES ($1, $2, $3, $4, $5, nullif($6::bigint, 0), $7, $8, $9, $10, $11, nullif($12, ''), $13)
 		ON CONFLICT (txn_id) DO UPDATE SET txn_id = excluded.txn_id RETURNING id`,
 		message.Txn, message.Room, message.Rank, message.Type, string(content), message.About, message.Ref, notBefore, o.now().UTC(),
-		threadIn(message), state, reason).Scan(&row)
+		threadIn(message), state, reason, message.Only).Scan(&row)
 	if err != nil {
 		return 0, fmt.Errorf("queueing a message: %w", err)
 	}
@@ -232,14 +234,14 @@ func (o *outbox) spaced(ctx context.Context, message outgoing, now time.Time) (t
 
 const selectOutgoing = `
 	SELECT o.id, o.txn_id, o.room_id, o.rank, o.type, o.content, coalesce(o.about, 0), o.ref, o.state, o.attempts, o.not_before,
-	       coalesce(o.ciphertext, ''), o.attempted_at, coalesce(a.event_id, ''), coalesce(a.state, '')
+	       coalesce(o.ciphertext, ''), o.attempted_at, coalesce(a.event_id, ''), coalesce(a.state, ''), o.only_for
 	FROM outbox o LEFT JOIN outbox a ON a.id = o.about `
 
 func scanOutgoing(row dbutil.Scannable) (*outgoing, error) {
 	var message outgoing
 	var attempted sql.NullTime
 	err := row.Scan(&message.ID, &message.Txn, &message.Room, &message.Rank, &message.Type, &message.raw, &message.About, &message.Ref, &message.State,
-		&message.Attempts, &message.NotBefore, &message.Ciphertext, &attempted, &message.AboutEvent, &message.AboutState)
+		&message.Attempts, &message.NotBefore, &message.Ciphertext, &attempted, &message.AboutEvent, &message.AboutState, &message.Only)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -249,4 +250,43 @@ func TestWhatSomeoneMayNotDoIsRefusedAtOnceAndNotAskedBack(t *testing.T) {
 	b.answered(t, b.say(t, `!mosaic budget override codex 40 --reason "x"`), "There is no budget window main of codex")
 	require.Zero(t, b.count(t, `SELECT count(*) FROM question`))
 	require.Zero(t, b.overrides(t))
+}
+
+func TestCancellingInTheThreadOfADispatchIsAnsweredOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.start(t)
+	b.talk(t)
+	for i, cancel := range []func(asked id.EventID) (id.EventID, error){
+		func(asked id.EventID) (id.EventID, error) { return b.ada.React(t.Context(), b.room, asked, "🛑") },
+		func(asked id.EventID) (id.EventID, error) {
+			return b.ada.ReplyInThread(t.Context(), b.room, asked, "cancel")
+		},
+		func(asked id.EventID) (id.EventID, error) {
+			return b.ada.ReplyInThread(t.Context(), b.room, asked, "!mosaic cancel because it is late")
+		},
+	} {
+		dispatch := fmt.Sprintf("D-%d", i+1)
+		asked := b.say(t, `!mosaic dispatch coder "waits"`)
+		b.answered(t, asked, dispatch)
+		b.signed(t, asked, "✅")
+		_, err := cancel(asked)
+		require.NoError(t, err)
+		b.answered(t, asked, dispatch+" cancelled")
+		b.unsigned(t, asked) // in the transaction that would have told it again
+		b.quiet(t)
+		require.Len(t, b.replies(asked), 2, "the answer to the dispatch, and the one to its cancelling")
+	}
+
+	asked := b.say(t, `!mosaic dispatch coder "waits"`)
+	b.answered(t, asked, "D-4")
+	elsewhere := b.say(t, "!mosaic cancel D-4")
+	b.answered(t, elsewhere, "D-4 cancelled")
+	b.answered(t, asked, "D-4 cancelled")
+}
+
+// unsigned waits until nothing of the bot stands on an event.
+func (b *bench) unsigned(t *testing.T, on id.EventID) {
+	t.Helper()
+	require.Eventually(t, func() bool { return len(b.signs(on)) == 0 }, patience, tick)
 }

@@ -190,34 +190,40 @@ func (b *Bot) mustBeEncrypted(ctx context.Context, room id.RoomID) error {
 	return nil
 }
 
-// encrypt advances the ratchet and stores the ciphertext in one transaction, so that no message index is used twice.
+// encrypt makes a message's ciphertext, having shared the room's key with those who are to read it.
 func (s *sender) encrypt(ctx context.Context, message *outgoing) (json.RawMessage, error) {
 	plain, err := json.Marshal(message.Content)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a message: %w", err)
 	}
+	if message.Only != "" {
+		return s.encryptOnly(ctx, message, plain)
+	}
 	s.bot.keys.RLock()
 	defer s.bot.keys.RUnlock()
-	machine := s.bot.keys.machine
-	for shared := false; ; shared = true {
-		var body json.RawMessage
-		err := transaction(ctx, s.bot.database, func(ctx context.Context) error {
-			encrypted, err := machine.EncryptMegolmEvent(ctx, message.Room, event.NewEventType(message.Type), json.RawMessage(plain))
-			if err != nil {
-				return err
-			}
-			if body, err = withOutboxID(encrypted, message.Txn); err != nil {
-				return err
-			}
-			return s.bot.outbox.begin(ctx, message, string(body))
-		})
-		if err == nil || shared || !crypto.IsShareError(err) {
-			return body, err
-		}
-		if err := s.bot.keys.share(ctx, message.Room); err != nil {
-			return nil, err
-		}
+	body, err := s.ratchet(ctx, message, plain)
+	if !crypto.IsShareError(err) {
+		return body, err
 	}
+	if err := s.bot.keys.share(ctx, message.Room); err != nil {
+		return nil, err
+	}
+	return s.ratchet(ctx, message, plain)
+}
+
+// ratchet advances the session and stores the ciphertext in one transaction, so that no message index is used twice.
+func (s *sender) ratchet(ctx context.Context, message *outgoing, plain json.RawMessage) (body json.RawMessage, err error) {
+	err = transaction(ctx, s.bot.database, func(ctx context.Context) error {
+		encrypted, err := s.bot.keys.machine.EncryptMegolmEvent(ctx, message.Room, event.NewEventType(message.Type), plain)
+		if err != nil {
+			return err
+		}
+		if body, err = withOutboxID(encrypted, message.Txn); err != nil {
+			return err
+		}
+		return s.bot.outbox.begin(ctx, message, string(body))
+	})
+	return body, err
 }
 
 func withOutboxID(encrypted *event.EncryptedEventContent, txn string) (json.RawMessage, error) {
@@ -277,6 +283,9 @@ func (s *sender) undelivered(ctx context.Context, log zerolog.Logger, message *o
 	answered := errors.As(failure, &answer) && answer.Response != nil
 	switch {
 	case errors.Is(failure, errOvertaken):
+		return 0
+	case errors.Is(failure, errNobodyReads):
+		s.report(log, s.bot.outbox.giveUp(ctx, message.ID, stateDropped, failure.Error()))
 		return 0
 	case errors.Is(failure, errNotUploaded):
 		s.report(log, s.bot.outbox.giveUp(ctx, message.ID, "failed", failure.Error()))

@@ -93,6 +93,9 @@ func signIn(ctx context.Context, options Options, database *dbutil.Database, lea
 }
 
 func authenticate(ctx context.Context, client *mautrix.Client, options Options, stored **account) error {
+	if options.Registration != nil {
+		return enrol(ctx, client, options, stored)
+	}
 	if *stored != nil && (*stored).Stale != "" {
 		client.UserID, client.DeviceID, client.AccessToken = (*stored).UserID, (*stored).DeviceID, (*stored).AccessToken
 		return nil // it signs in on a new device before it does anything

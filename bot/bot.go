@@ -29,8 +29,8 @@ const (
 // retention is how long what is dealt with is kept, to know it again if it is repeated.
 const retention = 30 * 24 * time.Hour
 
-// Options are what a bot needs. Homeserver, UserID, DatabaseURL, PickleKey, RecoveryKeyFile, API and one of Password and
-// AccessToken are required.
+// Options are what a bot needs. Homeserver, UserID, DatabaseURL, PickleKey, RecoveryKeyFile, API and one of Password, AccessToken
+// and Registration are required.
 type Options struct {
 	Homeserver string // URL
 	UserID     string // such as @mosaic:example.org
@@ -38,6 +38,10 @@ type Options struct {
 	// Password or AccessToken are for the first login; later the stored token is used.
 	Password    string
 	AccessToken string
+	// Registration makes the bot an application service, which the homeserver pushes to. It needs neither password nor token.
+	Registration *Registration
+	// RegistrationListen is the address the homeserver pushes to; the registration's URL when empty.
+	RegistrationListen string
 	// DatabaseURL is of the role that owns schema bot.
 	DatabaseURL string
 	// PickleKey is the secret that encrypts the device's keys at rest.
@@ -72,7 +76,7 @@ type Options struct {
 func (o Options) complete() (Options, error) {
 	for name, value := range map[string]string{
 		"Homeserver": o.Homeserver, "UserID": o.UserID, "DatabaseURL": o.DatabaseURL, "PickleKey": o.PickleKey, "RecoveryKeyFile": o.RecoveryKeyFile,
-		"Password or AccessToken": o.Password + o.AccessToken,
+		"Password, AccessToken or Registration": o.Password + o.AccessToken + o.registration(),
 	} {
 		if value == "" {
 			return o, fmt.Errorf("the bot needs %s", name)
@@ -108,6 +112,13 @@ func (o Options) complete() (Options, error) {
 	return o, nil
 }
 
+func (o Options) registration() string {
+	if o.Registration == nil {
+		return ""
+	}
+	return o.Registration.ID
+}
+
 // Bot is one Matrix user's one device. Of several with one database, one is active.
 type Bot struct {
 	options     Options
@@ -130,6 +141,7 @@ type Bot struct {
 	speaking    *lanes
 	displayName string
 	listener    net.Listener
+	intake      *intake
 
 	trouble trouble
 
@@ -149,8 +161,15 @@ func New(ctx context.Context, options Options) (*Bot, error) {
 		return nil, err
 	}
 	ctx = options.Log.WithContext(ctx)
+	var in *intake
+	if options.Registration != nil {
+		if in, err = openIntake(options); err != nil {
+			return nil, err
+		}
+	}
 	leader, err := stand(ctx, options)
 	if err != nil {
+		in.close()
 		return nil, err
 	}
 	ctx, deposed := context.WithCancelCause(ctx)
@@ -169,9 +188,11 @@ func New(ctx context.Context, options Options) (*Bot, error) {
 		if b != nil {
 			b.database.Close()
 		}
+		in.close()
 		leader.resign()
 		return nil, err
 	}
+	b.intake = in
 	return b, nil
 }
 
@@ -260,6 +281,7 @@ func (b *Bot) Run(ctx context.Context) error {
 	defer cancel()
 	defer b.leader.resign()
 	defer b.database.Close()
+	defer b.intake.close()
 	b.hearing = newLanes(ctx, hearWidth, b.hear)
 	b.speaking = newLanes(ctx, speakWidth, b.sender.speak)
 
@@ -339,6 +361,9 @@ func (b *Bot) sweepOnce(ctx context.Context) error {
 	}
 	if _, err := b.database.Exec(ctx, `DELETE FROM offer WHERE at < $1`, before.UTC()); err != nil {
 		return fmt.Errorf("forgetting old offers: %w", err)
+	}
+	if _, err := b.database.Exec(ctx, `DELETE FROM homeserver_transaction WHERE taken_at < $1`, before.UTC()); err != nil {
+		return fmt.Errorf("forgetting old transactions: %w", err)
 	}
 	return errors.Join(b.queueAlerts(ctx), b.reportResets(ctx))
 }

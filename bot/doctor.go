@@ -54,7 +54,7 @@ func Examine(ctx context.Context, options Options) []Finding {
 	}
 	e := &examination{options: options}
 	for _, look := range []func(context.Context){
-		e.lookAtDatabase, e.lookAtHomeserver, e.lookAtToken, e.lookAtDevice, e.lookAtCrossSigning, e.lookAtGateway, e.lookAtRooms, e.lookAtClocks, e.lookAtLimits, e.lookAtAside,
+		e.lookAtDatabase, e.lookAtHomeserver, e.lookAtToken, e.lookAtPushing, e.lookAtDevice, e.lookAtCrossSigning, e.lookAtGateway, e.lookAtRooms, e.lookAtClocks, e.lookAtLimits, e.lookAtAside,
 	} {
 		bounded, cancel := context.WithTimeout(ctx, examinePatience)
 		look(bounded)
@@ -190,6 +190,10 @@ func (e *examination) lookAtToken(ctx context.Context) {
 			return
 		}
 		e.account = stored
+	}
+	if e.options.Registration != nil {
+		e.lookAtRegistration(ctx)
+		return
 	}
 	given := e.options.Password != "" || e.options.AccessToken != ""
 	switch {

@@ -185,6 +185,7 @@ func (b *Bot) awaitKey(ctx context.Context, h *heard) (hold bool, wait time.Dura
 		}
 	}
 	if !h.KeyAsked {
+		b.syncer.hurry() // the homeserver may have let go of the key
 		b.askForKey(ctx, h)
 	}
 	if age := b.now().Sub(h.ArrivedAt); age < laneHold {

@@ -2,7 +2,6 @@ package bot
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -38,7 +37,7 @@ func (f *findings) reason(zone *time.Location) string {
 // it retires the device; else the answer is left for the syncer to take first.
 func (b *Bot) compareWithWorld(ctx context.Context) error {
 	if b.account.Stale != "" {
-		if err := b.drain(ctx, nil); err != nil && !errors.Is(err, mautrix.MUnknownToken) {
+		if err := b.drain(ctx, nil); err != nil && !errors.Is(err, mautrix.MUnknownToken) && !deviceGone(err) {
 			return err
 		}
 		return b.beginAnew(ctx)
@@ -195,12 +194,8 @@ func (b *Bot) beginAnew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	former, err := b.clientWith(old.AccessToken)
-	if err != nil {
+	if err := b.endDevice(ctx, old); err != nil {
 		return err
-	}
-	if _, err := former.Logout(ctx); err != nil && !errors.Is(err, mautrix.MUnknownToken) {
-		return fmt.Errorf("logging the old device out: %w", err)
 	}
 	var answered int
 	err = transaction(ctx, b.database, func(ctx context.Context) (err error) {
@@ -231,7 +226,7 @@ func (b *Bot) beginAnew(ctx context.Context) error {
 // newLogin logs in on a device whose name is kept first, so that doing it again makes no second one. Without a password the
 // configured token must be of a new login.
 func (b *Bot) newLogin(ctx context.Context) (string, id.DeviceID, error) {
-	if b.options.Password == "" {
+	if b.options.Password == "" && b.options.Registration == nil {
 		other, err := b.clientWith(b.options.AccessToken)
 		if err != nil {
 			return "", "", err
@@ -246,9 +241,12 @@ func (b *Bot) newLogin(ctx context.Context) (string, id.DeviceID, error) {
 	}
 	var device id.DeviceID
 	err := b.database.QueryRow(ctx, `UPDATE account SET next_device = CASE next_device WHEN '' THEN $1 ELSE next_device END RETURNING next_device`,
-		"MOSAIC"+rand.Text()[:10]).Scan(&device)
+		newDeviceID()).Scan(&device)
 	if err != nil {
 		return "", "", fmt.Errorf("naming the new device: %w", err)
+	}
+	if b.options.Registration != nil {
+		return b.options.Registration.Token, device, b.makeDevice(ctx, device)
 	}
 	response, err := b.client.Login(ctx, &mautrix.ReqLogin{
 		Type:       mautrix.AuthTypePassword,
@@ -341,7 +339,7 @@ func (b *Bot) clientWith(token string) (*mautrix.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the homeserver URL %q cannot be used: %w", b.options.Homeserver, err)
 	}
-	other.Client, other.Log = b.client.Client, b.client.Log
+	other.Client, other.Log, other.SetAppServiceUserID = b.client.Client, b.client.Log, b.client.SetAppServiceUserID
 	return other, nil
 }
 

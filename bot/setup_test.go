@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 type processOptions struct {
 	Homeserver, UserID, Password, DatabaseURL, PickleKey, RecoveryKeyFile, GatewayURL, GatewayToken string
 	CreateRooms                                                                                     bool
-	Listen                                                                                          string
+	Listen, RegistrationFile                                                                        string
 }
 
 func runProcess(raw string) int {
@@ -55,8 +55,17 @@ func runProcess(raw string) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	var registration *Registration
+	if asked.RegistrationFile != "" {
+		var err error
+		if registration, err = ReadRegistration(asked.RegistrationFile); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 2
+		}
+	}
 	b, err := New(ctx, Options{
-		Homeserver: asked.Homeserver, UserID: asked.UserID, Password: asked.Password, DatabaseURL: asked.DatabaseURL,
+		Registration: registration,
+		Homeserver:   asked.Homeserver, UserID: asked.UserID, Password: asked.Password, DatabaseURL: asked.DatabaseURL,
 		PickleKey: asked.PickleKey, RecoveryKeyFile: asked.RecoveryKeyFile, CreateRooms: asked.CreateRooms, Listen: asked.Listen,
 		API: register.NewAPI(asked.GatewayURL, asked.GatewayToken), Log: testLog("process"),
 	})
@@ -86,7 +95,9 @@ type bench struct {
 	gateway    *proxy
 	options    Options
 	ada        *client.Client // an operator
-	room       id.RoomID      // an encrypted room with ada and the bot, once it runs
+	// registrationFile makes a bot in a process of its own an application service.
+	registrationFile string
+	room             id.RoomID // an encrypted room with ada and the bot, once it runs
 
 	opened   sync.Once
 	database *dbutil.Database
@@ -133,6 +144,7 @@ func (b *bench) process(t *testing.T, environment ...string) *exec.Cmd {
 	raw, err := json.Marshal(processOptions{
 		Homeserver: o.Homeserver, UserID: o.UserID, Password: o.Password, DatabaseURL: o.DatabaseURL, PickleKey: o.PickleKey,
 		RecoveryKeyFile: o.RecoveryKeyFile, CreateRooms: o.CreateRooms, Listen: o.Listen, GatewayURL: b.gateway.url, GatewayToken: b.fleet.token(),
+		RegistrationFile: b.registrationFile,
 	})
 	require.NoError(t, err)
 	self, err := os.Executable()

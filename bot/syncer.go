@@ -55,21 +55,27 @@ type syncer struct {
 	failures int
 	// first is an answer that came before the syncer ran; it is taken before another is asked for.
 	first *answer
+
+	// taking is held while an application service takes what was pushed or what it asked for: one thing at a time, in order.
+	taking sync.Mutex
+	due    chan struct{}
 }
 
 func newSyncer(bot *Bot, token string) *syncer {
-	return &syncer{bot: bot, token: token, healthy: errors.New("not synced yet")}
+	return &syncer{bot: bot, token: token, healthy: errors.New("not synced yet"), due: make(chan struct{}, 1)}
 }
 
 // run syncs until ctx ends; neither a failing homeserver nor database nor a panic ends it.
 func (s *syncer) run(ctx context.Context) {
+	if s.bot.options.Registration != nil {
+		s.runPushed(ctx)
+		return
+	}
 	log := zerolog.Ctx(ctx)
 	wait := time.Duration(0)
 	for ctx.Err() == nil {
 		err := s.once(ctx)
-		s.mutex.Lock()
-		s.healthy = err
-		s.mutex.Unlock()
+		s.note(err)
 		if err == nil {
 			wait = 0
 			continue
@@ -81,6 +87,12 @@ func (s *syncer) run(ctx context.Context) {
 		log.Warn().Err(err).Dur("wait", wait).Msg("Sync failed, trying again")
 		pause(ctx, wait)
 	}
+}
+
+func (s *syncer) note(err error) {
+	s.mutex.Lock()
+	s.healthy = err
+	s.mutex.Unlock()
 }
 
 func pause(ctx context.Context, wait time.Duration) {
@@ -97,18 +109,24 @@ func (s *syncer) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// What was received is committed even while the bot shuts down.
-	commit, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	return s.commit(ctx, a)
+}
+
+// commit stores an answer, even while the bot shuts down, and has done what it leaves to do.
+func (s *syncer) commit(ctx context.Context, a *answer) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	done, err := s.bot.receive(commit, a, s.failures >= poisonAfter)
+	done, err := s.bot.receive(ctx, a, s.failures >= poisonAfter)
 	if err != nil {
 		s.failures++
 		return err
 	}
 	s.failures = 0
-	s.mutex.Lock()
-	s.token = a.response.NextBatch
-	s.mutex.Unlock()
+	if a.transaction == "" {
+		s.mutex.Lock()
+		s.token = a.response.NextBatch
+		s.mutex.Unlock()
+	}
 	s.bot.hearing.wake(done.hear...)
 	s.bot.speaking.wake(done.speak...)
 	s.bot.upkeep.add(done)
@@ -121,7 +139,7 @@ func (s *syncer) next(ctx context.Context) (*answer, error) {
 		return a, nil
 	}
 	since, timeout := s.position(), longPoll
-	if since == "" || s.state() != nil {
+	if since == "" || s.state() != nil || s.bot.options.Registration != nil {
 		timeout = 0 // so that it is known at once that all is well again
 	}
 	return s.bot.ask(ctx, since, timeout)
@@ -132,6 +150,12 @@ type answer struct {
 	response *mautrix.RespSync
 	since    string
 	gaps     map[id.RoomID][]*event.Event
+
+	// transaction names what the homeserver pushed unasked, as it does to an application service; empty otherwise. It moves no
+	// sync token: the sync passes over the same events, which are known by then.
+	transaction string
+	digest      []byte
+	uncounted   bool // it does not say how many one-time keys are left
 }
 
 func (b *Bot) ask(ctx context.Context, since string, timeout time.Duration) (*answer, error) {
@@ -159,6 +183,11 @@ func (s *syncer) position() string {
 // look asks what is new in a room without taking it: what the homeserver has by now, the waiting sync left to wait. It is
 // how the bot finds its own event when the answer to its sending was lost.
 func (s *syncer) look(ctx context.Context, room id.RoomID) ([]*event.Event, error) {
+	if s.bot.options.Registration != nil { // its token may be a minute old, and what was pushed since is more than one answer shows
+		if err := s.catchUp(ctx); err != nil {
+			return nil, err
+		}
+	}
 	response, err := s.bot.client.FullSyncRequest(ctx, mautrix.ReqSync{Since: s.position(), FilterID: syncFilter})
 	if err != nil {
 		return nil, fmt.Errorf("looking for an own event: %w", err)
@@ -182,13 +211,14 @@ type commitment struct {
 	speak    []id.RoomID
 	requests []*event.Event // of others for keys or secrets, which need the network
 	oneTime  int
+	counted  bool // oneTime is what the homeserver says
 }
 
 // receive commits a sync response in one transaction: the Olm messages and the room keys they bring, the users whose
 // devices changed, room state, the journal and the token. What needs the network comes before (gaps) or after (the commitment).
 // With careful set, a piece that cannot be stored is left out and logged, so that one event cannot stop the sync.
 func (b *Bot) receive(ctx context.Context, a *answer, careful bool) (commitment, error) {
-	done := commitment{oneTime: a.response.DeviceOTKCount.SignedCurve25519}
+	done := commitment{oneTime: a.response.DeviceOTKCount.SignedCurve25519, counted: !a.uncounted}
 	b.keys.Lock()
 	b.keys.received = func(room id.RoomID, _ id.SessionID) { done.hear = append(done.hear, room) }
 	err := transaction(ctx, b.database, func(ctx context.Context) error {
@@ -222,7 +252,9 @@ func (b *Bot) store(ctx context.Context, a *answer, careful bool, done *commitme
 			return err
 		}
 	}
-	b.keys.machine.MarkOlmHashSavePoint(ctx)
+	if a.transaction == "" {
+		b.keys.machine.MarkOlmHashSavePoint(ctx)
+	}
 	for _, evt := range response.AccountData.Events {
 		if err := guard(ctx, "account data", func() error { return b.receiveAccountData(ctx, evt) }); err != nil {
 			return err
@@ -236,7 +268,7 @@ func (b *Bot) store(ctx context.Context, a *answer, careful bool, done *commitme
 		joined = nil
 	}
 	for room, joined := range joined {
-		if err := b.receiveRoom(ctx, room, joined, a.since, a.gaps[room], guard, done); err != nil {
+		if err := b.receiveRoom(ctx, room, joined, a, guard, done); err != nil {
 			return err
 		}
 	}
@@ -250,11 +282,26 @@ func (b *Bot) store(ctx context.Context, a *answer, careful bool, done *commitme
 			return err
 		}
 	}
-	if _, err := b.database.Exec(ctx, `UPDATE account SET sync_token = $1`, response.NextBatch); err != nil {
-		return fmt.Errorf("storing the sync token: %w", err)
+	if err := b.markTaken(ctx, a); err != nil {
+		return err
 	}
 	if b.found != nil {
 		return b.markStale(ctx)
+	}
+	return nil
+}
+
+// markTaken notes that an answer is stored, so that it is not taken again.
+func (b *Bot) markTaken(ctx context.Context, a *answer) error {
+	if a.transaction == "" {
+		if _, err := b.database.Exec(ctx, `UPDATE account SET sync_token = $1`, a.response.NextBatch); err != nil {
+			return fmt.Errorf("storing the sync token: %w", err)
+		}
+		return nil
+	}
+	_, err := b.database.Exec(ctx, `INSERT INTO homeserver_transaction (txn_id, events, taken_at) VALUES ($1, $2, $3)`, a.transaction, a.digest, b.now().UTC())
+	if err != nil {
+		return fmt.Errorf("storing the ID of what was pushed: %w", err)
 	}
 	return nil
 }
@@ -292,6 +339,10 @@ func (b *Bot) receiveToDevice(ctx context.Context, evt *event.Event, done *commi
 	switch evt.Content.Parsed.(type) {
 	case *event.RoomKeyRequestEventContent, *event.SecretRequestEventContent:
 		done.requests = append(done.requests, evt)
+	case *event.EncryptedEventContent:
+		if !b.readBefore(ctx, evt) {
+			b.keys.machine.HandleToDeviceEvent(ctx, evt)
+		}
 	default:
 		b.keys.machine.HandleToDeviceEvent(ctx, evt)
 	}
@@ -328,15 +379,18 @@ type guard func(ctx context.Context, what string, piece func() error) error
 
 // receiveRoom stores one joined room's state and journals what can ask something of the bot. The first sync of all, and
 // what was said before the bot joined, is history: its state counts, its words do not.
-func (b *Bot) receiveRoom(ctx context.Context, room id.RoomID, joined *mautrix.SyncJoinedRoom, since string, gap []*event.Event, guard guard, done *commitment) error {
-	timeline := joined.Timeline.Events
-	if since != "" && joined.Timeline.Limited {
+func (b *Bot) receiveRoom(ctx context.Context, room id.RoomID, joined *mautrix.SyncJoinedRoom, a *answer, guard guard, done *commitment) error {
+	timeline, since, gap := joined.Timeline.Events, a.since, a.gaps[room]
+	pushed := a.transaction != ""
+	if since != "" && joined.Timeline.Limited || pushed && slices.ContainsFunc(timeline, isMember) {
 		if err := b.keys.forgetMembers(ctx, room); err != nil {
 			return err
 		}
 	}
-	if err := b.receiveState(ctx, room, slices.Concat(gap, joined.State.Events, timeline), guard); err != nil {
-		return err
+	if !pushed { // what was pushed may be long past: who needs to know how the room is now asks
+		if err := b.receiveState(ctx, room, slices.Concat(gap, joined.State.Events, timeline), guard); err != nil {
+			return err
+		}
 	}
 	if since != "" {
 		if err := b.receiveRoomEnds(ctx, room, slices.Concat(gap, joined.State.Events, timeline), done); err != nil {
@@ -369,11 +423,13 @@ func (b *Bot) receiveRoom(ctx context.Context, room id.RoomID, joined *mautrix.S
 	if heard {
 		done.hear = append(done.hear, room)
 	}
-	if len(timeline) == 0 {
+	if len(timeline) == 0 || pushed { // a gap ends where the sync was
 		return nil
 	}
 	return b.markHeard(ctx, room, timeline[len(timeline)-1].ID)
 }
+
+func isMember(evt *event.Event) bool { return evt.Type.Type == event.StateMember.Type }
 
 func (b *Bot) markHeard(ctx context.Context, room id.RoomID, last id.EventID) error {
 	_, err := b.database.Exec(ctx, `INSERT INTO room (room_id, last_event_id) VALUES ($1, $2)

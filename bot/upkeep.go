@@ -27,7 +27,9 @@ func newUpkeep(keys *keys) *upkeep {
 
 func (u *upkeep) add(done commitment) {
 	u.mutex.Lock()
-	u.oneTime, u.counted = done.oneTime, true
+	if done.counted {
+		u.oneTime, u.counted = done.oneTime, true
+	}
 	u.requests = append(u.requests, done.requests...)
 	u.mutex.Unlock()
 	select {

@@ -48,6 +48,8 @@ type HomeserverOptions struct {
 	// RateLimits turns the server's limits on, save for the users in Exempt (full user IDs).
 	RateLimits bool
 	Exempt     []string
+	// Registrations are files of application services. Only Synapse takes them.
+	Registrations []string
 	// Volatile makes passwords cheap to check; for tests.
 	Volatile bool
 	// Binaries is where a built server is kept; empty is the folder `bin` in the state folder beside dir.

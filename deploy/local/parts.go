@@ -13,6 +13,8 @@ import (
 type Parts struct {
 	// RateLimits, set before the homeserver starts, leaves it the limits it comes with, save those on registering and logging in.
 	RateLimits bool
+	// Registrations, set before the homeserver starts, are files of application services, for Synapse.
+	Registrations []string
 
 	dir string
 
@@ -35,7 +37,7 @@ func NewParts(ctx context.Context, server string, progress *Progress) (*Parts, e
 		return StartPostgres(ctx, filepath.Join(dir, "postgres"), PostgresOptions{Volatile: true, MaxConnections: 300, Progress: progress})
 	})
 	p.homeserver = sync.OnceValues(func() (Homeserver, error) {
-		options := HomeserverOptions{Volatile: true, RateLimits: p.RateLimits, Binaries: sharedBinaries(dir), Progress: progress}
+		options := HomeserverOptions{Volatile: true, RateLimits: p.RateLimits, Registrations: p.Registrations, Binaries: sharedBinaries(dir), Progress: progress}
 		return StartHomeserver(ctx, server, filepath.Join(dir, "homeserver"), options)
 	})
 	return p, nil

@@ -61,6 +61,11 @@ func synapseConfig(dir string, options HomeserverOptions, secret string) section
 	if options.Volatile {
 		config["bcrypt_rounds"] = 4
 	}
+	if len(options.Registrations) > 0 {
+		config["app_service_config_files"] = options.Registrations
+		// What end-to-end encryption of an application service takes; devices without a login are in the registration file.
+		config["experimental_features"] = section{"msc2409_to_device_messages_enabled": true, "msc3202_transaction_extensions": true}
+	}
 	switch {
 	case !options.RateLimits:
 		liftSynapseLimits(config)

@@ -22,6 +22,8 @@ type botSettings struct {
 	UserID          string        `help:"The bot's Matrix ID." env:"MATRIX_USER_ID" config:"bot.user_id"`
 	Password        string        `help:"The bot's password, used for the first login, and for a new device after a restore." env:"MATRIX_PASSWORD" hidden:""`
 	AccessToken     string        `help:"The bot's access token, instead of a password." env:"MATRIX_ACCESS_TOKEN" hidden:""`
+	Appservice      string        `help:"Registration file; with it the bot is an application service, which the homeserver pushes to. The mosaic-matrix appservice command writes one." type:"path" env:"MOSAIC_BOT_APPSERVICE" config:"bot.appservice"`
+	PushListen      string        `name:"appservice-listen" help:"Address the homeserver pushes to; empty is the url of the registration file." env:"MOSAIC_BOT_APPSERVICE_LISTEN" config:"bot.appservice_listen"`
 	Database        string        `help:"Postgres URL of the role that owns schema bot." env:"MOSAIC_BOT_DATABASE" hidden:""`
 	PickleKey       string        `help:"Secret that encrypts the bot's keys at rest." env:"MOSAIC_BOT_PICKLE_KEY" hidden:""`
 	RecoveryKeyFile string        `help:"Where the recovery key is written once, mode 0600." default:"recovery-key" type:"path" env:"MOSAIC_BOT_RECOVERY_KEY_FILE" config:"bot.recovery_key_file"`
@@ -40,7 +42,10 @@ func (c *botSettings) options(ctx context.Context, program *program) (bot.Option
 	options := bot.Options{
 		Homeserver: c.Homeserver, UserID: c.UserID, Password: c.Password, AccessToken: c.AccessToken, DatabaseURL: c.Database,
 		PickleKey: c.PickleKey, RecoveryKeyFile: c.RecoveryKeyFile, Prefix: c.Prefix, StaleAfter: c.StaleAfter, CreateRooms: c.CreateRooms, Listen: c.Listen,
-		CommandsPerMinute: c.PerMinute, Servers: c.Servers, RoomPower: c.RoomPower, Zone: zone, Log: *zerolog.Ctx(ctx),
+		CommandsPerMinute: c.PerMinute, Servers: c.Servers, RoomPower: c.RoomPower, Zone: zone, Log: *zerolog.Ctx(ctx), RegistrationListen: c.PushListen,
+	}
+	if c.Appservice != "" && err == nil {
+		options.Registration, err = bot.ReadRegistration(c.Appservice)
 	}
 	if c.Client.Token != "" {
 		options.API = register.NewAPI(c.Client.URL, c.Client.Token)
@@ -55,7 +60,7 @@ func (c *botCommand) Run(ctx context.Context, program *program) error {
 	for _, needed := range [][2]string{
 		{c.Homeserver, "MATRIX_HOMESERVER"},
 		{c.UserID, "MATRIX_USER_ID"},
-		{c.Password + c.AccessToken, "MATRIX_ACCESS_TOKEN or MATRIX_PASSWORD"},
+		{c.Password + c.AccessToken + c.Appservice, "MATRIX_ACCESS_TOKEN, MATRIX_PASSWORD or MOSAIC_BOT_APPSERVICE"},
 		{c.Database, "MOSAIC_BOT_DATABASE"},
 		{c.PickleKey, "MOSAIC_BOT_PICKLE_KEY"},
 	} {

@@ -28,6 +28,7 @@ type program struct {
 	Bot        botCommand        `cmd:"" help:"Carry commands, notices and votes between Matrix rooms and the gateway."`
 	Work       workCommand       `cmd:"" help:"Claim dispatches of a role and run a command on each brief."`
 	Collect    collectCommand    `cmd:"" help:"Report what agents' own tools log of their use and their windows."`
+	Appservice appserviceCommand `cmd:"" help:"Write the registration file that makes the bot an application service of Synapse."`
 	Doctor     doctorCommand     `cmd:"" help:"Look at every part the bot needs; each line is OK or says how it is mended."`
 	Exec       execCommand       `cmd:"" help:"Carry out one command on this terminal, as in a room."`
 	Token      tokenCommand      `cmd:"" help:"Issue, list, rotate and revoke bearer tokens; a new one is shown once and stored hashed."`

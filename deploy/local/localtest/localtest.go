@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -175,4 +176,24 @@ func randomName(bytes int) string {
 	raw := make([]byte, bytes)
 	_, _ = rand.Read(raw)
 	return hex.EncodeToString(raw)
+}
+
+// Appservice is the registration file of an application service that no other test uses. Only Synapse, under testbed, has some.
+func Appservice(t testing.TB) string {
+	t.Helper()
+	folder := os.Getenv("MOSAIC_TEST_APPSERVICES")
+	if folder == "" {
+		t.Skip("application services are for Synapse; `make test-synapse` runs this")
+	}
+	files, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
+	require.NoError(t, err)
+	for _, file := range files {
+		taken, err := os.OpenFile(file+".taken", os.O_CREATE|os.O_EXCL, 0o600)
+		if err == nil {
+			require.NoError(t, taken.Close())
+			return file
+		}
+	}
+	require.FailNow(t, "every application service is taken; let testbed make more")
+	return ""
 }

@@ -3,7 +3,8 @@
 //	go run ./deploy/local/testbed -- go test ./...
 //
 // The command finds them in MOSAIC_TEST_POSTGRES (superuser URL), MOSAIC_TEST_HOMESERVER (URL) and
-// MOSAIC_TEST_HOMESERVER_SECRET (registration secret). Its exit code is passed on.
+// MOSAIC_TEST_HOMESERVER_SECRET (registration secret). On Synapse MOSAIC_TEST_APPSERVICES is a folder of registration files, each for a
+// bot that is an application service. Its exit code is passed on.
 package main
 
 import (
@@ -56,6 +57,13 @@ func run(ctx context.Context, server string, limits bool, command []string) (int
 		return 1, err
 	}
 	parts.RateLimits = limits
+	registrations := ""
+	if server == "synapse" {
+		if registrations, parts.Registrations, err = register(); err != nil {
+			return 1, err
+		}
+		defer os.RemoveAll(registrations)
+	}
 	done := progress.Step("Starting a Postgres and a homeserver for the tests")
 	database, homeserver, err := parts.Start()
 	done(err)
@@ -70,6 +78,9 @@ func run(ctx context.Context, server string, limits bool, command []string) (int
 		"MOSAIC_TEST_HOMESERVER_SECRET="+homeserver.SharedSecret())
 	if limits {
 		environment = append(environment, "MOSAIC_TEST_LIMITS=stock")
+	}
+	if registrations != "" {
+		environment = append(environment, "MOSAIC_TEST_APPSERVICES="+registrations)
 	}
 	process, err := local.StartProcess(local.ProcessOptions{
 		Name: command[0], Path: command[0], Args: command[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Family: true,

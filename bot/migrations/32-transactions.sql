@@ -1,4 +1,4 @@
--- v30 -> v31: Know again what the homeserver pushed to an application service
+-- v31 -> v32: Know again what the homeserver pushed to an application service
 
 CREATE TABLE homeserver_transaction (
 	txn_id   text        NOT NULL,

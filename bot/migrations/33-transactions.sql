@@ -1,4 +1,4 @@
--- v31 -> v32: Know again what the homeserver pushed to an application service
+-- v32 -> v33: Know again what the homeserver pushed to an application service
 
 CREATE TABLE homeserver_transaction (
 	txn_id   text        NOT NULL,

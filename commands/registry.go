@@ -29,7 +29,7 @@ func init() {
 		helpCommand(), whoAmICommand(), statusCommand(),
 		dispatchCommand(), listCommand(), showCommand(), cancelCommand(), retryCommand(),
 		agentsCommand(), agentsRetireCommand(), pauseCommand(), resumeCommand(), ackCommand(), roomVerbosityCommand(),
-		budgetSetCommand(), budgetStatusCommand(), budgetResetCommand(), budgetReadingCommand(), budgetExplainCommand(), budgetForecastCommand(), budgetHistoryCommand(), budgetChartCommand(),
+		budgetSetCommand(), budgetStatusCommand(), budgetResetCommand(), budgetReadingCommand(), budgetExplainCommand(), budgetForecastCommand(), budgetHistoryCommand(), budgetChartCommand(), budgetSimulateCommand(),
 		budgetPolicyCommand(), budgetEstimatesCommand(),
 		budgetOverrideCommand(), budgetOverridesCommand(), budgetRevokeCommand(),
 		boardProposeCommand(), boardListCommand(), boardShowCommand(), voteCommand(),

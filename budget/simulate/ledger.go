@@ -205,7 +205,7 @@ func (e *entry) job(ladder budget.Ladder) (job Job, known bool, err error) {
 func (l *Ledger) Replay(fleet budget.Fleet) *Plan {
 	plan := &Plan{Fleet: fleet, Jobs: l.Jobs, Begin: l.Jobs[0].Arrives}
 	longest := time.Duration(0)
-	for window := range windows(&fleet) {
+	for window := range Windows(&fleet) {
 		plan.Begin = earlier(plan.Begin, window.Since)
 		longest = max(longest, window.Reset.Sub(window.Since))
 	}

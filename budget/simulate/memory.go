@@ -56,7 +56,7 @@ func (m memory) learn(r *run, fleet *budget.Fleet, now time.Time) {
 // prior is what is held without any estimate: 1 % of the smallest window of the unit.
 func prior(fleet *budget.Fleet, unit string) budget.Prior {
 	var smallest int64
-	for window := range windows(fleet) {
+	for window := range Windows(fleet) {
 		if window.Unit == unit && (smallest == 0 || window.Capacity() < smallest) {
 			smallest = window.Capacity()
 		}
@@ -66,7 +66,7 @@ func prior(fleet *budget.Fleet, unit string) budget.Prior {
 
 func units(fleet *budget.Fleet) []string {
 	var all []string
-	for window := range windows(fleet) {
+	for window := range Windows(fleet) {
 		if !slices.Contains(all, window.Unit) {
 			all = append(all, window.Unit)
 		}
@@ -74,8 +74,8 @@ func units(fleet *budget.Fleet) []string {
 	return all
 }
 
-// windows is every window of a fleet with the name of its subscription; a shared one has its scope's.
-func windows(fleet *budget.Fleet) iter.Seq2[*budget.Window, string] {
+// Windows is every window of a fleet with the name of its subscription; a shared one has its scope's.
+func Windows(fleet *budget.Fleet) iter.Seq2[*budget.Window, string] {
 	return func(yield func(*budget.Window, string) bool) {
 		for s := range fleet.Subscriptions {
 			for w := range fleet.Subscriptions[s].Windows {

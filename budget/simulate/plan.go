@@ -15,6 +15,7 @@ type Job struct {
 	Kind     string
 	Model    string // the ceiling; empty means the highest tier
 	Exact    bool
+	Lowest   string // the lowest tier it may be lowered to; empty means any
 	Priority int
 	Costs    []budget.Amount // what it really costs on the requested tier, one a unit
 	Lasts    time.Duration
@@ -30,8 +31,22 @@ type Plan struct {
 	Begin, End time.Time
 }
 
-// copyOf is a fleet that shares nothing with this one.
-func copyOf(fleet *budget.Fleet) *budget.Fleet {
+// Begin takes every window to the epoch of its length that holds an instant, with nothing spent: as it would have been then, for work
+// that came before the windows it is played on.
+func Begin(fleet *budget.Fleet, at time.Time) {
+	for window := range Windows(fleet) {
+		length := window.Reset.Sub(window.Since)
+		since := window.Since.Add(at.Sub(window.Since) / max(1, length) * length)
+		if at.Before(since) {
+			since = since.Add(-length)
+		}
+		window.Enter(budget.Epoch{Since: since, Reset: since.Add(length)})
+		window.Committed, window.Reserved, window.Margin = 0, 0, 0
+	}
+}
+
+// Copy is a fleet that shares nothing with this one.
+func Copy(fleet *budget.Fleet) *budget.Fleet {
 	copied := budget.Fleet{
 		Ladder: fleet.Ladder, Policy: fleet.Policy, LimitBursts: fleet.LimitBursts,
 		Subscriptions: append([]budget.Subscription(nil), fleet.Subscriptions...), Shared: copyWindows(fleet.Shared),

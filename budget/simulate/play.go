@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"container/heap"
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -17,8 +18,13 @@ const looks = 300
 
 // Play plays a plan against a policy to its end.
 func Play(plan *Plan, policy Policy) (*Report, error) {
+	return PlayWithin(context.Background(), plan, policy)
+}
+
+// PlayWithin is Play for who cannot wait as long as that takes: past the end of ctx it gives up with the context's error.
+func PlayWithin(ctx context.Context, plan *Plan, policy Policy) (*Report, error) {
 	p := &player{
-		plan: plan, policy: policy, fleet: copyOf(&plan.Fleet), now: plan.Begin,
+		plan: plan, policy: policy, fleet: Copy(&plan.Fleet), now: plan.Begin,
 		running: map[*run]bool{}, memory: memory{},
 	}
 	p.report.Policy, p.report.Steps = policy.Name(), policy.Steps()
@@ -26,7 +32,7 @@ func Play(plan *Plan, policy Policy) (*Report, error) {
 	for i := range plan.Jobs {
 		p.schedule(plan.Jobs[i].Arrives, arrival, i, nil)
 	}
-	for window, subscription := range windows(p.fleet) {
+	for window, subscription := range Windows(p.fleet) {
 		watch := &watch{subscription: subscription, window: window, begin: latest(plan.Begin, window.Since)}
 		p.watches = append(p.watches, watch)
 		every := watch.length() / looks
@@ -36,6 +42,9 @@ func Play(plan *Plan, policy Policy) (*Report, error) {
 	}
 	p.expectResets()
 	for len(p.events) > 0 && !p.events[0].at.After(plan.End) {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("playing until %s of %s: %w", p.now.Format(time.RFC3339), plan.End.Format(time.RFC3339), err)
+		}
 		if err := p.step(); err != nil {
 			return nil, err
 		}
@@ -157,7 +166,7 @@ func (p *player) arrive(index int) error {
 	}
 	ticket := &ticket{job: job, request: budget.Request{
 		Place: budget.Place{ID: int64(index + 1), Priority: job.Priority, Arrived: job.Arrives},
-		Role:  job.Role, Model: job.Model, Exact: job.Exact, Estimates: job.Given,
+		Role:  job.Role, Model: job.Model, Exact: job.Exact, Lowest: job.Lowest, Estimates: job.Given,
 	}}
 	if job.Patience > 0 {
 		ticket.request.Deadline = job.Arrives.Add(job.Patience)

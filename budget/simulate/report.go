@@ -191,6 +191,9 @@ func (r *Report) MostChanges() int {
 	return slices.Max(r.Stays)
 }
 
+// Resets is how many epochs reached their reset; without any, nothing can be said of what was used by then.
+func (r *Report) Resets() int { return r.epochs }
+
 // FlapsPerDay is changes of a window's step on a day.
 func (r *Report) FlapsPerDay() float64 {
 	if r.windowDays == 0 {

@@ -3,6 +3,7 @@ package program
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,7 +13,9 @@ import (
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget/simulate"
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/plot"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/commands"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/commands/chart"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
 type simulateCommand struct {
@@ -20,7 +23,8 @@ type simulateCommand struct {
 	Unit         string   `help:"The unit of the limits." default:"credits"`
 	Slack        float64  `help:"The slack b above the even spread, in percent of a window." default:"5"`
 	Drain        bool     `help:"Spend first what expires first, instead of keeping every subscription on its even spread."`
-	Ledger       string   `help:"Play this ledger: what GET /api/fleet/dispatches answers, or a CSV; - is standard input." placeholder:"FILE"`
+	Ledger       string   `help:"Play this ledger: what GET /api/fleet/dispatches answers, or a CSV; - is standard input, and gateway reads the newest 5000 dispatches, the windows, the ladder and the policy from the gateway." placeholder:"FILE"`
+	Client       client   `embed:""`
 
 	Seed     uint64  `help:"The first seed; the same seed gives the same report." default:"1"`
 	Seeds    int     `help:"How many plans are played, one a seed." default:"5"`
@@ -42,12 +46,16 @@ type simulateCommand struct {
 }
 
 // Run plays the plans and prints what came of them under each policy.
-func (c *simulateCommand) Run(context.Context) error {
+func (c *simulateCommand) Run(ctx context.Context) error {
 	shape, err := c.shape()
 	if err != nil {
 		return err
 	}
-	if c.Ledger != "" {
+	switch c.Ledger {
+	case "":
+	case "gateway":
+		return c.replayRegister(ctx)
+	default:
 		return c.replay(shape.Fleet)
 	}
 	reports, err := c.play(shape)
@@ -101,6 +109,52 @@ func (c *simulateCommand) replay(fleet budget.Fleet) error {
 	if fleet, err = c.fleet(ledger.Jobs[0].Arrives.Truncate(time.Hour)); err != nil {
 		return err
 	}
+	return c.compare(ledger, fleet)
+}
+
+// ledgerOfRegister is how many dispatches are read from a gateway at most.
+const ledgerOfRegister = 5000
+
+// replayRegister plays what the register knows: its dispatches on its own windows, from empty.
+func (c *simulateCommand) replayRegister(ctx context.Context) error {
+	api, err := c.Client.api()
+	if err != nil {
+		return err
+	}
+	windows, err := api.Budgets(ctx, register.By{}, "")
+	if err != nil {
+		return err
+	}
+	ladder, err := api.Ladder(ctx, register.By{})
+	if err != nil {
+		return err
+	}
+	policy, err := api.Policy(ctx, register.By{})
+	if err != nil {
+		return err
+	}
+	fleet, err := commands.SimulatedFleet(windows.Windows, ladder, policy, windows.Now)
+	if err != nil {
+		return err
+	}
+	if len(fleet.Subscriptions) == 0 {
+		return errors.New("the register has no window to play on; set one, such as mosaic-matrix exec budget set --provider claude --limit 500 --unit credits --reset-at +5h")
+	}
+	if c.Drain {
+		fleet.Policy = budget.PolicyDrain
+	}
+	ledger, err := commands.SimulatedLedger(ctx, api, register.By{}, fleet.Ladder, policy, ledgerOfRegister)
+	switch {
+	case err != nil:
+		return err
+	case ledger == nil:
+		return errors.New("no dispatch of the register says what it cost, so there is nothing to play; leave --ledger out to play generated work")
+	}
+	simulate.Begin(&fleet, ledger.Jobs[0].Arrives)
+	return c.compare(ledger, fleet)
+}
+
+func (c *simulateCommand) compare(ledger *simulate.Ledger, fleet budget.Fleet) error {
 	reports, err := simulate.Compare(ledger.Replay(fleet))
 	if err != nil {
 		return err
@@ -115,11 +169,11 @@ func (c *simulateCommand) replay(fleet budget.Fleet) error {
 // show prints the reports and draws the plot.
 func (c *simulateCommand) show(out io.Writer, heading string, reports []*simulate.Report) error {
 	if c.Plot != "" {
-		theme := plot.Light
+		theme := chart.Light
 		if c.Dark {
-			theme = plot.Dark
+			theme = chart.Dark
 		}
-		picture, err := plot.Simulation(reports, theme)
+		picture, err := chart.Simulation(reports, theme)
 		if err != nil {
 			return err
 		}

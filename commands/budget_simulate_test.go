@@ -94,7 +94,9 @@ func TestWindowsOfEveryKindArePlayedAsTheyAreSet(t *testing.T) {
 		window(func(w *register.Window) {
 			w.Since, w.FloorMicros, w.BurstMicros, w.Hours = monday, 100*credit, 40*credit, "mon-fri 09:00-18:00 in Europe/Berlin"
 		}),
-		window(func(w *register.Window) { w.Window, w.Closed, w.Recurrence, w.Model = "5h", true, "rolling 5h0m0s", "opus" }),
+		window(func(w *register.Window) {
+			w.Window, w.Closed, w.Recurrence, w.Model = "5h", true, "rolling 5h0m0s", "opus"
+		}),
 		window(func(w *register.Window) { w.Window, w.Lapsed = "gone", true }),
 		window(func(w *register.Window) {
 			w.Window, w.Provider, w.Subscription, w.Scope, w.Since = "coders", "all", "all", "role:coder", monday

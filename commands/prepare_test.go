@@ -24,7 +24,7 @@ func TestBadInputIsAnsweredWithWhatWasReadWhatIsAcceptedAndAnExample(t *testing.
 	for asked, want := range map[string]struct{ problem, suggestion, usage, example string }{
 		"budgt set --limit 5":             {`"budgt" is not a command.`, "budget set", setUsage, setExample},
 		"budget stats":                    {`"budget stats" is not a command.`, "budget status", "budget status [SCOPE]", "budget status"},
-		"budget frobnicate":               {`"budget frobnicate" is not a command.`, "", "budget set|status|reset|reading|explain|forecast|history|chart|policy|estimates|override|overrides|revoke", setExample},
+		"budget frobnicate":               {`"budget frobnicate" is not a command.`, "", "budget set|status|reset|reading|explain|forecast|history|chart|simulate|policy|estimates|override|overrides|revoke", setExample},
 		"stauts":                          {`"stauts" is not a command.`, "status", "status", "status"},
 		"set --limit 5":                   {`"set" is not a command.`, "budget set", setUsage, setExample},
 		"proposs":                         {`"proposs" is not a command.`, "board propose", "", ""},

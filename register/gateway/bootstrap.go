@@ -18,17 +18,21 @@ func Migrate(ctx context.Context, databaseURL string) error { return fleet.Migra
 // API, for the first admin of a register that has nobody yet. One that is there stays as it is.
 func EnsureIdentity(ctx context.Context, databaseURL, tenant, name, kind string, roles []string) error {
 	return withStore(ctx, databaseURL, tenant, func(store *fleet.Store) error {
-		_, err := store.Identity(ctx, name)
-		var unknown *fleet.Error
-		if !errors.As(err, &unknown) {
-			return err
-		}
-		key := rand.Text()
-		hash := sha256.Sum256([]byte(key))
-		by := fleet.Mutation{Actor: name, Caller: name, Key: key, Hash: hash[:], Status: http.StatusOK}
-		_, err = store.PutIdentity(ctx, by, fleet.Identity{Name: name, Kind: kind, Roles: roles})
-		return err
+		return ensureIdentity(ctx, store, name, kind, roles)
 	})
+}
+
+func ensureIdentity(ctx context.Context, store *fleet.Store, name, kind string, roles []string) error {
+	_, err := store.Identity(ctx, name)
+	var unknown *fleet.Error
+	if !errors.As(err, &unknown) {
+		return err
+	}
+	key := rand.Text()
+	hash := sha256.Sum256([]byte(key))
+	by := fleet.Mutation{Actor: name, Caller: name, Key: key, Hash: hash[:], Status: http.StatusOK}
+	_, err = store.PutIdentity(ctx, by, fleet.Identity{Name: name, Kind: kind, Roles: roles})
+	return err
 }
 
 // IssueToken makes a bearer token for an identity with the scopes read, operate, worker, bot or admin. Only its SHA-256 is

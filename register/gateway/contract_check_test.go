@@ -24,7 +24,7 @@ import (
 // keepsToTheContract checks every answer a test's gateway gives, whatever the test is about, against openapi.yaml.
 func keepsToTheContract(t testing.TB, next http.Handler) http.Handler {
 	t.Helper()
-	contract, err := newContract()
+	contract, err := loadContract()
 	require.NoError(t, err)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		route, path, err := contract.find(r)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -144,4 +145,27 @@ func TestAnAddressThatLeadsNowhereIsAProblemLikeAnyOther(t *testing.T) {
 	}
 	status, _, body := b.raw(t, http.MethodGet, "/healthz?%FF", "", "")
 	require.Equal(t, http.StatusOK, status, "a probe is answered whatever is added to it: %s", body)
+}
+
+// TestTheContractUsesNoKeywordThatTheQuickCheckPassesOver looks for what JSON Schema 2020-12 has and the check as 3.0 does not see.
+func TestTheContractUsesNoKeywordThatTheQuickCheckPassesOver(t *testing.T) {
+	t.Parallel()
+	schemas := 0
+	require.NoError(t, readContract(t).WalkSchemas(func(where string, schema *openapi3.SchemaRef) error {
+		schemas++
+		text, err := json.Marshal(schema.Value)
+		require.NoError(t, err)
+		var keywords map[string]any
+		require.NoError(t, json.Unmarshal(text, &keywords))
+		for _, passedOver := range []string{
+			"const", "prefixItems", "contains", "minContains", "maxContains", "patternProperties", "dependentSchemas", "dependentRequired",
+			"propertyNames", "unevaluatedItems", "unevaluatedProperties", "if", "then", "else", "$defs", "contentSchema",
+			"exclusiveMinimum", "exclusiveMaximum",
+		} {
+			require.NotContains(t, keywords, passedOver, where)
+		}
+		require.False(t, schema.Value.Type.IsMultiple(), "%s has several types", where)
+		return nil
+	}))
+	require.Greater(t, schemas, 500)
 }

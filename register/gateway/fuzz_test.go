@@ -73,7 +73,7 @@ func newTarget(f *testing.F) *target {
 	f.Helper()
 	out := &target{database: localtest.Database(f).Gateway, document: readContract(f)}
 	var err error
-	out.contract, err = newContract()
+	out.contract, err = loadContract()
 	require.NoError(f, err)
 	gateway, err := New(f.Context(), Options{Listen: "127.0.0.1:0", DatabaseURL: out.database, Tenant: tenant, Host: "alpha", Log: zerolog.Nop()})
 	require.NoError(f, err)

@@ -20,7 +20,7 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // handler is the way of every request: it gets an ID and a line in the log, the contract says what it asks for, the token who asks,
 // the rules whether they may, the contract whether it is whole; then the operation runs.
 func (g *Gateway) handler() (http.Handler, error) {
-	contract, err := newContract()
+	contract, err := loadContract()
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func TestARepeatedChangeIsAnsweredByteForByte(t *testing.T) {
 	var proposal register.Proposal
 	b.send(t, b.olga, register.OpenProposal(register.ProposalRequest{Title: "Release now", Quorum: 1, Pass: register.PassRuleUnanimous}), &proposal)
 	waiting := b.dispatch(t, ask(20))
-	contract, err := newContract()
+	contract, err := loadContract()
 	require.NoError(t, err)
 	tried := map[string]bool{"issueToken": true, "rotateToken": true, "revokeToken": true} // their repeats withhold the secret
 	b.send(t, b.olga, full("full"), nil)

@@ -51,8 +51,8 @@ func setup(t testing.TB) *bundle {
 		{"vera", "human", []string{"viewer"}, []string{"read"}},
 		{"olga", "human", []string{"operator"}, []string{"operate"}},
 	} {
-		require.NoError(t, EnsureIdentity(t.Context(), b.database, tenant, identity.name, identity.kind, identity.roles))
-		token, err := IssueToken(t.Context(), b.database, tenant, identity.name, identity.scopes, time.Hour)
+		require.NoError(t, ensureIdentity(t.Context(), b.store, identity.name, identity.kind, identity.roles))
+		token, err := b.store.BootstrapToken(t.Context(), identity.name, identity.scopes, time.Hour)
 		require.NoError(t, err)
 		b.tokens[identity.name] = token
 	}

@@ -1,8 +1,13 @@
 package bot
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -123,6 +128,88 @@ func TestVotesOfTheLastMinuteCountWhateverHidesThemAfterwards(t *testing.T) {
 	require.Equal(t, 1, b.lifted(t, work.ID))
 }
 
+// TestAVoteThatAModeratorRemovedWhileTheBotWasStoppedCountsAllTheSame has three seats vote while the bot is stopped, the deadline pass, a
+// moderator remove one vote and the homeserver hide another from its relations. Where the homeserver no longer has what was removed, its
+// sender is asked again, and that counts as of then.
+func TestAVoteThatAModeratorRemovedWhileTheBotWasStoppedCountsAllTheSame(t *testing.T) {
+	t.Parallel()
+	b := setupBoard(t)
+	cleo := localtest.Person(t, "Cleo")
+	b.fleet.identify(t, "cleo", cleo.UserID.String(), register.FleetRoleBoard)
+	b.fleet.seat(t, "coo", "cleo")
+	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, cleo.UserID))
+	b.raise(t, 50)
+	work := b.fleet.refused(t)
+	deadline := time.Now().Add(40 * time.Second)
+	p, message := b.opens(t, register.ProposalRequest{
+		Title: "Lift it", Pass: register.PassRuleUnanimous, ClosesAt: deadline, Action: register.Action{Kind: register.ActionKindOverride, Dispatch: work.ID},
+	})
+	people := []*client.Client{b.ada, b.ben, cleo}
+	for _, person := range people {
+		_, err := person.WaitFor(soon(t), client.Is(message))
+		require.NoError(t, err)
+	}
+	b.halt()
+	var reactions []id.EventID
+	for _, person := range people {
+		reaction, err := person.React(t.Context(), b.room, message, "✅")
+		require.NoError(t, err)
+		reactions = append(reactions, reaction)
+	}
+	require.True(t, time.Now().Before(deadline), "the machine is too slow for this test's deadline")
+	time.Sleep(time.Until(deadline.Add(2 * time.Second)))
+	_, err := b.ada.Redact(t.Context(), b.room, reactions[1], "")
+	require.NoError(t, err)
+	b.homeserver.set(hideFromRelations(b.homeserver, reactions[2]))
+	b.running, b.halt = b.startUntil(t)
+	told, err := b.ada.WaitFor(soon(t), b.fromBot(), client.In(b.room), func(seen client.Seen) bool {
+		return strings.Contains(seen.Body, "The vote stands") || strings.Contains(seen.Body, "before I could read it")
+	})
+	require.NoError(t, err, "the redaction is reported")
+	require.Contains(t, told.Body, b.ben.UserID.String())
+	if !strings.Contains(told.Body, "The vote stands") {
+		require.Equal(t, []id.UserID{b.ben.UserID}, told.Mentions)
+		b.becomes(t, p.ID, func(p register.Proposal) bool { return p.Tally.Approve == 2 })
+		b.quiet(t)
+		require.Equal(t, register.ProposalStateOpen, b.fleet.proposal(t, p.ID).State, "it waits for what was removed")
+		_, err := b.ada.React(t.Context(), b.room, message, "❌")
+		require.NoError(t, err)
+		b.answered(t, message, "closed to votes")
+		_, err = b.ben.React(t.Context(), b.room, message, "✅")
+		require.NoError(t, err)
+	}
+	passed := b.becomes(t, p.ID, func(p register.Proposal) bool { return p.State != register.ProposalStateOpen })
+	require.Equal(t, register.ProposalStatePassed, passed.State)
+	require.Equal(t, 3, passed.Tally.Approve)
+	require.Empty(t, passed.Unread)
+	for _, vote := range passed.Votes {
+		require.False(t, vote.CastAt.After(deadline))
+	}
+	require.True(t, passed.Outcome.CarriedOut, passed.Outcome.Text)
+	b.quiet(t)
+	require.Equal(t, 1, b.lifted(t, work.ID))
+}
+
+// hideFromRelations has the homeserver leave an event out of what it relates to a message.
+func hideFromRelations(p *proxy, hidden id.EventID) func(w http.ResponseWriter, r *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.Path, "/relations/") {
+			return false
+		}
+		answer := httptest.NewRecorder()
+		p.forward.ServeHTTP(answer, r)
+		var page map[string]any
+		if json.Unmarshal(answer.Body.Bytes(), &page) == nil {
+			chunk, _ := page["chunk"].([]any)
+			page["chunk"] = slices.DeleteFunc(chunk, func(one any) bool { evt, _ := one.(map[string]any); return evt["event_id"] == hidden.String() })
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(answer.Code)
+		_ = json.NewEncoder(w).Encode(page)
+		return true
+	}
+}
+
 func TestAReactionRemovedBeforeTheBotReadItIsToldToItsSender(t *testing.T) {
 	t.Parallel()
 	b := setupBoard(t)
@@ -140,6 +227,11 @@ func TestAReactionRemovedBeforeTheBotReadItIsToldToItsSender(t *testing.T) {
 	_, err = b.ada.Redact(t.Context(), b.room, reaction, "")
 	require.NoError(t, err)
 	b.running, b.halt = b.startUntil(t)
+	if original, err := b.running.client.GetUnredactedEventContent(t.Context(), b.room, reaction); err == nil && original.Content.Raw["m.relates_to"] != nil {
+		b.tally(t, 1, 0) // this homeserver still shows what it was
+		b.answered(t, b.message.EventID, "The vote stands")
+		return
+	}
 	told, err := b.ada.WaitFor(soon(t), b.fromBot(), client.In(b.room), client.Contains("before I could read it"))
 	require.NoError(t, err)
 	require.Equal(t, []id.UserID{b.ben.UserID}, told.Mentions, "it rings who has to vote again")

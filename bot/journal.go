@@ -200,6 +200,15 @@ func (j *journal) keyAsked(ctx context.Context, h *heard) error {
 	return err
 }
 
+// reread replaces what was journalled by what the event was before its content was removed.
+func (j *journal) reread(ctx context.Context, h *heard, raw []byte) error {
+	if _, err := j.database.Exec(ctx, `UPDATE journal SET raw = $2 WHERE seq = $1`, h.Seq, string(raw)); err != nil {
+		return fmt.Errorf("keeping what %s was: %w", h.ID, err)
+	}
+	h.Raw = raw
+	return nil
+}
+
 // prepare stores the finished call: from here on the very same bytes are attempted until their outcome is known.
 func (j *journal) prepare(ctx context.Context, h *heard, call commands.Call) error {
 	encoded, err := json.Marshal(call)

@@ -246,6 +246,9 @@ func (b *Bot) readToTheEnd(ctx context.Context, one ballot) (bool, error) {
 			return false, err
 		}
 	}
+	if lacks, err := b.lacksVote(ctx, one.proposal); err != nil || lacks {
+		return false, err
+	}
 	rooms, err := b.votedIn(ctx, one.proposal)
 	if err != nil {
 		return false, err

@@ -88,7 +88,11 @@ func (b *Bot) hearReaction(ctx context.Context, h *heard, said *said) error {
 		if verdict == register.VerdictConditional && !current.Signed {
 			return b.askForCondition(ctx, h, current, seat, message, saidAt(said.Event))
 		}
-		mutation := register.CastVote(proposal, seat, register.VoteRequest{Verdict: verdict, EventID: h.ID.String(), At: saidAt(said.Event)})
+		at, err := b.castAgain(ctx, h, current, saidAt(said.Event))
+		if err != nil {
+			return err
+		}
+		mutation := register.CastVote(proposal, seat, register.VoteRequest{Verdict: verdict, EventID: h.ID.String(), At: at})
 		if err := b.journal.prepare(ctx, h, commands.Call{Command: "vote", Mutation: &mutation}); err != nil {
 			return err
 		}

@@ -48,6 +48,8 @@ func synapseConfig(dir string, options HomeserverOptions, secret string) section
 		"registration_shared_secret": secret, "enable_registration": false, "allow_guest_access": false,
 		"trusted_key_servers": []section{}, "federation_domain_whitelist": []string{}, "allow_public_rooms_over_federation": false,
 		"presence": section{"enabled": false},
+		// Who may remove a message may read what it was, so that a vote counts that a moderator removed before the bot read it.
+		"experimental_features": section{"msc2815_enabled": true},
 	}
 	if options.TLSCertificate != "" {
 		host := options.TLSHost

@@ -290,6 +290,50 @@ func TestARefusedDispatchAndAWindowAtItsCapArePutToTheBoardOnce(t *testing.T) {
 	require.Equal(t, "claude/claude/main has reached its cap: what now?", list.Proposals[0].Title)
 }
 
+func TestAnOwnLimitAtItsCapIsPutToTheBoardWithTheLiftThatWhatWaitsNeeds(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.budget(t)
+	b.settling(t)
+	b.rules(t, func(board *Board) { board.SettleSeconds, board.OpenOnCap = 0, true })
+	waiting := b.dispatch(t, ask(60, exact))
+	require.Equal(t, StateQueued, waiting.State)
+	b.budget(t, func(s *BudgetSet) { s.UsedMicros = new(int64(500 * budget.Micro)) })
+	p := b.now(t, 1)
+	require.Equal(t, "cap:claude/claude/main@", p.Incident[:len("cap:claude/claude/main@")])
+	require.Equal(t, "Lift the limit of claude/claude/main by 60 credits in the current epoch. Work still passes the same gate.", p.ActionText)
+	b.reacts(t, p.ID, "ada", "ceo", VerdictApprove, "$1")
+	passed := b.reacts(t, p.ID, "ben", "cto", VerdictApprove, "$2")
+	require.True(t, passed.Outcome.CarriedOut, passed.Outcome.Text)
+	require.Equal(t, int64(560*budget.Micro), b.window(t).LimitMicros)
+	b.audit(t)
+}
+
+func TestAProvidersLimitAtItsCapIsPutToTheBoardWithoutALiftAndSaysWhy(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.budget(t, func(s *BudgetSet) { s.Mine = new(false) })
+	b.settling(t)
+	b.rules(t, func(board *Board) { board.OpenOnCap = true })
+	b.dispatch(t, ask(60, exact))
+	b.budget(t, func(s *BudgetSet) { s.UsedMicros, s.Mine = new(int64(500*budget.Micro)), new(false) })
+	p := b.now(t, 1)
+	require.Nil(t, p.Action)
+	require.Contains(t, p.Body, "The limit is the provider's, so no decision lifts it")
+}
+
+func TestACapOnWhichNothingWaitsIsPutToTheBoardWithoutAnAmountAndSaysSo(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.budget(t)
+	b.settling(t)
+	b.rules(t, func(board *Board) { board.OpenOnCap = true })
+	b.budget(t, func(s *BudgetSet) { s.UsedMicros = new(int64(500 * budget.Micro)) })
+	p := b.now(t, 1)
+	require.Nil(t, p.Action)
+	require.Contains(t, p.Body, "Nothing waits on it now, so there is no amount to lift it by.")
+}
+
 func TestThePauseAndWorkOfAPassedProposalAreCarriedOutInTheProposersName(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

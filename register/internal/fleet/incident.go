@@ -14,7 +14,7 @@ import (
 type incident struct {
 	name     string // of a refusal or of one epoch of a window at its cap: each is put to the board once
 	question Question
-	cap      bool
+	cap      *Window // that reached its cap; nil of a refusal
 }
 
 // noteIncident remembers what an event that is told may mean for the board; whether it is put to it is decided before the commit.
@@ -32,7 +32,7 @@ func (t *transaction) noteIncident(event *Event) {
 	case event.Step != nil && event.Step.To == budget.StepRefuse.String():
 		w := event.Step.Window
 		t.incidents = append(t.incidents, incident{
-			cap:  true,
+			cap:  &w,
 			name: fmt.Sprintf("cap:%s@%s", windowKey(w.Provider, w.Subscription, w.Window), w.Since.UTC().Format(time.RFC3339Nano)),
 			question: Question{
 				Title: windowKey(w.Provider, w.Subscription, w.Window) + " has reached its cap: what now?", Body: event.Step.Text,
@@ -53,7 +53,7 @@ func (t *transaction) openIncidents(ctx context.Context) error {
 	}
 	for i := 0; i < len(t.incidents); i++ {
 		one := t.incidents[i]
-		if one.cap && !board.OpenOnCap || !one.cap && !board.OpenOnRefusal {
+		if one.cap != nil && !board.OpenOnCap || one.cap == nil && !board.OpenOnRefusal {
 			continue
 		}
 		_, err := t.GetIncident(ctx, query.GetIncidentParams{TenantID: t.Tenant, Incident: one.name})
@@ -65,10 +65,51 @@ func (t *transaction) openIncidents(ctx context.Context) error {
 		}
 		one.question.incident = one.name
 		one.question.Origin = json.RawMessage(nil)
+		if one.cap != nil {
+			if err := t.linkLift(ctx, &one.question, one.cap); err != nil {
+				return err
+			}
+		}
 		if _, err := t.open(ctx, one.question, Time); err != nil && refusal(err) == nil {
 			return fmt.Errorf("putting %s to the board: %w", one.name, err)
 		}
 	}
 	t.incidents = nil
+	return nil
+}
+
+// linkLift links the lift of a window's limit that lets through what waits on it now. Where there is none to link, the question says why.
+func (t *transaction) linkLift(ctx context.Context, question *Question, at *Window) error {
+	if at.Source == budget.ProviderDetected.String() || !at.Mine {
+		question.Body += " The limit is the provider's, so no decision lifts it: wait for the reset, use another subscription, or cancel what can wait."
+		return nil
+	}
+	b, err := t.openBook(ctx)
+	if err != nil {
+		return err
+	}
+	window, _ := b.window(b.named(windowKey(at.Provider, at.Subscription, at.Window)))
+	if window == nil {
+		return nil
+	}
+	if len(window.Line) == 0 {
+		question.Body += " Nothing waits on it now, so there is no amount to lift it by."
+		return nil
+	}
+	lacks := window.Used() - window.Capacity()
+	for _, waiting := range window.Line {
+		if lacks += waiting.Need; lacks < 0 {
+			lacks = 0
+		}
+	}
+	if lacks > 0 {
+		question.Action = &Action{
+			Kind: ActionGrant,
+			Override: encode(map[string]any{
+				"provider": at.Provider, "subscription": at.Subscription, "window": at.Window, "lifts": budget.LiftLimit, "unit": at.Unit, "micros": lacks,
+			}),
+			Grant: &OverrideGrant{Provider: at.Provider, Subscription: at.Subscription, Window: at.Window, Lifts: budget.LiftLimit, Unit: at.Unit, Micros: lacks},
+		}
+	}
 	return nil
 }

@@ -91,21 +91,21 @@ func takeStructured(given Structured) (*command, input, error) {
 	}
 	values := map[string]json.RawMessage{}
 	if len(given.Arguments) > 0 && json.Unmarshal(given.Arguments, &values) != nil {
-		return nil, input{}, chosen.misread(problemf("The arguments are not given by name, as a client that completes commands gives them."))
+		return nil, input{}, chosen.misread(Asked{}, problemf("The arguments are not given by name, as a client that completes commands gives them."))
 	}
 	m := newModel(chosen.name, chosen.grammar())
 	var in input
 	for _, argument := range m.node.Positional {
 		given, err := textsOf(argument.Name, values)
 		if err != nil {
-			return nil, input{}, chosen.misread(err)
+			return nil, input{}, chosen.misread(Asked{}, err)
 		}
 		in.arguments = append(in.arguments, given...)
 	}
 	for _, flag := range m.node.Flags {
 		given, err := textsOf(flag.Name, values)
 		if err != nil {
-			return nil, input{}, chosen.misread(err)
+			return nil, input{}, chosen.misread(Asked{}, err)
 		}
 		for _, value := range given {
 			if flag.IsBool() && value == "false" {
@@ -115,7 +115,7 @@ func takeStructured(given Structured) (*command, input, error) {
 		}
 	}
 	for key := range values {
-		return nil, input{}, chosen.misread(problemf("%s is not a parameter of %s.", read(key), chosen.name))
+		return nil, input{}, chosen.misread(Asked{}, problemf("%s is not a parameter of %s.", read(key), chosen.name))
 	}
 	return chosen, in, nil
 }

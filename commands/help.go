@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -50,36 +51,62 @@ func (g *helpGrammar) request(r *reader) request {
 	return request{arguments: words}
 }
 
-// Help is what someone with these roles may say: without words every command in a line, with the name of a command or group how it
-// is written. Nil roles show everything.
+// Help is what someone with these roles may say: without words every command or group of commands in a line, so that it fits a phone; with
+// the name of a group its commands, with that of a command how it is written. Nil roles show everything.
 func Help(words []string, roles []register.FleetRole) string {
 	if len(words) > 0 {
 		if members := group(words[0]); len(members) > 0 {
 			if found, used := find(words); found == nil || used < 2 && found.name != words[0] {
-				return overview(words[0], members, roles)
+				return groupHelp(words[0], permitted(members, roles))
 			}
 		}
 		if found, _ := find(words); found != nil {
 			return found.help()
 		}
 	}
-	return overview("", registry, roles)
+	return overview(permitted(registry, roles))
 }
 
-func overview(of string, members []*command, roles []register.FleetRole) string {
+func permitted(all []*command, roles []register.FleetRole) []*command {
+	return slices.DeleteFunc(slices.Clone(all), func(c *command) bool { return !c.allows(roles) })
+}
+
+// overview is a line for each command; those of a group share one.
+func overview(all []*command) string {
 	var items []string
-	name := "help"
-	for _, c := range members {
-		if c.allows(roles) {
-			name = c.name
-			items = append(items, "**"+c.name+"** · "+escape(c.summary))
+	members := map[string][]string{}
+	for _, c := range all {
+		of, member, _ := strings.Cut(c.name, " ")
+		if groupDefaults[of] != "" {
+			members[of] = append(members[of], member)
 		}
 	}
-	head := "**What you may say**"
-	if of != "" {
-		head = "**" + of + "**"
+	example := "status"
+	for _, c := range all {
+		of, _, _ := strings.Cut(c.name, " ")
+		switch {
+		case groupDefaults[of] == "":
+			items = append(items, "**"+c.name+"** · "+escape(c.summary))
+		case len(members[of]) > 0:
+			items = append(items, "**"+of+"** · "+listing(members[of], "and")+": "+say("help "+of))
+			members[of] = nil
+		}
+		if example == "status" && len(c.roles) > 0 {
+			example = c.name
+		}
 	}
-	return bullets(head, items...) + "\n\n" + "How one of them is written: " + say("help "+name)
+	return bullets("**What you may say**", items...) + "\n\n" + "How one of them is written: " + say("help "+example)
+}
+
+func groupHelp(of string, members []*command) string {
+	if len(members) == 0 {
+		return paragraph("**"+of+"**", "None of these commands is for your roles. What you may say: "+say("help"))
+	}
+	items := make([]string, len(members))
+	for i, c := range members {
+		items[i] = "**" + c.name + "** · " + escape(c.summary)
+	}
+	return bullets("**"+of+"**", items...) + "\n\n" + "How one of them is written: " + say("help "+members[0].name)
 }
 
 // help is how one command is written.

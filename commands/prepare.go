@@ -45,11 +45,11 @@ func Prepare(asked Asked) (Call, error) {
 		return call(asked, commandNamed("help"), input{arguments: strings.Fields(chosen.name)})
 	}
 	if err != nil {
-		return Call{}, chosen.misread(err)
+		return Call{}, chosen.misread(asked, err)
 	}
 	if asked.Attachment != "" {
 		if in, err = attach(chosen, m, in, asked.Attachment); err != nil {
-			return Call{}, chosen.misread(err)
+			return Call{}, chosen.misread(asked, err)
 		}
 	}
 	return call(asked, chosen, in)
@@ -176,32 +176,32 @@ func suggestRead(failure *UsageError, name, id string) error {
 	return failure
 }
 
-// misread is a usage error with the one usage line that applies.
-func (c *command) misread(err error) error {
+// misread is a usage error with the one usage line that applies, and the example that is nearest to what was typed.
+func (c *command) misread(asked Asked, err error) error {
 	var whole problem
 	text := sentence(err.Error())
 	if errors.As(err, &whole) {
 		text = string(whole)
 	}
-	return &UsageError{Problem: text, Usage: c.usage(), Example: c.examples[0]}
+	return &UsageError{Problem: text, Usage: c.usage(), Example: c.exampleLike(asked, text)}
 }
 
 // call finishes a command: kong fills its grammar, and the grammar makes the request.
 func call(asked Asked, chosen *command, in input) (Call, error) {
 	g := chosen.grammar()
 	if err := newModel(chosen.name, g).fill(in); err != nil {
-		return Call{}, chosen.misread(err)
+		return Call{}, chosen.misread(asked, err)
 	}
 	r := &reader{at: asked.At, zone: asked.Zone, origin: asked.Origin, said: asked.Said}
 	made := g.request(r)
 	if r.problem != nil {
-		return Call{}, chosen.misread(r.problem)
+		return Call{}, chosen.misread(asked, r.problem)
 	}
 	finished := Call{Command: chosen.name, Mutation: made.mutation, Confirmed: made.confirmed, Said: saidOf(in), Zone: zoneName(asked.Zone)}
 	if made.arguments != nil {
 		arguments, err := json.Marshal(made.arguments)
 		if err != nil {
-			return Call{}, chosen.misread(err)
+			return Call{}, chosen.misread(asked, err)
 		}
 		finished.Arguments = arguments
 	}

@@ -15,7 +15,7 @@ const (
 	setUsage      = "budget set --provider P --limit N --unit U [--reset-at T] [--rolling D] [--every R] [--zone Z] [--hours H] [--subscription S] [--window NAME] [--scope WHOSE] [--model M] [--since T0] [--used N] [--floor N]"
 	setExample    = "budget set --provider claude --limit 500 --unit credits --reset-at +5h"
 	dispatchUsage = `dispatch ROLE "brief" [--model M] [--exact] [--estimate N] [--deadline T] [--finish-by T] [--takes D] [--context N] [--attempts 1-10] [--after D-3,D-4] [--priority 0-9] [--project NAME] [--mission NAME] [--class CLASS] [--dry-run]`
-	timesAccepted = "; accepted are +5h, +90m, +2d, 17:00, fri 17:00, tomorrow 9:00, 2026-11-30 09:00 (each with an IANA zone after it if you like) or RFC 3339 with an offset, such as 2026-11-30T09:00+01:00."
+	timesAccepted = "; write +5h, +2d, 17:00, fri 17:00, tomorrow 9:00 or 2026-11-30 09:00, and a zone after it if you like, as in 17:00 Europe/Berlin."
 )
 
 func TestBadInputIsAnsweredWithWhatWasReadWhatIsAcceptedAndAnExample(t *testing.T) {
@@ -56,19 +56,19 @@ func TestBadInputIsAnsweredWithWhatWasReadWhatIsAcceptedAndAnExample(t *testing.
 			`--reset-at: "CET" is not an IANA time zone; write one such as Europe/Berlin or UTC, as in 17:00 Europe/Berlin.`, "", setUsage, setExample,
 		},
 		set + "--reset-at":                  {`--reset-at needs a value: when it resets, such as +5h or fri 17:00.`, "", setUsage, setExample},
-		set + "--rolling 5h --every week":   {`--rolling and --every exclude each other: a window opens with its first admission, or it resets by the clock.`, "", setUsage, setExample},
-		set + "--rolling 30s":               {`--rolling: "30s" is not how long a window lasts, from 1m to 30d, such as 5h or 7d.`, "", setUsage, setExample},
-		set + "--every fortnight":           {`--every: "fortnight" is not a period, write hours, days, weeks or months, such as every 2 weeks.`, "", setUsage, setExample},
-		set + "--every week on moonday":     {`--every: "moonday" is not a weekday, write mon, tue, wed, thu, fri, sat or sun, such as on mon.`, "", setUsage, setExample},
-		set + "--every week at 25:00":       {`--every: "25:00" is not a time of day, write hours and minutes from 00:00 to 23:59, such as 09:00.`, "", setUsage, setExample},
-		set + "--every day --zone CET6":     {`--zone: "CET6" is not an IANA time zone; write one such as Europe/Berlin or UTC.`, "", setUsage, setExample},
-		set + "--scope coder":               {`--scope: "coder" is not a scope, write subscription, or role, project or mission with a name, such as role:coder.`, "", setUsage, setExample},
-		set + "--hours noon":                {`--hours: "noon" is not working hours, write weekdays and a span, such as mon-fri 09:00-18:00 in Europe/Berlin.`, "", setUsage, setExample},
-		set + "--hours mon-fri 18:00-09:00": {`--hours: "18:00-09:00" ends before it begins, write a span within one day, such as 09:00-18:00.`, "", setUsage, setExample},
+		set + "--rolling 5h --every week":   {`--rolling and --every exclude each other: a window opens with its first admission, or it resets by the clock.`, "", setUsage, ""},
+		set + "--rolling 30s":               {`--rolling: "30s" is not how long a window lasts, from 1m to 30d, such as 5h or 7d.`, "", setUsage, ""},
+		set + "--every fortnight":           {`--every: "fortnight" is not a period, write hours, days, weeks or months, such as every 2 weeks.`, "", setUsage, ""},
+		set + "--every week on moonday":     {`--every: "moonday" is not a weekday, write mon, tue, wed, thu, fri, sat or sun, such as on mon.`, "", setUsage, ""},
+		set + "--every week at 25:00":       {`--every: "25:00" is not a time of day, write hours and minutes from 00:00 to 23:59, such as 09:00.`, "", setUsage, ""},
+		set + "--every day --zone CET6":     {`--zone: "CET6" is not an IANA time zone; write one such as Europe/Berlin or UTC.`, "", setUsage, ""},
+		set + "--scope coder":               {`--scope: "coder" is not a scope, write subscription, or role, project or mission with a name, such as role:coder.`, "", setUsage, ""},
+		set + "--hours noon":                {`--hours: "noon" is not working hours, write weekdays and a span, such as mon-fri 09:00-18:00 in Europe/Berlin.`, "", setUsage, ""},
+		set + "--hours mon-fri 18:00-09:00": {`--hours: "18:00-09:00" ends before it begins, write a span within one day, such as 09:00-18:00.`, "", setUsage, ""},
 		"budget reset --provider claude":    {`--reset-at is missing: when it resets, such as --reset-at fri 17:00.`, "", "budget reset --provider P [--reset-at T] [--zero] [--subscription S] [--window NAME]", "budget reset --provider claude --reset-at tomorrow 9:00"},
 		"budget set":                        {`--provider, --limit and --unit are missing.`, "", setUsage, setExample},
 		set + "--limit 4 --reset-at +5h":    {`--limit is given twice.`, "", setUsage, setExample},
-		"budget status claude codex":        {`"codex" is one word too many.`, "", "budget status [SCOPE]", "budget status"},
+		"budget status claude codex":        {`"codex" is one word too many.`, "", "budget status [SCOPE]", "budget status claude"},
 		"dispatch":                          {`The role and the brief are missing.`, "", dispatchUsage, ""},
 		"dispatch coder":                    {`The brief is missing.`, "", dispatchUsage, ""},
 		`dispatch coder "" --estimate 4`:    {`The brief is empty.`, "", dispatchUsage, ""},

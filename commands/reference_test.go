@@ -23,9 +23,16 @@ func TestTheReferenceIsWhatTheRegistrySays(t *testing.T) {
 
 func TestHelpKnowsEveryCommand(t *testing.T) {
 	t.Parallel()
-	all := Help(nil, nil)
+	all := Plain(Help(nil, nil))
+	require.Less(t, strings.Count(all, "\n"), 30, "it fits two screens of a phone")
 	for _, c := range registry {
-		require.Contains(t, all, "**"+c.name+"** · ")
+		of, member, _ := strings.Cut(c.name, " ")
+		if groupDefaults[of] == "" {
+			require.Contains(t, all, "- "+c.name+" · ")
+		} else {
+			require.Regexp(t, `(?m)^- `+of+` · .*\b`+member+`\b.*: !mosaic help `+of+`$`, all)
+			require.Contains(t, Help([]string{of}, nil), "**"+c.name+"** · ")
+		}
 		help := Help(strings.Fields(c.name), nil)
 		require.Contains(t, help, "Usage: `!mosaic "+c.usage()+"`")
 		for _, example := range c.examples {

@@ -11,8 +11,7 @@ import (
 )
 
 // acceptedTimes is what a person is told when a time cannot be read.
-const acceptedTimes = "accepted are +5h, +90m, +2d, 17:00, fri 17:00, tomorrow 9:00, 2026-11-30 09:00 (each with an IANA zone after it if you like) " +
-	"or RFC 3339 with an offset, such as 2026-11-30T09:00+01:00"
+const acceptedTimes = "write +5h, +2d, 17:00, fri 17:00, tomorrow 9:00 or 2026-11-30 09:00, and a zone after it if you like, as in 17:00 Europe/Berlin"
 
 var (
 	relativeTime = regexp.MustCompile(`^(?:\+|in )\s*((?:\d{1,6}\s?(?:minutes|minute|mins|min|m|hours|hour|hrs|h|days|day|d|weeks|week|w)\s?)+)$`)

@@ -79,7 +79,7 @@ func TestATimeThatCannotBeReadIsSaidWithWhatIsAccepted(t *testing.T) {
 
 func TestAnExampleInATimesErrorIsReadable(t *testing.T) {
 	t.Parallel()
-	for _, example := range []string{"+5h", "+90m", "+2d", "17:00", "fri 17:00", "tomorrow 9:00", "2026-11-30 09:00", "2026-11-30T09:00+01:00"} {
+	for _, example := range []string{"+5h", "+2d", "17:00", "fri 17:00", "tomorrow 9:00", "2026-11-30 09:00", "17:00 Europe/Berlin"} {
 		require.Contains(t, acceptedTimes, example)
 		_, err := parseTime(example, monday, berlin(t))
 		require.NoError(t, err, example)

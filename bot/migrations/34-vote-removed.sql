@@ -1,4 +1,4 @@
--- v31 -> v32: Let a reaction take the place of one that somebody else removed before it was read
+-- v33 -> v34: Let a reaction take the place of one that somebody else removed before it was read
 
 CREATE TABLE vote_removed (
 	event_id text        NOT NULL,

@@ -45,6 +45,16 @@ func TestALongResultIsAttachedOnceAsAFileThatTheHomeserverCannotRead(t *testing.
 	require.Empty(t, file.Mentions)
 	require.NotContains(t, file.Content, attachKey)
 
+	require.Equal(t, longResult+"\n", b.unsealed(t, file, "secret"))
+	b.quiet(t)
+	replies := b.replies(asked)
+	require.Equal(t, file.EventID, replies[len(replies)-1].EventID, "after the result it belongs to")
+	require.Equal(t, 1, b.count(t, `SELECT count(*) FROM outbox WHERE content LIKE '%D-1-result.txt%' AND state = 'sent'`))
+}
+
+// unsealed is the text of an attached file, of which the homeserver must not know a word.
+func (b *bench) unsealed(t *testing.T, file client.Seen, word string) string {
+	t.Helper()
 	var content event.MessageEventContent
 	raw, err := json.Marshal(file.Content)
 	require.NoError(t, err)
@@ -53,13 +63,28 @@ func TestALongResultIsAttachedOnceAsAFileThatTheHomeserverCannotRead(t *testing.
 	require.NoError(t, err)
 	sealed, err := b.ada.Matrix.DownloadBytes(t.Context(), address)
 	require.NoError(t, err)
-	require.NotContains(t, string(sealed), "secret")
+	require.NotContains(t, string(sealed), word)
 	require.NoError(t, content.File.DecryptInPlace(sealed))
-	require.Equal(t, longResult+"\n", string(sealed))
+	return string(sealed)
+}
+
+func TestAResultThatTheRegisterHoldsOnlyTheEndOfIsAttachedWhole(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.start(t)
+	b.talk(t)
+	asked := b.say(t, "!mosaic dispatch coder \"talk for an hour\"")
+	b.answered(t, asked, "D-1")
+	claim := b.running(t)
+	whole := strings.Repeat("a secret line of <b>output</b> for @room\n", 8000) + "the last line"
+	b.fleet.send(t, b.fleet.worker, register.CompleteDispatch(claim.Dispatch.ID, register.CompleteRequest{
+		Claim: claim.ID, Outcome: register.CompleteRequestOutcomeDone, Unmetered: "x", Result: register.Result{Summary: "the last line"}, Output: whole,
+	}), nil)
+	b.answered(t, asked, "the last line")
+	file := b.answered(t, asked, "D-1-result.txt")
+	require.Equal(t, whole+"\n", b.unsealed(t, file, "secret"))
 	b.quiet(t)
-	replies := b.replies(asked)
-	require.Equal(t, file.EventID, replies[len(replies)-1].EventID, "after the result it belongs to")
-	require.Equal(t, 1, b.count(t, `SELECT count(*) FROM outbox WHERE content LIKE '%D-1-result.txt%' AND state = 'sent'`))
+	require.Zero(t, b.count(t, `SELECT count(*) FROM outbox WHERE content LIKE '%secret line%'`), "once it is uploaded, nothing of it is kept here")
 }
 
 func TestAFileTheHomeserverWillNotTakeHoldsUpNothing(t *testing.T) {

@@ -77,6 +77,9 @@ func (b *Bot) planDispatch(ctx context.Context, e register.Event) ([]step, error
 	if notice.Rings {
 		ring = b.askers(e.Dispatch, at, identities)
 	}
+	if notice.File, err = b.wholeResult(ctx, e, notice.File); err != nil {
+		return nil, err
+	}
 	if fromMatrix {
 		if e.Type == register.EventTypeDispatchQueued && e.Actor != byTime {
 			return nil, nil // the reply to the command, or the notice of a pause, says so
@@ -95,6 +98,21 @@ func (b *Bot) planDispatch(ctx context.Context, e register.Event) ([]step, error
 		steps = append(steps, b.dispatchStep(e, place{room: room, replied: replied}, notice, ring))
 	}
 	return steps, nil
+}
+
+// wholeResult is the file that goes with the end of a run: all of its result, where the event holds only the end.
+func (b *Bot) wholeResult(ctx context.Context, e register.Event, file commands.File) (commands.File, error) {
+	if e.Dispatch.Result.OutputBytes == 0 || e.Type != register.EventTypeDispatchDone && e.Type != register.EventTypeDispatchFailed {
+		return file, nil
+	}
+	output, err := b.api.Output(ctx, register.By{}, e.Dispatch.ID)
+	if register.CodeOf(err) == register.ProblemCodeNotFound {
+		return file, nil
+	}
+	if err != nil {
+		return file, fmt.Errorf("asking for the result of %s: %w", e.Dispatch.ID, err)
+	}
+	return commands.WholeResult(e.Dispatch, output.Text), nil
 }
 
 // askers are those who asked for a dispatch.

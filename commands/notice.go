@@ -127,6 +127,11 @@ func resultFile(d register.Dispatch) File {
 	return File{Name: d.ID + "-result.txt", Text: text + "\n"}
 }
 
+// WholeResult is a result's file with all there is of it, which the dispatch itself holds only the end of.
+func WholeResult(d register.Dispatch, whole string) File {
+	return File{Name: d.ID + "-result.txt", Text: strings.TrimSpace(whole) + "\n"}
+}
+
 func turnedDown(event register.Event, zone *time.Location) string {
 	d := event.Dispatch
 	return paragraph("**"+d.ID+" refused** · "+escape(d.Role)+": "+escape(cut(oneLine(d.Brief), 60)), explained(d.Reason, event.At, zone), "Asked by "+escape(d.CreatedBy), wayOut(d))

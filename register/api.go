@@ -105,6 +105,12 @@ func (a *API) Dispatch(ctx context.Context, by By, id string) (Dispatch, error) 
 	return answer[Dispatch](response, err)
 }
 
+// Output reads the whole result of a run whose result says that it has more bytes than its summary.
+func (a *API) Output(ctx context.Context, by By, id string) (Output, error) {
+	response, err := a.calls.GetOutput(ctx, id, &GetOutputParams{MosaicActor: optional(by.Actor)})
+	return answer[Output](response, err)
+}
+
 // Budgets reads every window, of one provider if it is named.
 func (a *API) Budgets(ctx context.Context, by By, provider string) (BudgetStatus, error) {
 	response, err := a.calls.ListBudgets(ctx, &ListBudgetsParams{Provider: optional(provider), MosaicActor: optional(by.Actor)})

@@ -1414,7 +1414,10 @@ type CompleteRequest struct {
 	// Failure With the outcome `failed`: the run was stopped because its reservation was used up and not extended.
 	Failure CompleteRequestFailure `json:"failure,omitempty,omitzero"`
 	Outcome CompleteRequestOutcome `json:"outcome"`
-	Result  Result                 `json:"result,omitempty,omitzero"`
+
+	// Output The whole result, where `result.summary` holds only its end. At most 1 MiB as UTF-8; of more, send the end.
+	Output string `json:"output,omitempty,omitzero"`
+	Result Result `json:"result,omitempty,omitzero"`
 
 	// Unmetered Why there is no actual. One of `actuals` and `unmetered` must be there; the estimate is then committed.
 	Unmetered string `json:"unmetered,omitempty,omitzero"`
@@ -1960,6 +1963,14 @@ type Outcome struct {
 	Text       string `json:"text"`
 }
 
+// Output defines model for Output.
+type Output struct {
+	Dispatch string `json:"dispatch"`
+
+	// Text The whole result, at most 1 MiB of it.
+	Text string `json:"text"`
+}
+
 // Override defines model for Override.
 type Override struct {
 	Cycles int `json:"cycles"`
@@ -2382,6 +2393,9 @@ type ReadingSource string
 // Result defines model for Result.
 type Result struct {
 	ExitCode *int `json:"exit_code,omitempty"`
+
+	// OutputBytes How many bytes the whole result has, where `summary` holds only its end; set by the register.
+	OutputBytes int64 `json:"output_bytes,omitempty,omitzero"`
 
 	// Reference Where the whole result lies: a path or URL.
 	Reference string `json:"reference,omitempty,omitzero"`
@@ -3152,6 +3166,12 @@ type HeartbeatDispatchParams struct {
 	// IdempotencyKey One key per intent; a retry sends the same key and the same bytes. A bot uses the ID of the event that asked.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
+	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
+	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
+}
+
+// GetOutputParams defines parameters for GetOutput.
+type GetOutputParams struct {
 	// MosaicActor The Matrix ID or identity name this call acts for. Only a token with the `bot` or `admin` scope may send it; without it the actor is the token's own identity.
 	MosaicActor *Actor `json:"Mosaic-Actor,omitempty"`
 }
@@ -4043,6 +4063,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/fleet/dispatches/{dispatch}/heartbeat (the `HeartbeatDispatch` operationId).
 	HeartbeatDispatch(ctx context.Context, dispatch DispatchID, params *HeartbeatDispatchParams, body HeartbeatDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetOutput The whole result of a run whose `result.summary` holds only its end. It is kept as long as the dispatch.
+	//
+	// Corresponds with GET /api/fleet/dispatches/{dispatch}/output (the `GetOutput` operationId).
+	GetOutput(ctx context.Context, dispatch DispatchID, params *GetOutputParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RetryDispatchWithBody Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
 	//
@@ -5190,6 +5215,21 @@ func (c *Client) HeartbeatDispatchWithBody(ctx context.Context, dispatch Dispatc
 // Corresponds with POST /api/fleet/dispatches/{dispatch}/heartbeat (the `HeartbeatDispatch` operationId).
 func (c *Client) HeartbeatDispatch(ctx context.Context, dispatch DispatchID, params *HeartbeatDispatchParams, body HeartbeatDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewHeartbeatDispatchRequest(c.Server, dispatch, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetOutput The whole result of a run whose `result.summary` holds only its end. It is kept as long as the dispatch.
+//
+// Corresponds with GET /api/fleet/dispatches/{dispatch}/output (the `GetOutput` operationId).
+func (c *Client) GetOutput(ctx context.Context, dispatch DispatchID, params *GetOutputParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetOutputRequest(c.Server, dispatch, params)
 	if err != nil {
 		return nil, err
 	}
@@ -8137,6 +8177,55 @@ func NewHeartbeatDispatchRequestWithBody(server string, dispatch DispatchID, par
 			}
 
 			req.Header.Set("Mosaic-Actor", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetOutputRequest constructs an http.Request for the GetOutput method
+func NewGetOutputRequest(server string, dispatch DispatchID, params *GetOutputParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "dispatch", dispatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/fleet/dispatches/%s/output", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.MosaicActor != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Mosaic-Actor", *params.MosaicActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Mosaic-Actor", headerParam0)
 		}
 
 	}
@@ -11510,6 +11599,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/fleet/dispatches/{dispatch}/heartbeat (the `HeartbeatDispatch` operationId).
 	HeartbeatDispatchWithResponse(ctx context.Context, dispatch DispatchID, params *HeartbeatDispatchParams, body HeartbeatDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*HeartbeatDispatchResponse, error)
 
+	// GetOutputWithResponse The whole result of a run whose `result.summary` holds only its end. It is kept as long as the dispatch.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/fleet/dispatches/{dispatch}/output (the `GetOutput` operationId).
+	GetOutputWithResponse(ctx context.Context, dispatch DispatchID, params *GetOutputParams, reqEditors ...RequestEditorFn) (*GetOutputResponse, error)
+
 	// RetryDispatchWithBodyWithResponse Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
 	//
 	// The new dispatch has the same ask and says in `retry_of` what it retries; the old one stays as it ended. Each is
@@ -13334,6 +13430,54 @@ func (r HeartbeatDispatchResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r HeartbeatDispatchResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetOutputResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Output
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetOutputResponse) GetJSON200() *Output {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetOutputResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetOutputResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetOutputResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetOutputResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetOutputResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -16140,6 +16284,19 @@ func (c *ClientWithResponses) HeartbeatDispatchWithResponse(ctx context.Context,
 	return ParseHeartbeatDispatchResponse(rsp)
 }
 
+// GetOutputWithResponse The whole result of a run whose `result.summary` holds only its end. It is kept as long as the dispatch.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/fleet/dispatches/{dispatch}/output (the `GetOutput` operationId).
+func (c *ClientWithResponses) GetOutputWithResponse(ctx context.Context, dispatch DispatchID, params *GetOutputParams, reqEditors ...RequestEditorFn) (*GetOutputResponse, error) {
+	rsp, err := c.GetOutput(ctx, dispatch, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetOutputResponse(rsp)
+}
+
 // RetryDispatchWithBodyWithResponse Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
 //
 // The new dispatch has the same ask and says in `retry_of` what it retries; the old one stays as it ended. Each is
@@ -17991,6 +18148,39 @@ func ParseHeartbeatDispatchResponse(rsp *http.Response) (*HeartbeatDispatchRespo
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Heartbeat
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetOutputResponse parses an HTTP response from a GetOutputWithResponse call
+func ParseGetOutputResponse(rsp *http.Response) (*GetOutputResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetOutputResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Output
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ func claims() []promise {
 		{"claims", "a cancelled run is told at its next heartbeat", beatCancelled},
 		{"claims", "a running one is extended by its own claim only", extendRun},
 		{"claims", "a completion needs an actual, or why there is none", complete},
+		{"claims", "a completion's whole output is kept and read back to the letter", keepOutput},
 		{"claims", "a claim that is over or another's is claim_lost", loseClaim},
 		{"claims", "a claim without heartbeats expires, and its dispatch can be claimed again", expire},
 	}
@@ -277,6 +279,47 @@ func complete(ctx context.Context, t *trial) error {
 		err = seen("completed as failed and unmetered it is %s, with unmetered %q", done.State, done.Unmetered)
 	}
 	return err
+}
+
+func keepOutput(ctx context.Context, t *trial) error {
+	claim, err := t.running(ctx, "output", 60)
+	if err != nil {
+		return err
+	}
+	whole := strings.Repeat("a line <b> of \"output\"\n\tand é 🛑\n", 4000)
+	request := register.CompleteRequest{
+		Claim: claim.ID, Outcome: register.CompleteRequestOutcomeDone, Unmetered: "A conformance run spends nothing.",
+		Result: register.Result{Summary: "the end"}, Output: whole,
+	}
+	var done register.Dispatch
+	if err := t.report(ctx, register.CompleteDispatch(claim.Dispatch.ID, request), &done); err != nil {
+		return err
+	}
+	if done.Result.OutputBytes != int64(len(whole)) || done.Result.Summary != "the end" {
+		return seen("completed with an output of %d bytes its result is %+v", len(whole), done.Result)
+	}
+	var kept register.Output
+	if err := t.read(ctx, viewer, "/api/fleet/dispatches/"+done.ID+"/output", &kept); err != nil {
+		return err
+	}
+	if kept.Text != whole || kept.Dispatch != done.ID {
+		return seen("the output of %s was read back as %d bytes of %s, and it was %d", done.ID, len(kept.Text), kept.Dispatch, len(whole))
+	}
+	short, err := t.running(ctx, "output", 60)
+	if err != nil {
+		return err
+	}
+	if err := t.report(ctx, t.unmetered(short), nil); err != nil {
+		return err
+	}
+	got, err := t.ask(ctx, asking{method: http.MethodGet, path: "/api/fleet/dispatches/" + short.Dispatch.ID + "/output", actor: viewer})
+	if err != nil {
+		return err
+	}
+	if err := got.is(0, register.ProblemCodeNotFound); err != nil {
+		return seen("the output of %s, which has none, answered %w", short.Dispatch.ID, err)
+	}
+	return nil
 }
 
 func loseClaim(ctx context.Context, t *trial) error {

@@ -189,7 +189,7 @@ func TestTheGatewayAcceptsEveryExampleOfTheContract(t *testing.T) {
 	// The life of a dispatch.
 	running := send("createDispatch", "root")["id"].(string)
 	claim := send("claimDispatch", "coder-1")["id"].(string)
-	for _, name := range []string{"getDispatch", "heartbeatDispatch", "extendDispatch", "completeDispatch"} {
+	for _, name := range []string{"getDispatch", "heartbeatDispatch", "extendDispatch", "completeDispatch", "getOutput"} {
 		send(name, "coder-1", "D-12", running, exampleClaim(t, document, name), claim)
 	}
 	var second register.Dispatch

@@ -25,8 +25,18 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
-// bodyLimit bounds a request's body.
-const bodyLimit = 1 << 20
+// bodyLimit bounds a request's body, completionLimit that of a completion, whose output may be escaped in JSON.
+const (
+	bodyLimit       = 1 << 20
+	completionLimit = 8 << 20
+)
+
+func limitOf(operation string) int64 {
+	if operation == "completeDispatch" {
+		return completionLimit
+	}
+	return bodyLimit
+}
 
 // contract is openapi.yaml at work: it finds the operation of a request and checks the request against it.
 type contract struct {
@@ -100,7 +110,7 @@ func nothingHere(r *http.Request) error {
 
 // check reads the body, checks the request against the contract and adds the key and the hash to the call.
 func (c *contract) check(r *http.Request, route *routers.Route, values map[string]string, asked *call) error {
-	body, err := readBody(r)
+	body, err := readBody(r, limitOf(route.Operation.OperationID))
 	if err != nil {
 		return err
 	}
@@ -157,13 +167,13 @@ func listing(names []string) string {
 	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }
 
-func readBody(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, bodyLimit))
+func readBody(r *http.Request, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
 		return nil, &problem{
 			Code: register.ProblemCodeInvalid, Status: http.StatusRequestEntityTooLarge,
-			Detail: fmt.Sprintf("The body is larger than %d bytes.", bodyLimit), NextStep: "Send less; a long brief can be a reference.",
+			Detail: fmt.Sprintf("The body is larger than %d bytes.", limit), NextStep: "Send less; a long brief can be a reference.",
 		}
 	}
 	if err != nil {

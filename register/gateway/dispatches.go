@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -66,6 +67,12 @@ func (o *operations) GetDispatch(ctx context.Context, request GetDispatchRequest
 	return answered[GetDispatch200JSONResponse](dispatch, err)
 }
 
+// GetOutput reads the whole result of a run.
+func (o *operations) GetOutput(ctx context.Context, request GetOutputRequestObject) (GetOutputResponseObject, error) {
+	output, err := o.store.Output(ctx, dispatchID(request.Dispatch))
+	return answered[GetOutput200JSONResponse](output, err)
+}
+
 // CancelDispatch cancels an open dispatch.
 func (o *operations) CancelDispatch(ctx context.Context, request CancelDispatchRequestObject) (CancelDispatchResponseObject, error) {
 	dispatch, err := o.store.CancelDispatch(ctx, mutation(ctx, http.StatusOK), dispatchID(request.Dispatch), request.Body.Reason)
@@ -121,6 +128,14 @@ func (o *operations) CompleteDispatch(ctx context.Context, request CompleteDispa
 		}
 	}
 	completion := fleet.Completion{Claim: body.Claim, Outcome: string(body.Outcome), Failure: string(body.Failure), Actuals: actuals, Unmetered: body.Unmetered}
+	if len(body.Output) > fleet.OutputLimit {
+		return nil, &problem{
+			Code: register.ProblemCodeInvalid, Field: "output",
+			Detail:   fmt.Sprintf("The output has %d bytes as UTF-8; at most %d are kept.", len(body.Output), fleet.OutputLimit),
+			NextStep: "Send its end, and say in result.reference where the whole lies.",
+		}
+	}
+	completion.Output, body.Result.OutputBytes = body.Output, int64(len(body.Output))
 	if body.Result != (register.Result{}) {
 		completion.Result = resultOf(body.Result)
 	}

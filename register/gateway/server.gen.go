@@ -98,6 +98,9 @@ type ServerInterface interface {
 	// HeartbeatDispatch Keep a claim alive; report the spend metered so far and a line of progress.
 	// (POST /api/fleet/dispatches/{dispatch}/heartbeat)
 	HeartbeatDispatch(w http.ResponseWriter, r *http.Request, dispatch DispatchID, params HeartbeatDispatchParams)
+	// GetOutput The whole result of a run whose `result.summary` holds only its end. It is kept as long as the dispatch.
+	// (GET /api/fleet/dispatches/{dispatch}/output)
+	GetOutput(w http.ResponseWriter, r *http.Request, dispatch DispatchID, params GetOutputParams)
 	// RetryDispatch Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
 	// (POST /api/fleet/dispatches/{dispatch}/retry)
 	RetryDispatch(w http.ResponseWriter, r *http.Request, dispatch DispatchID, params RetryDispatchParams)
@@ -2014,6 +2017,56 @@ func (siw *ServerInterfaceWrapper) HeartbeatDispatch(w http.ResponseWriter, r *h
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.HeartbeatDispatch(w, r, dispatch, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetOutput operation middleware
+func (siw *ServerInterfaceWrapper) GetOutput(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "dispatch" -------------
+	var dispatch DispatchID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "dispatch", r.PathValue("dispatch"), &dispatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "dispatch", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetOutputParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Mosaic-Actor" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Mosaic-Actor")]; found {
+		var MosaicActor Actor
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Mosaic-Actor", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Mosaic-Actor", valueList[0], &MosaicActor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Mosaic-Actor", Err: err})
+			return
+		}
+
+		params.MosaicActor = &MosaicActor
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetOutput(w, r, dispatch, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -5224,6 +5277,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/dispatches", wrapper.ListDispatches)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/fleet/dispatches", wrapper.CreateDispatch)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/dispatches/{dispatch}", wrapper.GetDispatch)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/fleet/dispatches/{dispatch}/output", wrapper.GetOutput)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/fleet/dispatches/{dispatch}/cancel", wrapper.CancelDispatch)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/fleet/dispatches/{dispatch}/retry", wrapper.RetryDispatch)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/fleet/claims", wrapper.ClaimDispatch)
@@ -6385,6 +6439,46 @@ type HeartbeatDispatchdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response HeartbeatDispatchdefaultApplicationProblemPlusJSONResponse) VisitHeartbeatDispatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOutputRequestObject struct {
+	Dispatch DispatchID `json:"dispatch"`
+	Params   GetOutputParams
+}
+
+type GetOutputResponseObject interface {
+	VisitGetOutputResponse(w http.ResponseWriter) error
+}
+
+type GetOutput200JSONResponse Output
+
+func (response GetOutput200JSONResponse) VisitGetOutputResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOutputdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetOutputdefaultApplicationProblemPlusJSONResponse) VisitGetOutputResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8415,6 +8509,9 @@ type StrictServerInterface interface {
 	// HeartbeatDispatch Keep a claim alive; report the spend metered so far and a line of progress.
 	// (POST /api/fleet/dispatches/{dispatch}/heartbeat)
 	HeartbeatDispatch(ctx context.Context, request HeartbeatDispatchRequestObject) (HeartbeatDispatchResponseObject, error)
+	// GetOutput The whole result of a run whose `result.summary` holds only its end. It is kept as long as the dispatch.
+	// (GET /api/fleet/dispatches/{dispatch}/output)
+	GetOutput(ctx context.Context, request GetOutputRequestObject) (GetOutputResponseObject, error)
 	// RetryDispatch Ask again for work that failed, was cancelled or refused, as a new dispatch through the same gate.
 	// (POST /api/fleet/dispatches/{dispatch}/retry)
 	RetryDispatch(ctx context.Context, request RetryDispatchRequestObject) (RetryDispatchResponseObject, error)
@@ -9362,6 +9459,33 @@ func (sh *strictHandler) HeartbeatDispatch(w http.ResponseWriter, r *http.Reques
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(HeartbeatDispatchResponseObject); ok {
 		if err := validResponse.VisitHeartbeatDispatchResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetOutput operation middleware
+func (sh *strictHandler) GetOutput(w http.ResponseWriter, r *http.Request, dispatch DispatchID, params GetOutputParams) {
+	var request GetOutputRequestObject
+
+	request.Dispatch = dispatch
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetOutput(ctx, request.(GetOutputRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetOutput")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetOutputResponseObject); ok {
+		if err := validResponse.VisitGetOutputResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

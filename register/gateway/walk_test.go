@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -48,4 +49,36 @@ func TestAFleetWorksThroughTheAPIAlone(t *testing.T) {
 	shown, err := b.reader.Dispatch(t.Context(), register.By{}, "d-1")
 	require.NoError(t, err)
 	require.Equal(t, done, shown)
+}
+
+func TestTheWholeResultOfARunIsKeptUpToAMebibyteAndReadBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	complete := func(output string, into any) (string, error) {
+		b.dispatch(t, ask(1))
+		claim := b.claim(t)
+		return claim.Dispatch.ID, b.worker.Send(t.Context(), register.By{Key: claim.ID}, register.CompleteDispatch(claim.Dispatch.ID, register.CompleteRequest{
+			Claim: claim.ID, Outcome: register.CompleteRequestOutcomeDone, Unmetered: "x", Result: register.Result{Summary: "the end", OutputBytes: 7}, Output: output,
+		}), into)
+	}
+	whole := strings.Repeat("<", 1<<20) // each is six bytes in the JSON that Go writes
+	var done register.Dispatch
+	id, err := complete(whole, &done)
+	require.NoError(t, err)
+	require.Equal(t, int64(1<<20), done.Result.OutputBytes)
+	output, err := b.reader.Output(t.Context(), register.By{}, id)
+	require.NoError(t, err)
+	require.Equal(t, register.Output{Dispatch: id, Text: whole}, output)
+
+	for _, large := range []string{whole + "<", strings.Repeat("é", 1<<19+1)} {
+		_, err := complete(large, nil)
+		require.Equal(t, register.ProblemCodeInvalid, register.CodeOf(err), err)
+	}
+	var short register.Dispatch
+	id, err = complete("", &short)
+	require.NoError(t, err)
+	require.Zero(t, short.Result.OutputBytes, "only the register says how much it keeps")
+	_, err = b.reader.Output(t.Context(), register.By{}, id)
+	require.Equal(t, register.ProblemCodeNotFound, register.CodeOf(err))
+	require.ErrorContains(t, err, "output of "+id)
 }

@@ -1,7 +1,6 @@
 package work
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"regexp"
@@ -12,8 +11,10 @@ import (
 )
 
 const (
-	// tailSize is how many bytes of a command's output are held in memory.
-	tailSize = 4096
+	// tailSize is how many bytes of a command's output are held in memory, and at most twice as many for a moment.
+	tailSize = outputLimit
+	// glance is how many bytes of the end of a command's output its progress is read from.
+	glance = 4096
 	// logSize bounds the log of a run, in bytes.
 	logSize = 100 << 20
 )
@@ -33,11 +34,10 @@ func (o *output) Write(p []byte) (int, error) {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
 	o.writeLog(p)
-	fresh := p[max(0, len(p)-tailSize):]
-	if excess := len(o.kept) + len(fresh) - tailSize; excess > 0 {
+	o.kept = append(o.kept, p[max(0, len(p)-tailSize):]...)
+	if excess := len(o.kept) - tailSize; excess > tailSize {
 		o.kept = append(o.kept[:0], o.kept[excess:]...)
 	}
-	o.kept = append(o.kept, fresh...)
 	return len(p), nil
 }
 
@@ -56,20 +56,26 @@ func (o *output) writeLog(p []byte) {
 	}
 }
 
-func (o *output) text() string {
+// tail is the last bytes of what was printed.
+func (o *output) tail(size int) string {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
-	return legible(string(bytes.Clone(o.kept)))
+	return string(o.kept[max(0, len(o.kept)-size):])
 }
 
 // progress is the newest whole line that says something, cut to what a heartbeat takes.
 func (o *output) progress() string {
-	text := o.text()
+	text := legible(o.tail(glance))
 	return clip(lastLines(text[:strings.LastIndexByte(text, '\n')+1], 1), 500)
 }
 
-// end is the last lines that say something, also one that was not ended.
-func (o *output) end() string { return lastLines(o.text(), 10) }
+// said is what a command printed: its last lines that say something, also one that was not ended, and as much of the whole as is held.
+type said struct{ end, whole string }
+
+func (o *output) said() said {
+	whole := strings.TrimSpace(legible(o.tail(tailSize)))
+	return said{end: lastLines(legible(o.tail(glance)), 10), whole: whole}
+}
 
 func lastLines(text string, n int) string {
 	var lines []string

@@ -22,6 +22,7 @@ type Report struct {
 	Result    register.Result                 `json:"result"`
 
 	failure register.CompleteRequestFailure // what it failed by, if not by its own work
+	output  string                          // the whole of what it said, where the result holds only the end
 }
 
 // What the register takes, in bytes.
@@ -30,6 +31,7 @@ const (
 	summaryLimit   = 4000
 	referenceLimit = 2000
 	unmeteredLimit = 490
+	outputLimit    = 1 << 20
 )
 
 // readReport reads the command's result file. What cannot be used of it is said in Unmetered.
@@ -67,7 +69,7 @@ func readUpTo(path string, limit int64) ([]byte, error) {
 }
 
 // reported is what a run is completed with: the command's own report, or what its end tells.
-func reported(report Report, end ending, printed string, place folder) Report {
+func reported(report Report, end ending, printed said, place folder) Report {
 	switch {
 	case errors.Is(end.stopped, errBudget):
 		report.Outcome, report.failure = register.CompleteRequestOutcomeFailed, register.CompleteRequestFailureBudget
@@ -85,12 +87,16 @@ func reported(report Report, end ending, printed string, place folder) Report {
 		report.Unmetered = "the command reported no spend"
 	}
 	report.Unmetered = clip(legible(report.Unmetered), unmeteredLimit)
-	said := strings.TrimSpace(legible(report.Result.Summary))
-	if said == "" {
-		said = printed
+	summary := strings.TrimSpace(legible(report.Result.Summary))
+	whole := summary
+	if summary == "" {
+		summary, whole = printed.end, printed.whole
 	}
 	why := clip(strings.TrimSpace(stoppedWhy(end)+" "+endedHow(end)), 1000)
-	report.Result.Summary = strings.TrimSpace(why + "\n" + clipFront(said, summaryLimit-len(why)))
+	report.Result.Summary = strings.TrimSpace(why + "\n" + clipFront(summary, summaryLimit-len(why)))
+	if lines := lastLines(whole, len(whole)+1); !strings.HasSuffix(report.Result.Summary, lines) {
+		report.output = clipFront(whole, outputLimit)
+	}
 	if report.Result.Reference = clip(legible(report.Result.Reference), referenceLimit); report.Result.Reference == "" {
 		report.Result.Reference = clip(legible(string(place)), referenceLimit)
 	}

@@ -112,6 +112,41 @@ printf '{"actuals":[{"unit":"credits","micros":3}],"result":{"summary":"%s\\u000
 	require.Len(t, done.Result.Summary, 4000)
 	require.True(t, strings.HasSuffix(done.Result.Summary, "xxthe end"), "the end matters most")
 	require.NotEmpty(t, done.Result.Reference)
+	require.Equal(t, int64(9007), done.Result.OutputBytes)
+	require.Equal(t, strings.Repeat("x", 9000)+"the end", b.output(t, "D-1"), "the whole is kept beside it")
+}
+
+func TestWhatACommandPrintedBeyondItsLastLinesIsKeptWholeUpToAMebibyte(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.dispatch(t, "Add a health check")
+	b.work(t, `case $MOSAIC_DISPATCH in
+D-1) seq 1 40; echo "  <b>the end</b>" ;;
+D-2) echo; echo "  one"; echo two ;;
+*) head -c 3000000 /dev/zero | tr '\0' '<'; echo "the end" ;;
+esac`)
+	done := b.reaches(t, "D-1", register.DispatchStateDone)
+	require.True(t, strings.HasPrefix(done.Result.Summary, "32\n33\n"), done.Result.Summary)
+	whole := b.output(t, "D-1")
+	require.True(t, strings.HasPrefix(whole, "1\n2\n3\n"), whole)
+	require.True(t, strings.HasSuffix(whole, "\n40\n  <b>the end</b>"), "as it was printed")
+
+	b.dispatch(t, "Say little")
+	short := b.reaches(t, "D-2", register.DispatchStateDone)
+	require.Equal(t, "one\ntwo", short.Result.Summary)
+	require.Zero(t, short.Result.OutputBytes, "what the result holds whole is kept once")
+
+	b.dispatch(t, "Talk for ever")
+	long := b.reaches(t, "D-3", register.DispatchStateDone)
+	require.InDelta(t, 1<<20, long.Result.OutputBytes, 1)
+	require.True(t, strings.HasSuffix(b.output(t, "D-3"), "<<the end"), "of more the end")
+}
+
+func (b *bundle) output(t *testing.T, dispatch string) string {
+	t.Helper()
+	output, err := b.olga.Output(t.Context(), register.By{}, dispatch)
+	require.NoError(t, err)
+	return output.Text
 }
 
 func TestACommandThatDoesNotExistIsRefusedBeforeAnythingIsClaimed(t *testing.T) {

@@ -41,7 +41,7 @@ func (w *Worker) run(ctx context.Context, claim register.Claim) error {
 	if err != nil {
 		end := ending{err: err}
 		unmetered := Report{Unmetered: "the command was never started"}
-		return errors.Join(fmt.Errorf("%w: %w", errUnable, err), w.complete(ctx, claim, reported(unmetered, end, "", "")))
+		return errors.Join(fmt.Errorf("%w: %w", errUnable, err), w.complete(ctx, claim, reported(unmetered, end, said{}, "")))
 	}
 	reserved := newReservation(w, claim, place)
 	if err := reserved.write(); err != nil {
@@ -71,8 +71,8 @@ func (w *Worker) run(ctx context.Context, claim register.Claim) error {
 	return w.complete(ctx, claim, report)
 }
 
-// watched runs the command with heartbeats; printed is the end of its output.
-func (w *Worker) watched(ctx context.Context, claim register.Claim, place folder, reserved *reservation, noted note) (end ending, printed string) {
+// watched runs the command with heartbeats; printed is its output.
+func (w *Worker) watched(ctx context.Context, claim register.Claim, place folder, reserved *reservation, noted note) (end ending, printed said) {
 	var log io.Writer
 	if file, err := os.OpenFile(place.log(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err == nil {
 		defer file.Close()
@@ -89,7 +89,7 @@ func (w *Worker) watched(ctx context.Context, claim register.Claim, place folder
 	}()
 	watch := watch{Worker: w, claim: claim, place: place, out: out, reserved: reserved, stop: stop}
 	watch.run(alive)
-	return end, out.end()
+	return end, out.said()
 }
 
 // letGo leaves a run whose claim counts as lost to the register, which puts the dispatch through the gate again; if it can still be
@@ -132,7 +132,7 @@ func (w *Worker) complete(ctx context.Context, claim register.Claim, report Repo
 
 func completion(claim register.Claim, report Report) register.Mutation {
 	return register.CompleteDispatch(claim.Dispatch.ID, register.CompleteRequest{
-		Claim: claim.ID, Outcome: report.Outcome, Failure: report.failure, Actuals: report.Actuals, Unmetered: report.Unmetered, Result: report.Result,
+		Claim: claim.ID, Outcome: report.Outcome, Failure: report.failure, Actuals: report.Actuals, Unmetered: report.Unmetered, Result: report.Result, Output: report.output,
 	})
 }
 

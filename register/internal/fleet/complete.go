@@ -20,6 +20,7 @@ type Completion struct {
 	Actuals   []Amount
 	Unmetered string // why there is no actual; the estimate is then committed
 	Result    json.RawMessage
+	Output    string // the whole result, at most OutputLimit bytes, if Result holds only its end
 }
 
 // CompleteDispatch ends a run: its holds become ledger entries. A run that was cancelled meanwhile still books what it spent.
@@ -73,6 +74,9 @@ func (t *transaction) complete(ctx context.Context, b *book, row *query.Dispatch
 		row.Failure = completion.Failure
 		row.Reason = fmt.Sprintf("%s stopped it: what was reserved is used up, and more was refused.", row.Worker)
 	}
+	if err := t.keepOutput(ctx, row, completion); err != nil {
+		return Dispatch{}, err
+	}
 	dispatch, err := t.putAndTell(ctx, row, "dispatch."+row.State)
 	if err != nil {
 		return Dispatch{}, err
@@ -123,6 +127,9 @@ func (t *transaction) completeLate(ctx context.Context, b *book, row *query.Disp
 		return Dispatch{}, err
 	}
 	row.Actuals, row.Unmetered, row.Result, row.Claim = encode(completion.Actuals), completion.Unmetered, completion.Result, ""
+	if err := t.keepOutput(ctx, row, completion); err != nil {
+		return Dispatch{}, err
+	}
 	dispatch, err := t.putAndTell(ctx, row, "dispatch.cancelled")
 	if err != nil {
 		return Dispatch{}, err

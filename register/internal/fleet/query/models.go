@@ -210,6 +210,14 @@ type Ledger struct {
 	Reporter   string
 }
 
+type Output struct {
+	TenantID   string
+	DispatchID int64
+	Host       string
+	Text       string
+	At         time.Time
+}
+
 type Override struct {
 	TenantID     string
 	ID           int64

@@ -18,6 +18,7 @@ func (b *board) raise(t *testing.T, level int) {
 	var levels event.PowerLevelsEventContent
 	require.NoError(t, b.running.client.StateEvent(t.Context(), b.room, event.StatePowerLevels, "", &levels))
 	levels.SetUserLevel(b.ada.UserID, level)
+	levels.EnsureEventLevel(event.StateTombstone, min(levels.GetEventLevel(event.StateTombstone), 100))
 	_, err := b.running.client.SendStateEvent(t.Context(), b.room, event.StatePowerLevels, "", &levels)
 	require.NoError(t, err)
 }

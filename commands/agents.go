@@ -144,13 +144,14 @@ func agentsRetireCommand() *command {
 
 type agentsRetireGrammar struct {
 	Agent string `arg:"" placeholder:"NAME" help:"The agent, such as coder-2."`
+	sure
 }
 
 var agentPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}-[1-9][0-9]{0,8}$`)
 
 func (g *agentsRetireGrammar) request(r *reader) request {
 	name := r.matching("The agent", straightDashes(g.Agent), "coder-2", agentPattern, "a role, a dash and a number")
-	return request{mutation: new(register.RetireAgent(name))}
+	return request{mutation: new(register.RetireAgent(name)), arguments: name, confirmed: g.Yes}
 }
 
 func retiredText(agent register.Agent) string {

@@ -71,11 +71,18 @@ func boardAppointCommand() *command {
 	}
 }
 
+// seatArguments are what is asked back about a change of a seat.
+type seatArguments struct {
+	Seat   string `json:"seat"`
+	Holder string `json:"holder,omitempty"`
+}
+
 type seatGrammar struct {
 	Seat   string `arg:"" help:"The seat, such as ceo."`
 	Holder string `arg:"" field:"identity" help:"Who holds it: the name of an identity."`
 	Lens   string `placeholder:"TEXT" help:"What the seat looks at, such as cost."`
 	Deputy string `placeholder:"NAME" help:"Whose vote counts while the holder has none."`
+	sure
 }
 
 func (g *seatGrammar) request(r *reader) request {
@@ -85,9 +92,10 @@ func (g *seatGrammar) request(r *reader) request {
 			g.Lens = name
 		}
 	}
-	return request{mutation: new(register.PutSeat(name, register.SeatRequest{
+	wanted := register.SeatRequest{
 		Lens: r.text("--lens", g.Lens, 128), Identity: r.name("The holder", g.Holder, "ada"), Deputy: r.name("--deputy", g.Deputy, "ben"),
-	}))}
+	}
+	return request{mutation: new(register.PutSeat(name, wanted)), arguments: seatArguments{Seat: name, Holder: wanted.Identity}, confirmed: g.Yes}
 }
 
 func boardUnseatCommand() *command {
@@ -106,8 +114,10 @@ func boardUnseatCommand() *command {
 
 type unseatGrammar struct {
 	Seat string `arg:"" help:"The seat, such as coo."`
+	sure
 }
 
 func (g *unseatGrammar) request(r *reader) request {
-	return request{mutation: new(register.RemoveSeat(r.name("The seat", strings.ToLower(g.Seat), "coo")))}
+	name := r.name("The seat", strings.ToLower(g.Seat), "coo")
+	return request{mutation: new(register.RemoveSeat(name)), arguments: seatArguments{Seat: name}, confirmed: g.Yes}
 }

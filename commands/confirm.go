@@ -35,6 +35,9 @@ var questions = map[string]func(ctx context.Context, s *session, call Call) (Que
 	"cancel":          askBeforeCancel,
 	"resume":          askBeforeResume,
 	"budget override": askBeforeOverride,
+	"board appoint":   askBeforeAppoint,
+	"board unseat":    askBeforeUnseat,
+	"agents retire":   askBeforeRetire,
 }
 
 // loosening are the commands that spend, or loosen what holds spending back: they need a signature, and the ID of what they are about.
@@ -143,7 +146,7 @@ func confirmCommand() *command {
 		name:     LocalConfirm,
 		aliases:  []string{"yes"},
 		summary:  "Say yes to what you were asked back, once and while it is asked.",
-		about:    "Cancelling running work, resuming and overriding are asked back unless --yes is given. Only whoever asked can confirm.",
+		about:    "Cancelling running work, resuming, overriding, taking a seat from somebody and retiring an agent are asked back unless --yes is given. Only whoever asked can confirm.",
 		examples: []string{"confirm C7"},
 		grammar:  func() grammar { return new(questionArgument) },
 		run:      onlyInRooms,

@@ -110,7 +110,7 @@ func TestAProposalSaysItsActionItsTallyWhoIsMissingAndHowToVote(t *testing.T) {
 		"> It cannot wait.", "",
 		"If it passes: Lift the pace for D-5, which was refused: Cannot start by Mon 23 Nov 10:05 CET. The cap still holds.",
 		"2 of 3 seats must approve (majority), 2 must vote",
-		"✅ 1 · ❌ 0 · 1 of 3 voted",
+		"✅ approve 1 · ❌ reject 0 · 1 of 3 voted",
 		"Not voted: cfo, cto",
 		"Closes Tue 24 Nov 10:00 CET · opened by olga",
 		`Vote: react ✅ approve, ❌ reject, ⚠️ approve on a condition or ⚪ abstain; or write !mosaic vote P-7 approve "why"`,
@@ -128,9 +128,9 @@ func TestAProposalSaysItsActionItsTallyWhoIsMissingAndHowToVote(t *testing.T) {
 		p.Tally = register.Tally{Approve: 2, Seats: 3, Needed: 2, Missing: []string{"cfo"}}
 	})
 	reads(t, ProposalMessage(passed, keys, berlin(t)),
-		"P-7 passed: Run the release audit now", "✅ 2 · ❌ 0 · 2 of 3 voted", "Carried out: D-5 is ready.", "ceo (ada): approve, “go”", "cto (ben): approve", "Not voted: cfo")
+		"P-7 passed: Run the release audit now", "✅ approve 2 · ❌ reject 0 · 2 of 3 voted", "Carried out: D-5 is ready.", "ceo (ada): approve, “go”", "cto (ben): approve", "Not voted: cfo")
 	noticed(t, register.Event{Type: register.EventTypeProposalClosed, Proposal: passed}, false,
-		"P-7 passed: Run the release audit now", "✅ 2 · ❌ 0 · 2 of 3 voted", "Carried out: D-5 is ready.", "ceo (ada): approve, “go”", "cto (ben): approve", "Not voted: cfo")
+		"P-7 passed: Run the release audit now", "✅ approve 2 · ❌ reject 0 · 2 of 3 voted", "Carried out: D-5 is ready.", "ceo (ada): approve, “go”", "cto (ben): approve", "Not voted: cfo")
 }
 
 func TestAClosedProposalSaysWhatBecameOfItsAction(t *testing.T) {

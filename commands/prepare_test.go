@@ -50,10 +50,10 @@ func TestBadInputIsAnsweredWithWhatWasReadWhatIsAcceptedAndAnExample(t *testing.
 		set + "--reset-at 25:99":            {`--reset-at: "25:99" is not a time` + timesAccepted, "", setUsage, setExample},
 		set + "--reset-at 2026-02-30 09:00": {`--reset-at: "2026-02-30 09:00" is not a time` + timesAccepted, "", setUsage, setExample},
 		set + "--reset-at 17:00 Europe/Berln": {
-			`--reset-at: "Europe/Berln" is not an IANA time zone; write one such as Europe/Berlin or UTC, as in 17:00 Europe/Berlin.`, "", setUsage, setExample,
+			`--reset-at: "Europe/Berln" is not a time zone; write one such as Europe/Berlin or UTC, as in 17:00 Europe/Berlin.`, "", setUsage, setExample,
 		},
 		set + "--reset-at 17:00 CET": {
-			`--reset-at: "CET" is not an IANA time zone; write one such as Europe/Berlin or UTC, as in 17:00 Europe/Berlin.`, "", setUsage, setExample,
+			`--reset-at: "CET" is not a time zone; write one such as Europe/Berlin or UTC, as in 17:00 Europe/Berlin.`, "", setUsage, setExample,
 		},
 		set + "--reset-at":                  {`--reset-at needs a value: when it resets, such as +5h or fri 17:00.`, "", setUsage, setExample},
 		set + "--rolling 5h --every week":   {`--rolling and --every exclude each other: a window opens with its first admission, or it resets by the clock.`, "", setUsage, ""},
@@ -61,7 +61,7 @@ func TestBadInputIsAnsweredWithWhatWasReadWhatIsAcceptedAndAnExample(t *testing.
 		set + "--every fortnight":           {`--every: "fortnight" is not a period, write hours, days, weeks or months, such as every 2 weeks.`, "", setUsage, ""},
 		set + "--every week on moonday":     {`--every: "moonday" is not a weekday, write mon, tue, wed, thu, fri, sat or sun, such as on mon.`, "", setUsage, ""},
 		set + "--every week at 25:00":       {`--every: "25:00" is not a time of day, write hours and minutes from 00:00 to 23:59, such as 09:00.`, "", setUsage, ""},
-		set + "--every day --zone CET6":     {`--zone: "CET6" is not an IANA time zone; write one such as Europe/Berlin or UTC.`, "", setUsage, ""},
+		set + "--every day --zone CET6":     {`--zone: "CET6" is not a time zone; write one such as Europe/Berlin or UTC.`, "", setUsage, ""},
 		set + "--scope coder":               {`--scope: "coder" is not a scope, write subscription, or role, project or mission with a name, such as role:coder.`, "", setUsage, ""},
 		set + "--hours noon":                {`--hours: "noon" is not working hours, write weekdays and a span, such as mon-fri 09:00-18:00 in Europe/Berlin.`, "", setUsage, ""},
 		set + "--hours mon-fri 18:00-09:00": {`--hours: "18:00-09:00" ends before it begins, write a span within one day, such as 09:00-18:00.`, "", setUsage, ""},

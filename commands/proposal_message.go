@@ -113,7 +113,7 @@ func settlingLine(p register.Proposal, zone *time.Location) string {
 
 // tallyShort is the count of the votes in one line.
 func tallyShort(t register.Tally) string {
-	text := fmt.Sprintf("✅ %d · ❌ %d", t.Approve, t.Reject)
+	text := fmt.Sprintf("✅ approve %d · ❌ reject %d", t.Approve, t.Reject)
 	if t.Conditional > 0 {
 		text += fmt.Sprintf(" · ⚠️ conditional %d", t.Conditional)
 	}

@@ -15,7 +15,7 @@ func (r *reader) recurrence(rolling, every, zone string) (recurrence, in string)
 	if zone != "" {
 		named := zoneNamed(zone)
 		if named == nil {
-			r.refuse(problemf("--zone: %s is not an IANA time zone; write one such as Europe/Berlin or UTC.", read(zone)))
+			r.refuse(problemf("--zone: %s is not a time zone; write one such as Europe/Berlin or UTC.", read(zone)))
 			return "", ""
 		}
 		in = named.String()

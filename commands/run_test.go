@@ -106,9 +106,10 @@ func TestEveryCommandIsCarriedOutAndAnswered(t *testing.T) {
 	b := setup(t)
 	const operator = "olga"
 
-	b.answered(t, operator, "help", MoodDone, "What you may say", "budget set", "dispatch")
-	viewer := b.answered(t, "vera", "help", MoodDone, "budget status")
-	require.NotContains(t, viewer.Markdown, "**budget set**", "help shows only what one may do")
+	b.answered(t, operator, "help", MoodDone, "What you may say", "budget · set, status", "dispatch")
+	b.answered(t, "vera", "help", MoodDone, "budget · status, explain") // only what one may do
+	viewer := b.answered(t, "vera", "help budget", MoodDone, "budget status")
+	require.NotContains(t, viewer.Markdown, "**budget set**")
 	b.answered(t, "ada", "whoami", MoodDone, "You are ada, human", "Your roles: board", "On the board: ceo")
 	b.answered(t, operator, "status", MoodDone, "Fleet: idle", "No budget window is set")
 	b.answered(t, operator, "budget status", MoodDone, "No budget window is set")

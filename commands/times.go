@@ -108,7 +108,7 @@ func cutZone(typed, text string) (string, *time.Location, error) {
 		return before, zone, nil
 	}
 	words := strings.Fields(oneLine(text))
-	return "", nil, fmt.Errorf("%s is not an IANA time zone; write one such as Europe/Berlin or UTC, as in 17:00 Europe/Berlin", read(words[len(words)-1]))
+	return "", nil, fmt.Errorf("%s is not a time zone; write one such as Europe/Berlin or UTC, as in 17:00 Europe/Berlin", read(words[len(words)-1]))
 }
 
 // zoneNamed finds an IANA zone typed in any case; abbreviations such as CET are not zones, since they mean different offsets to different people.

@@ -222,7 +222,7 @@ func TestTheDoctorSaysWhetherTheHomeserverKnowsAndReachesAnApplicationService(t 
 	t.Parallel()
 	b := setupService(t)
 	options := b.options
-	options.API = register.NewAPI(b.gateway.url, b.fleet.token())
+	options.API = register.NewAPI(b.gateway.url, b.fleet.bot)
 	p := &patient{bench: b, options: options}
 	running := b.process(t)
 	b.talk(t)

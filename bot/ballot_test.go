@@ -30,7 +30,7 @@ func (b *board) opens(t *testing.T, request register.ProposalRequest) (register.
 func (b *bench) startUntil(t *testing.T) (*Bot, func()) {
 	t.Helper()
 	options := b.options
-	options.API = register.NewAPI(b.gateway.url, b.fleet.token())
+	options.API = register.NewAPI(b.gateway.url, b.fleet.bot)
 	options.Log = testLog("bot")
 	ctx, cancel := context.WithCancel(context.Background())
 	running, err := New(ctx, options)

@@ -17,7 +17,6 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/client"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
 )
 
 // patient is a bot that runs and is well in every part, and whose parts a test breaks.
@@ -34,7 +33,7 @@ func examined(t *testing.T) *patient {
 	b.answered(t, b.say(t, "!mosaic status"), "")
 	b.bind(t, b.room, register.RoomPurposeFleet, register.RoomPurposeBudget, register.RoomPurposeBoard)
 	p := &patient{bench: b, options: b.options}
-	p.options.API = register.NewAPI(b.gateway.url, b.fleet.token())
+	p.options.API = register.NewAPI(b.gateway.url, b.fleet.bot)
 	return p
 }
 
@@ -135,8 +134,7 @@ func TestTheDoctorTellsWhatIsWrongWithTheGateway(t *testing.T) {
 	p.finds(t, "gateway", "cannot be reached", "mosaic-matrix gateway")
 	p.gateway.set(nil)
 	p.with(func(o *Options) { o.API = register.NewAPI(p.gateway.url, "nonsense") }).finds(t, "gateway", "does not accept the bot's token", "mosaic-matrix token")
-	reader, err := gateway.IssueToken(t.Context(), p.db.Gateway, "acme", "mosaic-bot", []string{"read"}, time.Hour)
-	require.NoError(t, err)
+	reader := p.fleet.Token(t, "mosaic-bot", "read")
 	p.with(func(o *Options) { o.API = register.NewAPI(p.gateway.url, reader) }).finds(t, "gateway", "may not act for the people", "--scopes bot")
 
 	register, err := pgx.Connect(t.Context(), p.db.Gateway)

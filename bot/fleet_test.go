@@ -1,45 +1,32 @@
 package bot
 
 import (
-	"context"
 	"crypto/rand"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest/gatewaytest"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
 )
 
 // fleet is a real gateway on a register of its own, with one window to spend from.
 type fleet struct {
-	gateway *gateway.Gateway
-	stop    func() // waits for its end; may be called again
-	admin   *register.API
-	worker  *register.API
-	bot     string // token
-	store   string // the register's database
+	*gatewaytest.Gateway
+	admin  *register.API
+	worker *register.API
+	bot    string // token
 }
 
 func startFleet(t *testing.T, db localtest.DB) *fleet {
 	t.Helper()
-	f := &fleet{store: db.Gateway}
-	f.serve(t, db, "127.0.0.1:0")
-	token := func(name, kind string, roles []string, scopes ...string) string {
-		require.NoError(t, gateway.EnsureIdentity(t.Context(), db.Gateway, "acme", name, kind, roles))
-		issued, err := gateway.IssueToken(t.Context(), db.Gateway, "acme", name, scopes, time.Hour)
-		require.NoError(t, err)
-		return issued
-	}
-	f.admin = register.NewAPI(f.url(), token("root", "human", []string{"admin"}, "admin"))
-	f.worker = register.NewAPI(f.url(), token("coder-1", "agent", []string{"worker"}, "worker"))
+	f := &fleet{Gateway: gatewaytest.On(t, db)}
+	f.admin, f.worker = f.As(t, "admin", "root"), f.As(t, "worker", "coder-1")
 	f.send(t, f.worker, register.DeclareAgent("coder-1", register.AgentDeclaration{LivenessSeconds: 86400}), nil)
 	f.send(t, f.admin, register.PutBoard(register.BoardRequest{SettleSeconds: new(int)}), nil)
-	f.bot = token("mosaic-bot", "service", nil, "bot")
+	f.bot = f.BotToken(t)
 	f.send(t, f.admin, register.SetBudget(register.BudgetSetRequest{
 		Provider: "claude", Unit: register.UnitCredits, LimitMicros: 500_000_000,
 		Since: time.Now().Add(-time.Hour), ResetAt: time.Now().Add(time.Hour),
@@ -47,26 +34,11 @@ func startFleet(t *testing.T, db localtest.DB) *fleet {
 	return f
 }
 
-// serve runs the gateway until the test ends or stop is called.
-func (f *fleet) serve(t *testing.T, db localtest.DB, listen string) {
+// restart runs the gateway that was stopped anew, at an address.
+func (f *fleet) restart(t *testing.T, listen string) {
 	t.Helper()
-	running, err := gateway.New(t.Context(), gateway.Options{
-		Listen: listen, DatabaseURL: db.Gateway, Tenant: "acme", Host: "alpha", Log: zerolog.Nop(),
-	})
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- running.Run(ctx) }()
-	f.gateway = running
-	f.stop = sync.OnceFunc(func() {
-		cancel()
-		require.NoError(t, <-ended)
-	})
-	t.Cleanup(f.stop)
+	f.Gateway = gatewaytest.On(t, f.Database, func(o *gatewaytest.Options) { o.Listen = listen })
 }
-
-func (f *fleet) url() string   { return f.gateway.URL() }
-func (f *fleet) token() string { return f.bot }
 
 func (f *fleet) send(t *testing.T, api *register.API, mutation register.Mutation, answer any) {
 	t.Helper()

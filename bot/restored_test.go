@@ -103,7 +103,7 @@ func TestWithoutAPasswordARestoredDatabaseIsNotUsed(t *testing.T) {
 	_, err := b.bots(t).Exec(t.Context(), `UPDATE account SET generation = generation - 1`)
 	require.NoError(t, err)
 	options := b.options
-	options.API = register.NewAPI(b.gateway.url, b.fleet.token())
+	options.API = register.NewAPI(b.gateway.url, b.fleet.bot)
 	options.Password = ""
 	require.NoError(t, b.bots(t).QueryRow(t.Context(), `SELECT access_token FROM account`).Scan(&options.AccessToken))
 	_, err = New(t.Context(), options)
@@ -148,16 +148,16 @@ func (b *bench) backUp(t *testing.T) (restore func(t *testing.T)) {
 	})
 	return func(t *testing.T) {
 		t.Helper()
-		b.fleet.stop()
+		b.fleet.Stop()
 		b.alone(t, func(run func(statement string)) {
 			run(`DROP DATABASE ` + b.db.Name)
 			run(`ALTER DATABASE ` + copied + ` RENAME TO ` + b.db.Name)
 		})
 		_, err := local.PrepareDatabase(t.Context(), b.db.Superuser, b.db.Name, local.Passwords{Gateway: password(t, b.db.Gateway), Bot: password(t, b.db.Bot)})
 		require.NoError(t, err)
-		listen, err := url.Parse(b.fleet.url())
+		listen, err := url.Parse(b.fleet.URL)
 		require.NoError(t, err)
-		b.fleet.serve(t, b.db, listen.Host)
+		b.fleet.restart(t, listen.Host)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 // forgetEvents raises the floor of the log over all that happened, as its retention does in time.
 func (f *fleet) forgetEvents(t *testing.T) {
 	t.Helper()
-	database, err := pgx.Connect(t.Context(), f.store)
+	database, err := pgx.Connect(t.Context(), f.Database.Gateway)
 	require.NoError(t, err)
 	defer func() { _ = database.Close(context.WithoutCancel(t.Context())) }()
 	_, err = database.Exec(t.Context(), `INSERT INTO fleet.retention (tenant_id, host, floor_seq, at)
@@ -29,7 +29,7 @@ func (f *fleet) forgetEvents(t *testing.T) {
 // tellHead writes the event that a gateway writes once a day.
 func (f *fleet) tellHead(t *testing.T, head string) {
 	t.Helper()
-	database, err := pgx.Connect(t.Context(), f.store)
+	database, err := pgx.Connect(t.Context(), f.Database.Gateway)
 	require.NoError(t, err)
 	defer func() { _ = database.Close(context.WithoutCancel(t.Context())) }()
 	_, err = database.Exec(t.Context(), `INSERT INTO fleet.events (tenant_id, host, type, at, actor, cause, payload)

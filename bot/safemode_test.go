@@ -31,7 +31,7 @@ func lived(t *testing.T) (b *bench, admins id.RoomID) {
 func (b *bench) startAnyhow(t *testing.T) (stop func()) {
 	t.Helper()
 	options := b.options
-	options.API, options.Log = register.NewAPI(b.gateway.url, b.fleet.token()), testLog("bot")
+	options.API, options.Log = register.NewAPI(b.gateway.url, b.fleet.bot), testLog("bot")
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- Start(ctx, options) }()
@@ -99,6 +99,6 @@ func TestABotThatCannotLogInAtAllEndsWithTheReason(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	options := b.options
-	options.Password, options.API = "wrong", register.NewAPI(b.gateway.url, b.fleet.token())
+	options.Password, options.API = "wrong", register.NewAPI(b.gateway.url, b.fleet.bot)
 	require.ErrorContains(t, Start(t.Context(), options), "logging in as "+options.UserID)
 }

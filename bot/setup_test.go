@@ -7,8 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -27,8 +25,8 @@ import (
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/client"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest/gatewaytest"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
 )
 
 // botProcess makes this test binary a bot, so that tests can kill one.
@@ -105,11 +103,11 @@ type bench struct {
 
 func setup(t *testing.T) *bench {
 	t.Helper()
-	db := localtest.Migrated(t, gateway.Migrate)
+	db := gatewaytest.Register(t)
 	account := localtest.Register(t, "Mosaic")
 	b := &bench{db: db, fleet: startFleet(t, db)}
 	b.homeserver = newProxy(t, localtest.Homeserver(t).URL)
-	b.gateway = newProxy(t, b.fleet.url())
+	b.gateway = newProxy(t, b.fleet.URL)
 	b.options = Options{
 		Homeserver: b.homeserver.url, UserID: account.UserID, Password: account.Password, DatabaseURL: db.Bot,
 		PickleKey: "pickle", RecoveryKeyFile: filepath.Join(t.TempDir(), "recovery-key"),
@@ -123,7 +121,7 @@ func setup(t *testing.T) *bench {
 func (b *bench) start(t *testing.T) *Bot {
 	t.Helper()
 	options := b.options
-	options.API = register.NewAPI(b.gateway.url, b.fleet.token())
+	options.API = register.NewAPI(b.gateway.url, b.fleet.bot)
 	options.Log = testLog("bot")
 	ctx, cancel := context.WithCancel(context.Background())
 	running, err := New(ctx, options)
@@ -143,7 +141,7 @@ func (b *bench) process(t *testing.T, environment ...string) *exec.Cmd {
 	o := b.options
 	raw, err := json.Marshal(processOptions{
 		Homeserver: o.Homeserver, UserID: o.UserID, Password: o.Password, DatabaseURL: o.DatabaseURL, PickleKey: o.PickleKey,
-		RecoveryKeyFile: o.RecoveryKeyFile, CreateRooms: o.CreateRooms, Listen: o.Listen, GatewayURL: b.gateway.url, GatewayToken: b.fleet.token(),
+		RecoveryKeyFile: o.RecoveryKeyFile, CreateRooms: o.CreateRooms, Listen: o.Listen, GatewayURL: b.gateway.url, GatewayToken: b.fleet.bot,
 		RegistrationFile: b.registrationFile,
 	})
 	require.NoError(t, err)
@@ -248,41 +246,29 @@ func (b *bench) count(t *testing.T, query string, arguments ...any) int {
 
 // proxy stands before a server and can be told to do something else with a request.
 type proxy struct {
-	url   string
-	mutex sync.Mutex
-	// instead handles a request and says so; or it leaves it to the server.
-	instead func(w http.ResponseWriter, r *http.Request) bool
+	url     string
+	line    *gatewaytest.Line
 	forward http.Handler
 }
 
 func newProxy(t *testing.T, target string) *proxy {
 	t.Helper()
-	to, err := url.Parse(target)
-	require.NoError(t, err)
-	reverse := httputil.NewSingleHostReverseProxy(to)
-	reverse.FlushInterval = -1
-	reverse.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
-	p := &proxy{forward: reverse}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.mutex.Lock()
-		instead := p.instead
-		p.mutex.Unlock()
-		if instead == nil || !instead(w, r) {
-			reverse.ServeHTTP(w, r)
-		}
-	}))
-	t.Cleanup(func() {
-		server.CloseClientConnections()
-		server.Close()
-	})
-	p.url = server.URL
-	return p
+	line := gatewaytest.NewLine(t)
+	line.Lead(t, target)
+	return &proxy{url: line.URL, line: line, forward: http.HandlerFunc(line.Forward)}
 }
 
+// set has a handler try each request first; it says whether it took it. Nil leaves all to the server.
 func (p *proxy) set(instead func(w http.ResponseWriter, r *http.Request) bool) {
-	p.mutex.Lock()
-	p.instead = instead
-	p.mutex.Unlock()
+	if instead == nil {
+		p.line.Mend()
+		return
+	}
+	p.line.Break(func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc) {
+		if !instead(w, r) {
+			forward(w, r)
+		}
+	})
 }
 
 // cut drops the connection without an answer.

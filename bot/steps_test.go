@@ -38,7 +38,7 @@ func (b *bench) used(t *testing.T, credits int64) {
 // exec runs SQL on the register itself, to let time pass there.
 func (f *fleet) exec(t *testing.T, sql string) {
 	t.Helper()
-	connection, err := pgx.Connect(t.Context(), f.store)
+	connection, err := pgx.Connect(t.Context(), f.Database.Gateway)
 	require.NoError(t, err)
 	defer connection.Close(context.WithoutCancel(t.Context()))
 	_, err = connection.Exec(t.Context(), sql)

@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"net/http"
@@ -10,12 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest/gatewaytest"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
 )
 
 // bundle is a running gateway with people who command through the bot's token.
@@ -26,23 +23,8 @@ type bundle struct {
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	database := localtest.Migrated(t, gateway.Migrate).Gateway
-	server, err := gateway.New(t.Context(), gateway.Options{Listen: "127.0.0.1:0", DatabaseURL: database, Tenant: "acme", Host: "alpha", Log: zerolog.Nop()})
-	require.NoError(t, err)
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		require.NoError(t, <-ended)
-	})
-	api := func(name, kind string, roles []string, scope string) *register.API {
-		require.NoError(t, gateway.EnsureIdentity(t.Context(), database, "acme", name, kind, roles))
-		token, err := gateway.IssueToken(t.Context(), database, "acme", name, []string{scope}, time.Hour)
-		require.NoError(t, err)
-		return register.NewAPI(server.URL(), token)
-	}
-	b := &bundle{admin: api("root", "human", []string{"admin"}, "admin"), bot: api("mosaic-bot", "service", nil, "bot")}
+	running := gatewaytest.Start(t)
+	b := &bundle{admin: running.As(t, "admin", "root"), bot: register.NewAPI(running.URL, running.BotToken(t))}
 	b.seat(t)
 	b.send(t, register.DeclareAgent("coder-1", register.AgentDeclaration{
 		Host: "forge-a", Runtime: "claude-code", ModelCeiling: "opus", Subscriptions: []string{"claude", "claude/team-a"}, LivenessSeconds: 86400,

@@ -71,17 +71,17 @@ func TestAGatewayThatComesBackInTimeIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	attempts := make(chan string, 10)
-	b.breaks(func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc) {
+	b.Break(func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc) {
 		attempts <- r.Header.Get("Idempotency-Key")
 		if len(attempts) > 2 {
-			b.mends()
+			b.Mend()
 		}
 		losing(w, r, forward)
 	})
 	code, out, said := b.exec(t, "dispatch", "coder", "Add a health check")
 	require.Equal(t, terminal.Done, code, said)
 	require.Contains(t, out, "D-1")
-	require.Equal(t, "No answer from the gateway at "+b.line+"; asking again for 10s.\n", said, "it is told once")
+	require.Equal(t, "No answer from the gateway at "+b.URL+"; asking again for 10s.\n", said, "it is told once")
 	require.Equal(t, <-attempts, <-attempts, "the same command each time")
 	require.Equal(t, 1, b.dispatches(t))
 }
@@ -96,7 +96,7 @@ func TestWithoutAnAnswerTheKeyRepeatsACommandThatWasCarriedOutAlready(t *testing
 		{"dispatch", "coder", "Add a health check", "--deadline", "+2h"},
 		{"budget", "set", "--provider", "claude", "--limit", "500", "--unit", "credits", "--reset-at", "+2h"},
 	} {
-		b.breaks(losing)
+		b.Break(losing)
 		b.Patience = 700 * time.Millisecond
 		asked := time.Now()
 		code, out, said := b.exec(t, words...)
@@ -108,7 +108,7 @@ func TestWithoutAnAnswerTheKeyRepeatsACommandThatWasCarriedOutAlready(t *testing
 		key := toldKey.FindStringSubmatch(said)
 		require.Len(t, key, 2, said)
 
-		b.mends()
+		b.Mend()
 		b.Patience, b.Key = 10*time.Second, key[1]
 		for range 2 {
 			code, out, said = b.exec(t, words...)
@@ -122,12 +122,12 @@ func TestWithoutAnAnswerTheKeyRepeatsACommandThatWasCarriedOutAlready(t *testing
 func TestAKeyRepeatsACommandThatWasNotCarriedOut(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.breaks(func(http.ResponseWriter, *http.Request, http.HandlerFunc) { panic(http.ErrAbortHandler) })
+	b.Break(func(http.ResponseWriter, *http.Request, http.HandlerFunc) { panic(http.ErrAbortHandler) })
 	b.Patience = 50 * time.Millisecond
 	code, _, said := b.exec(t, "dispatch", "coder", "Add a health check")
 	require.Equal(t, terminal.Unanswered, code)
 	require.Zero(t, b.dispatches(t))
-	b.mends()
+	b.Mend()
 	b.Patience, b.Key = 10*time.Second, toldKey.FindStringSubmatch(said)[1]
 	code, out, _ := b.exec(t, "dispatch", "coder", "Add a health check")
 	require.Equal(t, terminal.Done, code)
@@ -169,7 +169,7 @@ func TestACommandThatReadsSaysThatNothingWasChanged(t *testing.T) {
 func TestAGatewayThatHangsIsNotWaitedForLonger(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.breaks(func(_ http.ResponseWriter, r *http.Request, _ http.HandlerFunc) { hang(r) })
+	b.Break(func(_ http.ResponseWriter, r *http.Request, _ http.HandlerFunc) { hang(r) })
 	b.Patience = 300 * time.Millisecond
 	asked := time.Now()
 	code, _, said := b.exec(t, "dispatch", "coder", "Add a health check")
@@ -182,7 +182,7 @@ func TestAnInterruptedCommandIsNotCalledUndone(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx, interrupt := context.WithCancel(t.Context())
-	b.breaks(func(_ http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
+	b.Break(func(_ http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
 		interrupt()
 		hang(r)
 	})
@@ -194,7 +194,7 @@ func TestAnInterruptedCommandIsNotCalledUndone(t *testing.T) {
 func TestATokenTheGatewayDoesNotKnowIsToldAtOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.API = register.NewAPI(b.line, "mosaic_wrong")
+	b.API = register.NewAPI(b.URL, "mosaic_wrong")
 	asked := time.Now()
 	code, _, said := b.exec(t, "dispatch", "coder", "Add a health check")
 	require.Equal(t, terminal.Refused, code)
@@ -206,7 +206,7 @@ func TestATokenTheGatewayDoesNotKnowIsToldAtOnce(t *testing.T) {
 func TestARateLimitedCommandWasNotCarriedOut(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.breaks(func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
+	b.Break(func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
 		w.WriteHeader(http.StatusTooManyRequests)
 	})
 	b.Patience = 50 * time.Millisecond

@@ -125,14 +125,14 @@ func TestALineThatWasNotAnsweredIsTheSameCommandWhenTypedAgain(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.Patience = 1500 * time.Millisecond
-	b.breaks(losing)
+	b.Break(losing)
 	p := b.prompt(t)
 	line := "dispatch coder Add a health check --deadline +2h\n"
 	p.types(t, line)
 	require.Eventually(t, func() bool {
 		return strings.Contains(b.said.String(), "It is not known whether it was carried out. Type the same line again: it then happens at most once.")
 	}, 10*time.Second, 10*time.Millisecond)
-	b.mends()
+	b.Mend()
 	p.types(t, line)
 	p.shows(t, "D-1")
 	require.Equal(t, 1, b.dispatches(t))

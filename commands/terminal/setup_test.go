@@ -2,76 +2,37 @@ package terminal_test
 
 import (
 	"bytes"
-	"context"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/commands/terminal"
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest/gatewaytest"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
 )
-
-const tenant = "acme"
 
 // bundle is an operator's terminal, a gateway on a register of its own, and a line between them that can be broken.
 type bundle struct {
 	terminal.Options
-	api   *register.API // past the line
-	line  string        // the line's URL
-	fault atomic.Pointer[fault]
-	out   *bytes.Buffer
-	said  *serial // on standard error
+	*gatewaytest.Line
+	api  *register.API // past the line
+	out  *bytes.Buffer
+	said *serial // on standard error
 }
-
-// fault stands in the line; forward carries the request on.
-type fault func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc)
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	database := localtest.Migrated(t, gateway.Migrate).Gateway
-	server, err := gateway.New(t.Context(), gateway.Options{Listen: "127.0.0.1:0", DatabaseURL: database, Tenant: tenant, Host: "alpha", Log: zerolog.Nop()})
-	require.NoError(t, err)
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		require.NoError(t, <-ended)
-	})
-	require.NoError(t, gateway.EnsureIdentity(t.Context(), database, tenant, "olga", "human", []string{"operator"}))
-	token, err := gateway.IssueToken(t.Context(), database, tenant, "olga", []string{"operate"}, time.Hour)
-	require.NoError(t, err)
-
-	b := &bundle{api: register.NewAPI(server.URL(), token), out: new(bytes.Buffer), said: new(serial)}
-	target, err := url.Parse(server.URL())
-	require.NoError(t, err)
-	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if broken := b.fault.Load(); broken != nil {
-			(*broken)(w, r, forward.ServeHTTP)
-			return
-		}
-		forward.ServeHTTP(w, r)
-	}))
-	t.Cleanup(proxy.Close)
-	b.line = proxy.URL
-	b.Options = terminal.Options{API: register.NewAPI(b.line, token), Out: b.out, Err: b.said, Patience: 10 * time.Second}
+	running := gatewaytest.Start(t)
+	token := running.TokenAs(t, "operator", "olga")
+	b := &bundle{Line: gatewaytest.NewLine(t), api: register.NewAPI(running.URL, token), out: new(bytes.Buffer), said: new(serial)}
+	b.Lead(t, running.URL)
+	b.Options = terminal.Options{API: register.NewAPI(b.URL, token), Out: b.out, Err: b.said, Patience: 10 * time.Second}
 	return b
 }
-
-func (b *bundle) breaks(f fault) { b.fault.Store(&f) }
-
-func (b *bundle) mends() { b.fault.Store(nil) }
 
 // losing carries out every request and cuts its answer.
 func losing(_ http.ResponseWriter, r *http.Request, forward http.HandlerFunc) {

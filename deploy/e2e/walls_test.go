@@ -57,6 +57,21 @@ func TestTheHousesWallsStand(t *testing.T) {
 	}
 }
 
+func TestTestsOfWhatTalksToTheGatewayKnowOnlyItsStarter(t *testing.T) {
+	t.Parallel()
+	list := exec.Command("go", "list", "-tags", "goolm", "-f", `{{.ImportPath}}{{range .TestImports}} {{.}}{{end}}{{range .XTestImports}} {{.}}{{end}}`,
+		"./bot", "./commands/...", "./register/work", "./register/collect", "./register/conformance", "./deploy/program")
+	list.Dir = "../.."
+	out, err := list.Output()
+	require.NoError(t, err)
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		require.NotContains(t, words[1:], module+"register/gateway", "tests of %s start a gateway by deploy/local/localtest/gatewaytest", words[0])
+		require.NotContains(t, words[1:], module+"register/internal/fleet", words[0])
+	}
+	require.Contains(t, string(out), module+"deploy/local/localtest/gatewaytest")
+}
+
 func TestTheRulesKnowOnlyTheStandardLibrary(t *testing.T) {
 	t.Parallel()
 	list := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./budget/...")

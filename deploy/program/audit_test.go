@@ -9,23 +9,13 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest/gatewaytest"
 )
 
 func TestTheAuditIsVerifiedFromTheShellAndABreakIsSaid(t *testing.T) {
-	database := localtest.Database(t)
-	server, err := gateway.New(t.Context(), gateway.Options{Listen: "127.0.0.1:0", DatabaseURL: database.Gateway, Tenant: "acme"})
-	require.NoError(t, err)
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }()
-	t.Cleanup(func() { stop(); require.NoError(t, <-ended) })
-	require.NoError(t, gateway.EnsureIdentity(t.Context(), database.Gateway, "acme", "vera", "human", []string{"viewer"}))
-	token, err := gateway.IssueToken(t.Context(), database.Gateway, "acme", "vera", []string{"read"}, 0)
-	require.NoError(t, err)
-	t.Setenv("MOSAIC_GATEWAY_URL", server.URL())
-	t.Setenv("MOSAIC_GATEWAY_TOKEN", token)
+	running := gatewaytest.Start(t)
+	t.Setenv("MOSAIC_GATEWAY_URL", running.URL)
+	t.Setenv("MOSAIC_GATEWAY_TOKEN", running.TokenAs(t, "viewer", "vera"))
 
 	var out string
 	require.Eventually(t, func() bool {
@@ -42,7 +32,7 @@ func TestTheAuditIsVerifiedFromTheShellAndABreakIsSaid(t *testing.T) {
 	_, code = said(t, "audit", "verify", "--head", "nonsense")
 	require.Equal(t, 2, code)
 
-	superuser, err := pgx.Connect(t.Context(), database.Superuser)
+	superuser, err := pgx.Connect(t.Context(), running.Database.Superuser)
 	require.NoError(t, err)
 	defer func() { _ = superuser.Close(context.WithoutCancel(t.Context())) }()
 	_, err = superuser.Exec(t.Context(), `ALTER TABLE fleet.events DISABLE TRIGGER ALL; UPDATE fleet.events SET payload = (payload::text || ' ')::json WHERE seq = 1`)

@@ -2,7 +2,6 @@ package program
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"net"
 	"net/http"
@@ -20,9 +19,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/config"
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest/gatewaytest"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
 )
 
 func grammar(t *testing.T) *kong.Kong {
@@ -185,15 +183,9 @@ func said(t *testing.T, arguments ...string) (string, int) {
 }
 
 func TestTheFirstTokenIsIssuedOnTheDatabaseAndAllAreHandledOverTheGateway(t *testing.T) {
-	database := localtest.Database(t).Gateway
-	server, err := gateway.New(t.Context(), gateway.Options{Listen: "127.0.0.1:0", DatabaseURL: database})
-	require.NoError(t, err)
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }()
-	defer func() { stop(); require.NoError(t, <-ended) }()
-	t.Setenv("MOSAIC_GATEWAY_DATABASE", database)
-	t.Setenv("MOSAIC_GATEWAY_URL", server.URL())
+	running := gatewaytest.Start(t, func(o *gatewaytest.Options) { o.Tenant, o.Host = "", "" })
+	t.Setenv("MOSAIC_GATEWAY_DATABASE", running.Database.Gateway)
+	t.Setenv("MOSAIC_GATEWAY_URL", running.URL)
 
 	admin, code := said(t, "token", "--identity", "root", "--kind", "human", "--roles", "admin", "--scopes", "admin")
 	require.Zero(t, code)
@@ -218,26 +210,15 @@ func TestTheFirstTokenIsIssuedOnTheDatabaseAndAllAreHandledOverTheGateway(t *tes
 }
 
 func TestExecRunsACommandOnceUnderAKey(t *testing.T) {
-	database := localtest.Database(t).Gateway
-	server, err := gateway.New(t.Context(), gateway.Options{Listen: "127.0.0.1:0", DatabaseURL: database, Tenant: "acme", Host: "alpha"})
-	require.NoError(t, err)
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		require.NoError(t, <-ended)
-	})
-	require.NoError(t, gateway.EnsureIdentity(t.Context(), database, "acme", "olga", "human", []string{"operator"}))
-	token, err := gateway.IssueToken(t.Context(), database, "acme", "olga", []string{"operate"}, 0)
-	require.NoError(t, err)
-	t.Setenv("MOSAIC_GATEWAY_URL", server.URL())
+	running := gatewaytest.Start(t)
+	token := running.TokenAs(t, "operator", "olga")
+	t.Setenv("MOSAIC_GATEWAY_URL", running.URL)
 	t.Setenv("MOSAIC_GATEWAY_TOKEN", token)
 
 	for _, key := range []string{"--key=first", "--key=first", "--key=second"} {
 		require.Zero(t, Run(t.Context(), "test", []string{"exec", key, "dispatch", "coder", "Add a health check"}))
 	}
-	list, err := register.NewAPI(server.URL(), token).Dispatches(t.Context(), register.By{}, "", 0)
+	list, err := register.NewAPI(running.URL, token).Dispatches(t.Context(), register.By{}, "", 0)
 	require.NoError(t, err)
 	require.Len(t, list.Dispatches, 2)
 }

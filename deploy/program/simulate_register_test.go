@@ -1,7 +1,6 @@
 package program
 
 import (
-	"context"
 	"crypto/rand"
 	"path/filepath"
 	"testing"
@@ -9,31 +8,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest/gatewaytest"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
 )
 
 func TestTheRegistersOwnLedgerIsPlayedOnItsOwnWindows(t *testing.T) {
-	database := localtest.Database(t)
-	server, err := gateway.New(t.Context(), gateway.Options{Listen: "127.0.0.1:0", DatabaseURL: database.Gateway, Tenant: "acme"})
-	require.NoError(t, err)
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }()
-	t.Cleanup(func() { stop(); require.NoError(t, <-ended) })
-	token := func(name, kind, role, scope string) string {
-		require.NoError(t, gateway.EnsureIdentity(t.Context(), database.Gateway, "acme", name, kind, []string{role}))
-		issued, err := gateway.IssueToken(t.Context(), database.Gateway, "acme", name, []string{scope}, 0)
-		require.NoError(t, err)
-		return issued
-	}
-	t.Setenv("MOSAIC_GATEWAY_URL", server.URL())
-	t.Setenv("MOSAIC_GATEWAY_TOKEN", token("vera", "human", "viewer", "read"))
+	running := gatewaytest.Start(t)
+	t.Setenv("MOSAIC_GATEWAY_URL", running.URL)
+	t.Setenv("MOSAIC_GATEWAY_TOKEN", running.TokenAs(t, "viewer", "vera"))
 	_, code := said(t, "simulate", "--ledger", "gateway")
 	require.Equal(t, 1, code, "there is no window to play on")
 
-	admin := register.NewAPI(server.URL(), token("root", "human", "admin", "admin"))
+	admin := running.As(t, "admin", "root")
 	send := func(mutation register.Mutation, answer any) {
 		require.NoError(t, admin.Send(t.Context(), register.By{Key: rand.Text()}, mutation, answer))
 	}

@@ -1,7 +1,6 @@
 package collect_test
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
 	"os"
@@ -12,12 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest/gatewaytest"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
 )
 
 // patience is how long a test waits for what should happen within seconds on an idle machine.
@@ -45,22 +42,11 @@ func onHost(t *testing.T) *host {
 	t.Helper()
 	built, err := program()
 	require.NoError(t, err)
-	database := localtest.Database(t)
-	server, err := gateway.New(t.Context(), gateway.Options{Listen: "127.0.0.1:0", DatabaseURL: database.Gateway, Tenant: "acme", Host: "alpha", Log: zerolog.Nop()})
-	require.NoError(t, err)
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }()
-	t.Cleanup(func() { stop(); require.NoError(t, <-ended) })
-	token := func(name, kind, role, scope string) string {
-		require.NoError(t, gateway.EnsureIdentity(t.Context(), database.Gateway, "acme", name, kind, []string{role}))
-		issued, err := gateway.IssueToken(t.Context(), database.Gateway, "acme", name, []string{scope}, time.Hour)
-		require.NoError(t, err)
-		return issued
+	running := gatewaytest.Start(t)
+	return &host{
+		program: built, logs: t.TempDir(), runs: t.TempDir(), state: filepath.Join(t.TempDir(), "state.json"), url: running.URL,
+		worker: running.TokenAs(t, "worker", "coder-1"), olga: running.As(t, "operator", "olga"),
 	}
-	h := &host{program: built, logs: t.TempDir(), runs: t.TempDir(), state: filepath.Join(t.TempDir(), "state.json"), url: server.URL()}
-	h.worker, h.olga = token("coder-1", "agent", "worker", "worker"), register.NewAPI(server.URL(), token("olga", "human", "operator", "operate"))
-	return h
 }
 
 // start runs the program as the worker's user, in a directory, until the test ends.

@@ -13,13 +13,10 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest/gatewaytest"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/conformance"
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
 )
-
-const tenant = "acme"
 
 // ample is how many requests a token may make at once: more than a whole run, and fewer than rateProbe.
 const (
@@ -35,32 +32,14 @@ type bundle struct {
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	database := localtest.Migrated(t, gateway.Migrate).Gateway
-	running, err := gateway.New(t.Context(), gateway.Options{
-		Listen: "127.0.0.1:0", DatabaseURL: database, Tenant: tenant, Host: "alpha",
-		RequestsPerSecond: 20, RequestBurst: ample,
-	})
-	require.NoError(t, err)
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- running.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		require.NoError(t, <-ended)
-	})
-	token := func(name, kind, role, scope string) string {
-		require.NoError(t, gateway.EnsureIdentity(t.Context(), database, tenant, name, kind, []string{role}))
-		token, err := gateway.IssueToken(t.Context(), database, tenant, name, []string{scope}, time.Hour)
-		require.NoError(t, err)
-		return token
-	}
+	running := gatewaytest.Start(t, func(o *gatewaytest.Options) { o.RequestsPerSecond, o.RequestBurst = 20, ample })
 	b := &bundle{
-		url: running.URL(), admin: token("root", "human", "admin", "admin"),
-		worker: token("coder-1", "agent", "worker", "worker"), read: token("vera", "human", "viewer", "read"),
+		url: running.URL, admin: running.TokenAs(t, "admin", "root"),
+		worker: running.TokenAs(t, "worker", "coder-1"), read: running.TokenAs(t, "viewer", "vera"),
 	}
 	settle := 0
 	require.NoError(t, register.NewAPI(b.url, b.admin).Send(t.Context(), register.By{Key: "board"}, register.PutBoard(register.BoardRequest{SettleSeconds: &settle, SignOver: &[]register.Amount{}}), nil))
-	forgetEvents(t, database)
+	forgetEvents(t, running.Database.Gateway)
 	return b
 }
 
@@ -73,7 +52,7 @@ func forgetEvents(t *testing.T, database string) {
 	require.Eventually(t, func() bool {
 		done, err := connection.Exec(t.Context(), `INSERT INTO fleet.retention (tenant_id, host, floor_seq, at)
 			SELECT tenant_id, 'alpha', 3, now() FROM fleet.counters WHERE tenant_id = $1 AND name = 'event' AND value > 3
-			ON CONFLICT (tenant_id) DO UPDATE SET floor_seq = excluded.floor_seq`, tenant)
+			ON CONFLICT (tenant_id) DO UPDATE SET floor_seq = excluded.floor_seq`, gatewaytest.Tenant)
 		return err == nil && done.RowsAffected() == 1
 	}, 10*time.Second, 20*time.Millisecond)
 }

@@ -24,14 +24,14 @@ func (b *bundle) agent(t *testing.T, name string) register.Agent {
 func TestAWorkerDeclaresItselfAndStaysAliveWithoutAskingForWork(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	mend := b.breaks(func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc) {
+	b.Break(func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc) {
 		if strings.HasSuffix(r.URL.Path, "/claims") {
 			w.WriteHeader(http.StatusBadGateway)
 			return
 		}
 		forward(w, r)
 	})
-	defer mend()
+	defer b.Mend()
 	options := b.options(t, "true")
 	options.Worker, options.Runtime, options.ModelCeiling = "coder-2", "claude-code", "sonnet"
 	options.Subscriptions, options.Liveness = []string{"claude", "claude/team-a"}, 5*time.Second
@@ -81,7 +81,7 @@ func TestARunOnASecondSubscriptionIsToldWhich(t *testing.T) {
 func TestARetiredWorkerEndsAndSaysHowToGoOn(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	admin := register.NewAPI(b.url, b.identity(t, "root", "human", "admin", "admin"))
+	admin := b.gateway.As(t, "admin", "root")
 	worker := b.work(t, "true")
 	require.Eventually(t, func() bool { return b.agent(t, "coder-1").Host == "alpha" }, patience, glance)
 	require.NoError(t, admin.Send(t.Context(), register.By{Key: "retire"}, register.RetireAgent("coder-1"), nil))

@@ -39,7 +39,7 @@ func (b *bundle) program(t *testing.T, script string, flags ...string) (worker *
 	here = t.TempDir()
 	arguments := append([]string{"work", "--role", "coder", "--ttl", "5s", "--directory", filepath.Join(here, "runs")}, flags...)
 	worker = exec.CommandContext(context.Background(), binary, append(arguments, "--", "/bin/sh", "-c", "here=$0\n"+script, here)...)
-	worker.Env = append(os.Environ(), "MOSAIC_GATEWAY_URL="+b.url, "MOSAIC_GATEWAY_TOKEN="+b.token)
+	worker.Env = append(os.Environ(), "MOSAIC_GATEWAY_URL="+b.URL, "MOSAIC_GATEWAY_TOKEN="+b.token)
 	worker.Stderr = t.Output()
 	return worker, here
 }

@@ -58,7 +58,7 @@ func TestALostAnswerToAClaimIsNotALostClaim(t *testing.T) {
 	b := setup(t)
 	b.dispatch(t, "Add a health check")
 	line := &lossy{path: "/claims", cut: 3}
-	b.breaks(line.carry)
+	b.Break(line.carry)
 	options := b.options(t, "true")
 	options.Once = true
 	require.NoError(t, start(t, options).ended(t))
@@ -78,7 +78,7 @@ func TestALostAnswerToACompletionIsReportedOnce(t *testing.T) {
 	b.budget(t)
 	b.dispatch(t, "Add a health check")
 	line := &lossy{path: "/complete", cut: 2}
-	b.breaks(line.carry)
+	b.Break(line.carry)
 	options := b.options(t, result(spent4))
 	options.Once = true
 	require.NoError(t, start(t, options).ended(t))
@@ -90,18 +90,17 @@ func TestALostAnswerToACompletionIsReportedOnce(t *testing.T) {
 
 func TestARunOutlivesAGatewayThatIsRestarted(t *testing.T) {
 	t.Parallel()
-	b := &bundle{}
-	b.open(t)
-	stop := b.start(t)
+	b := open(t)
+	b.start(t)
 	b.people(t)
 	b.budget(t)
 	b.dispatch(t, "Add a health check")
 	worker := b.work(t, `echo $$ > "$here/command"`+"\n"+waiting+result(spent4))
 	command := worker.number(t, "command")
-	stop()
+	b.gateway.Stop()
 	worker.goOn(t)
 	ends(t, command)
-	t.Cleanup(b.start(t))
+	b.start(t)
 	done := b.reaches(t, "D-1", register.DispatchStateDone)
 	require.Equal(t, 1, done.Attempt)
 	require.Equal(t, int64(4_000_000), b.committed(t))
@@ -115,7 +114,7 @@ func TestAGatewayThatHangsHoldsNoReportUp(t *testing.T) {
 	b := setup(t)
 	b.dispatch(t, "Add a health check")
 	hanging := make(chan struct{}, 10)
-	b.breaks(func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc) {
+	b.Break(func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc) {
 		if strings.HasSuffix(r.URL.Path, "/heartbeat") {
 			hanging <- struct{}{}
 			hang(r)
@@ -140,7 +139,7 @@ func TestAClaimOnAGatewayThatHangsIsRepeated(t *testing.T) {
 	b := setup(t)
 	b.dispatch(t, "Add a health check")
 	var hung atomic.Bool
-	b.breaks(func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc) {
+	b.Break(func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc) {
 		if strings.HasSuffix(r.URL.Path, "/claims") && hung.CompareAndSwap(false, true) {
 			hang(r)
 			return
@@ -162,7 +161,7 @@ func TestAStoppedWorkerDoesNotWaitForAGatewayThatIsGone(t *testing.T) {
 	options.Grace = time.Second
 	worker := start(t, options)
 	worker.familyRuns(t)
-	b.breaks(func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
+	b.Break(func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
 	asked := time.Now()
@@ -183,7 +182,7 @@ func TestOnceSaysWhenARunCouldNotBeReported(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.dispatch(t, "Add a health check")
-	b.breaks(func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc) {
+	b.Break(func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc) {
 		if strings.HasSuffix(r.URL.Path, "/complete") {
 			w.WriteHeader(http.StatusForbidden)
 			return

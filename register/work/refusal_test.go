@@ -16,7 +16,7 @@ func TestOnlyACapThatIsReachedStopsACommandThatUsedUpItsReservation(t *testing.T
 	b.window(t, "main", "credits", 500)
 	b.dispatch(t, "Add a health check")
 	line := &asked{path: "/extend"}
-	b.breaks(func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc) {
+	b.Break(func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc) {
 		line.carry(w, r, func(w http.ResponseWriter, r *http.Request) {
 			if len(line.answers()) >= 3 || !strings.HasSuffix(r.URL.Path, "/extend") {
 				forward(w, r)

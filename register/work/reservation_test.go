@@ -103,7 +103,7 @@ func TestAtFourFifthsOfItsReservationTheWorkerAsksForMore(t *testing.T) {
 	}}), &dispatch)
 	require.Len(t, dispatch.Holds, 2)
 	line := &asked{path: "/extend"}
-	b.breaks(line.carry)
+	b.Break(line.carry)
 	worker := b.work(t, meter+`cp "$MOSAIC_RESERVED_FILE" "$here/first"
 meter "$(credits 3999999), $(tokens 79999999)"
 `+waiting+`meter "$(credits 3999999), $(tokens 80000000)"
@@ -128,7 +128,7 @@ func TestACommandIsStoppedOnlyWhenItsReservationIsUsedUpAndMoreWasRefused(t *tes
 	b.window(t, "main", "credits", 6)
 	b.dispatch(t, "Add a health check")
 	line := &asked{path: "/extend"}
-	b.breaks(line.carry)
+	b.Break(line.carry)
 	worker := b.work(t, meter+`echo $$ > "$here/command"; echo kept > "$MOSAIC_RUN_DIRECTORY/notes"
 meter "$(credits 4000000)"
 `+waiting+`meter "$(credits 4999999)"
@@ -176,7 +176,7 @@ func TestACommandWhoseTTLEndsIsStoppedAndLeftToTheRegister(t *testing.T) {
 meter "$(credits 1000000)"
 `+family)
 	options.TTL = 5 * time.Second
-	mend := b.breaks(func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc) {
+	b.Break(func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc) {
 		if strings.HasSuffix(r.URL.Path, "/heartbeat") {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
@@ -188,7 +188,7 @@ meter "$(credits 1000000)"
 	worker.familyRuns(t)
 	worker.familyEnds(t)
 	require.GreaterOrEqual(t, time.Since(began), 5*time.Second, "it goes on while the gateway may still come back in time")
-	mend()
+	b.Mend()
 	again := b.reaches(t, "D-1", register.DispatchStateDone)
 	require.Equal(t, 2, again.Attempt, "the register put it through the gate again")
 	require.FileExists(t, filepath.Join(options.Directory, "D-1-1", "output.log"))

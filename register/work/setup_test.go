@@ -4,16 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,97 +15,54 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest/gatewaytest"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/gateway"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register/work"
 )
 
 const (
-	tenant = "acme"
 	// patience is how long a test waits for what should happen at once on an idle machine.
 	patience = 20 * time.Second
 	glance   = 20 * time.Millisecond
 )
 
-// bundle is a gateway on a register of its own, behind a proxy that keeps its address and can break the line.
+// bundle is a gateway on a register of its own, behind a line that keeps its address and can be broken.
 type bundle struct {
-	database string
-	url      string // the proxy's
-	target   atomic.Pointer[url.URL]
-	fault    atomic.Pointer[fault]
+	*gatewaytest.Line
+	gateway  *gatewaytest.Gateway
+	database localtest.DB
 	token    string // the worker's
 	worker   *register.API
 	olga     *register.API
 }
 
-// fault stands between worker and gateway; forward carries the request on.
-type fault func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc)
-
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	b := &bundle{}
-	b.open(t)
-	t.Cleanup(b.start(t))
+	b := open(t)
+	b.start(t)
 	b.people(t)
 	return b
 }
 
-// open makes the register and the proxy.
-func (b *bundle) open(t *testing.T) {
+// open makes the register and the line to whatever gateway is started on it.
+func open(t *testing.T) *bundle {
 	t.Helper()
-	b.database = localtest.Migrated(t, gateway.Migrate).Gateway
-	forward := &httputil.ReverseProxy{
-		Rewrite:      func(r *httputil.ProxyRequest) { r.SetURL(b.target.Load()) },
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
-	}
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if broken := b.fault.Load(); broken != nil {
-			(*broken)(w, r, forward.ServeHTTP)
-			return
-		}
-		forward.ServeHTTP(w, r)
-	}))
-	t.Cleanup(proxy.Close)
-	b.url = proxy.URL
+	return &bundle{database: gatewaytest.Register(t), Line: gatewaytest.NewLine(t)}
 }
 
 func (b *bundle) people(t *testing.T) {
 	t.Helper()
-	b.token = b.identity(t, "coder-1", "agent", "worker", "worker")
-	b.worker = register.NewAPI(b.url, b.token)
+	b.token = b.gateway.TokenAs(t, "worker", "coder-1")
+	b.worker = register.NewAPI(b.URL, b.token)
 	require.NoError(t, b.worker.Send(t.Context(), register.By{Key: rand.Text()}, register.DeclareAgent("coder-1", register.AgentDeclaration{LivenessSeconds: 86400}), nil))
-	b.olga = register.NewAPI(b.url, b.identity(t, "olga", "human", "operator", "operate"))
+	b.olga = register.NewAPI(b.URL, b.gateway.TokenAs(t, "operator", "olga"))
 }
 
-func (b *bundle) identity(t *testing.T, name, kind, role, scope string) string {
+// start runs a gateway until the test ends or it is stopped.
+func (b *bundle) start(t *testing.T) {
 	t.Helper()
-	require.NoError(t, gateway.EnsureIdentity(t.Context(), b.database, tenant, name, kind, []string{role}))
-	token, err := gateway.IssueToken(t.Context(), b.database, tenant, name, []string{scope}, time.Hour)
-	require.NoError(t, err)
-	return token
-}
-
-// start runs a gateway; stop ends it, once.
-func (b *bundle) start(t *testing.T) (stop func()) {
-	t.Helper()
-	server, err := gateway.New(t.Context(), gateway.Options{Listen: "127.0.0.1:0", DatabaseURL: b.database, Tenant: tenant, Host: "alpha", Log: zerolog.Nop()})
-	require.NoError(t, err)
-	target, err := url.Parse(server.URL())
-	require.NoError(t, err)
-	b.target.Store(target)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }()
-	return sync.OnceFunc(func() {
-		cancel()
-		require.NoError(t, <-ended)
-	})
-}
-
-// breaks lets a fault work until mend.
-func (b *bundle) breaks(f fault) (mend func()) {
-	b.fault.Store(&f)
-	return func() { b.fault.Store(nil) }
+	b.gateway = gatewaytest.On(t, b.database)
+	b.Lead(t, b.gateway.URL)
 }
 
 // budget sets claude's window: 500 credits over 200 minutes, half of them gone.

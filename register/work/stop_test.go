@@ -139,7 +139,7 @@ func TestACommandWhoseClaimIsLostIsStopped(t *testing.T) {
 	b.dispatch(t, "Add a health check")
 	options := b.options(t, family)
 	options.TTL = 5 * time.Second
-	mend := b.breaks(func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc) {
+	b.Break(func(w http.ResponseWriter, r *http.Request, forward http.HandlerFunc) {
 		if strings.HasSuffix(r.URL.Path, "/heartbeat") {
 			w.WriteHeader(http.StatusBadGateway)
 			return
@@ -153,7 +153,7 @@ func TestACommandWhoseClaimIsLostIsStopped(t *testing.T) {
 	var claim register.Claim
 	require.NoError(t, b.worker.Send(t.Context(), register.By{Key: "another"}, register.ClaimDispatch(register.ClaimRequest{Role: "coder", Worker: "coder-2"}), &claim))
 	require.Equal(t, 2, claim.Dispatch.Attempt)
-	mend()
+	b.Mend()
 	worker.familyEnds(t)
 	require.NoError(t, worker.stop(t))
 	now := b.show(t, "D-1")

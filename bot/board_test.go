@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -108,6 +109,34 @@ func TestAReactionIsOneVoteThatItsRedactionWithdraws(t *testing.T) {
 	b.tally(t, 1, 0)
 	b.quiet(t)
 	require.Len(t, b.fleet.proposal(t, b.proposal.ID).Votes, 1, "one live vote a seat")
+}
+
+func TestFastDoubleTapsAndReactionsAtOnceAreOneVoteASeat(t *testing.T) {
+	t.Parallel()
+	b := setupBoard(t)
+	b.fleet.send(t, b.fleet.admin, register.PutBoard(register.BoardRequest{SettleSeconds: new(3600)}), nil)
+	_, err := b.ben.WaitFor(soon(t), client.Is(b.message.EventID))
+	require.NoError(t, err)
+	var taps sync.WaitGroup
+	for _, person := range []*client.Client{b.ada, b.ben} {
+		for _, key := range []string{"👍", "👍\uFE0F", "✅", "✅"} { // of two with one key the homeserver takes one
+			taps.Go(func() { _, _ = person.React(t.Context(), b.room, b.message.EventID, key) })
+		}
+	}
+	taps.Wait()
+	b.tally(t, 2, 0)
+	// On and off and on again, as fast as a thumb: each tap takes the last one back.
+	for range 3 {
+		tap, err := b.ada.React(t.Context(), b.room, b.message.EventID, "❌")
+		require.NoError(t, err)
+		_, err = b.ada.Redact(t.Context(), b.room, tap, "")
+		require.NoError(t, err)
+	}
+	_, err = b.ada.React(t.Context(), b.room, b.message.EventID, "❌")
+	require.NoError(t, err)
+	b.tally(t, 1, 1)
+	b.quiet(t)
+	require.Len(t, b.fleet.proposal(t, b.proposal.ID).Votes, 2)
 }
 
 func TestVotesDecideAndTheResultIsShown(t *testing.T) {

@@ -133,6 +133,24 @@ func TestAProposalSaysItsActionItsTallyWhoIsMissingAndHowToVote(t *testing.T) {
 		"P-7 passed: Run the release audit now", "✅ approve 2 · ❌ reject 0 · 2 of 3 voted", "Carried out: D-5 is ready.", "ceo (ada): approve, “go”", "cto (ben): approve", "Not voted: cfo")
 }
 
+func TestTheFinalReportSaysWhoWhenAndWhyWithDissentConditionsTheActionAndItsOutcome(t *testing.T) {
+	t.Parallel()
+	p := votedOn()
+	p.Body = ""
+	reads(t, ProposalMessage(p, register.BoardKeys{}, berlin(t)),
+		"P-7 passed: Run the release audit now",
+		"✅ approve 2 · ❌ reject 1 · ⚪ abstain 1 · 4 of 4 voted",
+		"Carried out: D-5 is ready.",
+		"ceo (ada): approve, “go” · Mon 23 Nov 10:00 CET",
+		"cto (critic-1 as CTO): reject, “load” · dissent · Mon 23 Nov 10:00 CET · confidence 0.8 · concerns: load · recommends: test first · risks: time",
+		"cfo (cleo): conditional, accepted, “after the freeze” · Mon 23 Nov 10:00 CET",
+		"coo (dan): abstain · Mon 23 Nov 10:00 CET",
+		"Opened by olga Mon 23 Nov 10:00 CET, closed Mon 23 Nov 11:00 CET",
+		"Recused: technical (carl asked for D-5)")
+	p.State, p.Outcome = register.ProposalStateOpen, register.Outcome{}
+	require.Contains(t, Plain(ProposalMessage(p, register.BoardKeys{}, berlin(t))), "Recused: technical (carl asked for D-5)", "also before anyone votes")
+}
+
 func TestAClosedProposalSaysWhatBecameOfItsAction(t *testing.T) {
 	t.Parallel()
 	for want, p := range map[string]register.Proposal{

@@ -35,7 +35,7 @@ func ProposalMessage(p register.Proposal, keys register.BoardKeys, zone *time.Lo
 	if !p.Signed {
 		lines = append(lines, "Vote: "+tapLine(keys)+"write "+say(fmt.Sprintf(`vote %s approve "why"`, p.ID)))
 	}
-	return text + paragraph(append(lines, voteLines(p)...)...)
+	return text + paragraph(append(lines, voteLines(p, zone)...)...)
 }
 
 // tapLine names the reactions that are put under a proposal, and what each means; empty where the board's keys are not known.
@@ -132,7 +132,7 @@ func missingLine(p register.Proposal) string {
 
 // result is a closed proposal's report: what became of the action, the votes by seat with when and why, dissent and conditions.
 func result(p register.Proposal, zone *time.Location) string {
-	lines := append([]string{tallyShort(p.Tally), outcomeLine(p, zone)}, voteLines(p)...)
+	lines := append([]string{tallyShort(p.Tally), outcomeLine(p, zone)}, voteLines(p, zone)...)
 	if len(p.Unread) > 0 {
 		lines = append(lines, "It closed although "+count(len(p.Unread), "room was", "rooms were")+" not known to be read to the end; a vote there may have come too late.")
 	}
@@ -142,8 +142,8 @@ func result(p register.Proposal, zone *time.Location) string {
 	return paragraph(append(lines, missingLine(p), recusedLine(p), intentLine(p))...)
 }
 
-// voteLines are the votes that count, a seat each: who, what and why, with what an agent's persona says.
-func voteLines(p register.Proposal) []string {
+// voteLines are the votes that count, a seat each: who, what and why, with what an agent's persona says; once it is closed also when.
+func voteLines(p register.Proposal, zone *time.Location) []string {
 	var lines []string
 	for _, vote := range p.Votes {
 		who := vote.Actor
@@ -162,6 +162,9 @@ func voteLines(p register.Proposal) []string {
 		}
 		if dissents(p, vote) {
 			line += " · dissent"
+		}
+		if p.State != register.ProposalStateOpen && !vote.CastAt.IsZero() {
+			line += " · " + instant(vote.CastAt, p.OpenedAt, zone)
 		}
 		lines = append(lines, line+reviewText(vote))
 	}

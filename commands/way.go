@@ -72,6 +72,11 @@ func (w *way) lines() []string {
 	if strings.HasPrefix(w.failure.Example, w.command.name+" ") {
 		lines = append(lines, w.failure.Example)
 	}
+	if _, named, ok := strings.Cut(w.failure.NextStep, ": "); ok {
+		if next := commandNamed(strings.TrimSuffix(named, ".")); next != nil { // the next step is a command
+			lines = append(lines, "help "+next.name)
+		}
+	}
 	switch w.failure.Code {
 	case register.ProblemCodeForbidden, register.ProblemCodeActorUnknown, register.ProblemCodeActorLooksAlike:
 		return append(lines, "help")

@@ -128,7 +128,7 @@ Example: !mosaic board list`,
 		register.Problem{Code: "not_found", Detail: "There is no budget window main of claude.", NextStep: "Set it first with: budget set"},
 		`Not done. There is no budget window main of claude.
 Set it first with: budget set
-Example: !mosaic budget status`,
+Example: !mosaic help budget set`,
 	},
 	{
 		"cancel D-3 “no use”", 409,

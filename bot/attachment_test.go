@@ -9,8 +9,6 @@ import (
 	"maunium.net/go/mautrix/crypto/attachment"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
-
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
 // sendsFile posts a file with a caption, sealed as clients do in encrypted rooms.
@@ -71,42 +69,4 @@ func TestAnAttachedFileThatCannotBeABriefIsRefusedWithTheReason(t *testing.T) {
 		b.answered(t, asked, why)
 	}
 	require.Empty(t, b.fleet.listDispatches(t))
-}
-
-func TestBodiesOfKnownClientsAreUnderstood(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.start(t)
-	b.talk(t)
-	b.bind(t, b.room, register.RoomPurposeFleet)
-	b.answered(t, b.say(t, "!mosaic status"), "")
-	us := id.UserID(b.options.UserID)
-	link := "https://matrix.to/#/" + us.String()
-	html := func(body, formatted string) map[string]any {
-		return map[string]any{"msgtype": "m.text", "body": body, "format": "org.matrix.custom.html", "formatted_body": formatted, "m.mentions": map[string]any{"user_ids": []string{us.String()}}}
-	}
-	first := b.say(t, "hello")
-	replied := html("> <"+us.String()+"> hello\n> there\n\n!mosaic whoami", "<mx-reply><blockquote><a href=\""+link+"\">x</a><br>hello</blockquote></mx-reply>!mosaic whoami")
-	replied["m.relates_to"] = map[string]any{"m.in_reply_to": map[string]any{"event_id": first}}
-	for client, content := range map[string]map[string]any{
-		"Element Web, a pill and a colon":       html("Mosaic: whoami", `<a href="`+link+`">Mosaic</a>: whoami`),
-		"Element Web, a room's own name":        html("Our Fleet Bot whoami", `<a href="`+link+`">Our Fleet Bot</a> whoami`),
-		"Element X, a Markdown link":            html("["+us.String()+"]("+link+") whoami", `<a href="`+link+`">`+us.String()+`</a> whoami`),
-		"Element X, an escaped link":            html("[@mosaic](https://matrix.to/#/%40"+us.String()[1:]+") whoami", `<a href="https://matrix.to/#/%40`+us.String()[1:]+`">@mosaic</a> whoami`),
-		"FluffyChat, a bracketed name":          html("@[Mosaic] whoami", `<a href="`+link+`">Mosaic</a> whoami`),
-		"FluffyChat, the Matrix ID":             html(us.String()+" whoami", `<a href="`+link+`">`+us.String()+`</a> whoami`),
-		"a reply with its fallback":             replied,
-		"a phone that begins with a capital":    {"msgtype": "m.text", "body": "!Mosaic Whoami."},
-		"a non-breaking space after the prefix": {"msgtype": "m.text", "body": "!mosaic\u00a0whoami"},
-	} {
-		asked, err := b.ada.SayRaw(t.Context(), b.room, event.EventMessage, content)
-		require.NoError(t, err)
-		b.answered(t, asked, "You are ada")
-		t.Log(client)
-	}
-	typed, err := b.ada.SayRaw(t.Context(), b.room, event.EventMessage, html(
-		"!Dispatch coder “Rename the collector—carefully” —estimate=4 —deadline +2h", "<p>!Dispatch coder “Rename the collector—carefully” —estimate=4 —deadline +2h</p>"))
-	require.NoError(t, err)
-	b.answered(t, typed, "D-1")
-	require.Equal(t, "Rename the collector—carefully", b.fleet.listDispatches(t)[0].Brief)
 }

@@ -82,7 +82,8 @@ func (b *Bot) planDispatch(ctx context.Context, e register.Event) ([]step, error
 	}
 	if fromMatrix {
 		if e.Type == register.EventTypeDispatchQueued && e.Actor != byTime {
-			return nil, nil // the reply to the command, or the notice of a pause, says so
+			// The reply to the command, or the notice of a pause, says so; the sign follows all the same.
+			return []step{func(ctx context.Context) (id.RoomID, error) { return at.room, b.followSign(ctx, e, at) }}, nil
 		}
 		if at.replied, err = b.cancelledIn(ctx, e, at.room, identities); err != nil {
 			return nil, err

@@ -12,6 +12,8 @@ import (
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/commands"
 )
 
 // largestBrief is the most bytes of a text file that is read as a brief; the gateway takes as many characters.
@@ -28,6 +30,11 @@ func (b *Bot) attachment(ctx context.Context, said *said, content *event.Message
 	if !captioned(content) {
 		return "", "", nil
 	}
+	return b.textOf(ctx, said, content)
+}
+
+// textOf is the text of a file, or why it is refused.
+func (b *Bot) textOf(ctx context.Context, said *said, content *event.MessageEventContent) (text, refusal string, err error) {
 	name := plain(content.GetFileName())
 	url := content.URL
 	switch {
@@ -54,6 +61,33 @@ func (b *Bot) attachment(ctx context.Context, said *said, content *event.Message
 		return "", name + " is not a text file with something in it; accepted is UTF-8 text, such as brief.md.", nil
 	}
 	return text, "", nil
+}
+
+// pointedAt makes the file that a dispatch without a brief answers its brief, for clients that cannot write under a file. It has to be
+// a file of the same sender. Where an answer points to is signed by nobody, so the file is asked back before it is dispatched.
+func (b *Bot) pointedAt(ctx context.Context, h *heard, content *event.MessageEventContent, given *commands.Asked) (refusal string, err error) {
+	target := content.RelatesTo.GetNonFallbackReplyTo()
+	if target == "" || given.Attachment != "" || given.Structured != nil || !commands.LacksBrief(*given) {
+		return "", nil
+	}
+	file, err := b.journal.find(ctx, target)
+	if err != nil {
+		return "", fmt.Errorf("reading what a command answers: %w", err)
+	}
+	if file == nil || file.Room != h.Room || file.Sender != h.Sender {
+		return "", nil
+	}
+	shown, err := b.understand(ctx, file)
+	if err != nil || !shown.Trusted {
+		return "", nil // then the brief is missing, and the answer says so
+	}
+	attached, ok := shown.Content.Parsed.(*event.MessageEventContent)
+	if !ok || attached.MsgType != event.MsgFile {
+		return "", nil
+	}
+	given.Attachment, refusal, err = b.textOf(ctx, shown, attached)
+	h.Pointed = plain(attached.GetFileName())
+	return refusal, err
 }
 
 func (b *Bot) download(ctx context.Context, at id.ContentURI, name string) (raw []byte, refusal string, err error) {

@@ -70,3 +70,28 @@ func TestAnAttachedFileThatCannotBeABriefIsRefusedWithTheReason(t *testing.T) {
 	}
 	require.Empty(t, b.fleet.listDispatches(t))
 }
+
+func TestADispatchThatAnswersAFileOfItsSenderTakesItAsTheBriefOnceThatIsConfirmed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.start(t)
+	ben := b.talkOfThree(t)
+	const brief = "# Fix the parser\n\nIt is slow — *very*.\n"
+	file := b.sendsFile(t, "brief.md", brief, nil)
+	asked, err := b.ada.Reply(t.Context(), b.room, file, "!mosaic dispatch coder --estimate 4")
+	require.NoError(t, err)
+	prompt := b.answered(t, asked, "Dispatch to coder with brief.md as the brief?")
+	require.Contains(t, prompt.Body, "It has 3 lines and begins: # Fix the parser")
+	require.Empty(t, b.fleet.listDispatches(t), "nobody signs where an answer points to")
+	b.answered(t, b.say(t, "!mosaic confirm C1"), "D-1 ready")
+	require.Equal(t, brief, b.fleet.listDispatches(t)[0].Brief)
+
+	others, err := ben.Reply(t.Context(), b.room, file, "!mosaic dispatch coder --estimate 4")
+	require.NoError(t, err)
+	b.answered(t, others, "brief")
+	typed, err := b.ada.Reply(t.Context(), b.room, file, `!mosaic dispatch coder "As typed" --estimate 4`)
+	require.NoError(t, err)
+	b.answered(t, typed, "D-2 ready")
+	require.Equal(t, "As typed", b.fleet.listDispatches(t)[0].Brief)
+	require.Equal(t, 1, b.count(t, `SELECT count(*) FROM question`), "of someone else's file nothing is made")
+}

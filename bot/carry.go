@@ -104,10 +104,17 @@ func (b *Bot) hearMessage(ctx context.Context, h *heard, said *said) error {
 		if err != nil {
 			return err
 		}
+		given := commands.Asked{Text: text, Attachment: attachment, Structured: b.structured(content)}
+		if refusal == "" {
+			refusal, err = b.pointedAt(ctx, h, content, &given)
+		}
+		if err != nil {
+			return err
+		}
 		if refusal != "" {
 			return b.answer(ctx, h, root, commands.Reply{Markdown: "**Not done.** " + refusal, Mood: commands.MoodRefused})
 		}
-		prepared, err := b.prepare(ctx, h, who, commands.Asked{Text: text, Attachment: attachment, Structured: b.structured(content)}, root)
+		prepared, err := b.prepare(ctx, h, who, given, root)
 		if err != nil || !prepared {
 			return err
 		}
@@ -175,6 +182,13 @@ func (b *Bot) prepare(ctx context.Context, h *heard, who register.Identity, give
 		return false, err
 	} else if refusal != "" {
 		return false, b.answer(ctx, h, root, commands.Reply{Markdown: refusal, Mood: commands.MoodRefused})
+	}
+	if h.Pointed != "" {
+		question, err := commands.AskBrief(call, h.Pointed)
+		if err != nil {
+			return false, err
+		}
+		return false, b.askBack(ctx, h, root, call, question)
 	}
 	question, asked, err := commands.Ask(ctx, b.api, register.By{Actor: h.Sender.String()}, call)
 	if err != nil {

@@ -42,9 +42,10 @@ type heard struct {
 	Failures  int
 	RetryAt   time.Time
 	Told      bool
-	Waited    bool // for a room key
-	Clear     bool // said in clear, in a room where that is allowed
-	Doubted   bool // its answer may stand in the room although the database does not know it
+	Waited    bool   // for a room key
+	Clear     bool   // said in clear, in a room where that is allowed
+	Pointed   string // the file that a dispatch takes as its brief since it answers it
+	Doubted   bool   // its answer may stand in the room although the database does not know it
 }
 
 // journal keeps what was heard until it is dealt with, and what was dealt with long enough to know a repetition.

@@ -141,6 +141,28 @@ func overrideGrounds(asked register.OverrideRequest, w register.Window) []string
 	return lines
 }
 
+// LacksBrief says whether a command is a dispatch to which only the brief is missing.
+func LacksBrief(asked Asked) bool {
+	var usage *UsageError
+	if _, err := Prepare(asked); !errors.As(err, &usage) {
+		return false
+	}
+	asked.Attachment = "a brief"
+	_, err := Prepare(asked)
+	return err == nil
+}
+
+// AskBrief asks whether a file that a dispatch only points at is the brief that is meant.
+func AskBrief(call Call, file string) (Question, error) {
+	var asked register.DispatchRequest
+	if err := json.Unmarshal(call.Mutation.Body, &asked); err != nil {
+		return Question{}, fmt.Errorf("reading a dispatch: %w", err)
+	}
+	brief := strings.TrimSpace(asked.Brief)
+	return Question{Markdown: paragraph("**Dispatch to "+escape(asked.Role)+" with "+escape(file)+" as the brief?**",
+		"It has "+count(strings.Count(brief, "\n")+1, "line", "lines")+" and begins: "+escape(cut(oneLine(brief), 120)))}, nil
+}
+
 func confirmCommand() *command {
 	return &command{
 		name:     LocalConfirm,

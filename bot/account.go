@@ -54,45 +54,50 @@ func saveAccount(ctx context.Context, database *dbutil.Database, a *account) err
 
 // signIn returns a client that acts as the configured user: with the stored token if there is one, else with the given
 // token or password. It waits for a homeserver that cannot be reached, and fails on one that says no.
-func signIn(ctx context.Context, options Options, database *dbutil.Database, leader *leadership) (*mautrix.Client, *account, error) {
+func signIn(ctx context.Context, options Options, database *dbutil.Database, leader *leadership) (*mautrix.Client, *account, *renewal, error) {
 	stored, err := loadAccount(ctx, database)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if stored != nil && stored.UserID != id.UserID(options.UserID) {
-		return nil, nil, fmt.Errorf("this database belongs to %s, not to %s; give each bot a database of its own", stored.UserID, options.UserID)
+		return nil, nil, nil, fmt.Errorf("this database belongs to %s, not to %s; give each bot a database of its own", stored.UserID, options.UserID)
 	}
 	client, err := mautrix.NewClient(options.Homeserver, id.UserID(options.UserID), "")
 	if err != nil {
-		return nil, nil, fmt.Errorf("the homeserver URL %q cannot be used: %w", options.Homeserver, err)
+		return nil, nil, nil, fmt.Errorf("the homeserver URL %q cannot be used: %w", options.Homeserver, err)
 	}
-	client.Client = &http.Client{Timeout: 90 * time.Second, Transport: &witness{
+	renewal, err := loadRenewal(ctx, database, options, &witness{
 		next: http.DefaultTransport.(*http.Transport).Clone(), leader: leader, database: database, client: client,
-	}}
+	})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	client.Client = &http.Client{Timeout: 90 * time.Second, Transport: renewal}
 	if options.Log.GetLevel() > zerolog.DebugLevel {
 		client.Log = zerolog.Nop() // it would log each failed request whole; the bot says itself what failed
 	} else {
 		client.Log = options.Log
 	}
 	for wait := time.Second; ; wait = min(2*wait, 15*time.Second) {
-		err := authenticate(ctx, client, options, &stored)
+		err := authenticate(ctx, client, options, renewal, &stored)
 		if err == nil {
 			break
 		}
 		if !unanswered(err) || ctx.Err() != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		zerolog.Ctx(ctx).Warn().Err(err).Str("homeserver", options.Homeserver).Dur("wait", wait).Msg("Homeserver cannot be reached, waiting")
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
-			return nil, nil, ctx.Err()
+			return nil, nil, nil, ctx.Err()
 		}
 	}
-	return client, stored, saveAccount(ctx, database, stored)
+	renewal.of(stored)
+	return client, stored, renewal, saveAccount(ctx, database, stored)
 }
 
-func authenticate(ctx context.Context, client *mautrix.Client, options Options, stored **account) error {
+func authenticate(ctx context.Context, client *mautrix.Client, options Options, renewal *renewal, stored **account) error {
 	if options.Registration != nil {
 		return enrol(ctx, client, options, stored)
 	}
@@ -103,15 +108,35 @@ func authenticate(ctx context.Context, client *mautrix.Client, options Options, 
 	switch {
 	case *stored != nil:
 		client.AccessToken, client.DeviceID = (*stored).AccessToken, (*stored).DeviceID
+	case renewal.held.Access != "": // given by a refresh token before the bot knew whose it is
+		client.AccessToken = renewal.held.Access
+	case options.RefreshToken != "":
+		token, err := renewal.begin(ctx, options.RefreshToken)
+		if err != nil {
+			return err
+		}
+		client.AccessToken = token
 	case options.AccessToken != "":
 		client.AccessToken = options.AccessToken
 	default:
-		return passwordLogin(ctx, client, options, stored)
+		return passwordLogin(ctx, client, options, renewal, stored)
 	}
 	who, err := client.Whoami(ctx)
 	if errors.Is(err, mautrix.MUnknownToken) && *stored != nil && options.AccessToken != "" && options.AccessToken != (*stored).AccessToken {
 		client.AccessToken = options.AccessToken
 		who, err = client.Whoami(ctx)
+	}
+	if errors.Is(err, mautrix.MUnknownToken) && options.RefreshToken != "" && options.RefreshToken != renewal.held.Refresh {
+		token, begun := renewal.begin(ctx, options.RefreshToken)
+		if begun != nil {
+			return begun
+		}
+		client.AccessToken = token
+		if who, err = client.Whoami(ctx); err == nil && *stored != nil && who.DeviceID != (*stored).DeviceID {
+			(*stored).Stale = "the homeserver has ended the login of its device"
+			client.UserID, client.DeviceID = (*stored).UserID, (*stored).DeviceID
+			return nil
+		}
 	}
 	if errors.Is(err, mautrix.MUnknownToken) && options.Password != "" {
 		if *stored != nil && !softLogout(err) {
@@ -120,7 +145,7 @@ func authenticate(ctx context.Context, client *mautrix.Client, options Options, 
 			client.UserID, client.DeviceID = (*stored).UserID, (*stored).DeviceID
 			return nil
 		}
-		return passwordLogin(ctx, client, options, stored)
+		return passwordLogin(ctx, client, options, renewal, stored)
 	}
 	if err != nil {
 		return fmt.Errorf("asking the homeserver whose token this is: %w", err)
@@ -128,22 +153,20 @@ func authenticate(ctx context.Context, client *mautrix.Client, options Options, 
 	return adopt(client, who.UserID, who.DeviceID, options, stored)
 }
 
-func passwordLogin(ctx context.Context, client *mautrix.Client, options Options, stored **account) error {
-	request := &mautrix.ReqLogin{
-		Type:                     mautrix.AuthTypePassword,
-		Identifier:               mautrix.UserIdentifier{Type: mautrix.IdentifierTypeUser, User: options.UserID},
-		Password:                 options.Password,
-		InitialDeviceDisplayName: options.DeviceName,
-	}
+func passwordLogin(ctx context.Context, client *mautrix.Client, options Options, renewal *renewal, stored **account) error {
+	var device id.DeviceID
 	if *stored != nil {
-		request.DeviceID = (*stored).DeviceID
+		device = (*stored).DeviceID
 	}
-	response, err := client.Login(ctx, request)
+	answer, err := logIn(ctx, client, options, device)
 	if err != nil {
-		return fmt.Errorf("logging in as %s: %w", options.UserID, err)
+		return err
 	}
-	client.AccessToken = response.AccessToken
-	return adopt(client, response.UserID, response.DeviceID, options, stored)
+	if err := renewal.take(ctx, grantOf(answer)); err != nil {
+		return err
+	}
+	client.AccessToken = answer.AccessToken
+	return adopt(client, answer.UserID, answer.DeviceID, options, stored)
 }
 
 func adopt(client *mautrix.Client, user id.UserID, device id.DeviceID, options Options, stored **account) error {

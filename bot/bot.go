@@ -29,8 +29,8 @@ const (
 // retention is how long what is dealt with is kept, to know it again if it is repeated.
 const retention = 30 * 24 * time.Hour
 
-// Options are what a bot needs. Homeserver, UserID, DatabaseURL, PickleKey, RecoveryKeyFile, API and one of Password, AccessToken
-// and Registration are required.
+// Options are what a bot needs. Homeserver, UserID, DatabaseURL, PickleKey, RecoveryKeyFile, API and one of Password, AccessToken,
+// RefreshToken and Registration are required.
 type Options struct {
 	Homeserver string // URL
 	UserID     string // such as @mosaic:example.org
@@ -38,6 +38,10 @@ type Options struct {
 	// Password or AccessToken are for the first login; later the stored token is used.
 	Password    string
 	AccessToken string
+	// RefreshToken is of a login whose access tokens end; the one stored is used later. With OAuthClientID it is used over OAuth 2.0,
+	// else at the homeserver's own endpoint.
+	RefreshToken  string
+	OAuthClientID string
 	// Registration makes the bot an application service, which the homeserver pushes to. It needs neither password nor token.
 	Registration *Registration
 	// RegistrationListen is the address the homeserver pushes to; the registration's URL when empty.
@@ -76,7 +80,7 @@ type Options struct {
 func (o Options) complete() (Options, error) {
 	for name, value := range map[string]string{
 		"Homeserver": o.Homeserver, "UserID": o.UserID, "DatabaseURL": o.DatabaseURL, "PickleKey": o.PickleKey, "RecoveryKeyFile": o.RecoveryKeyFile,
-		"Password, AccessToken or Registration": o.Password + o.AccessToken + o.registration(),
+		"Password, AccessToken, RefreshToken or Registration": o.Password + o.AccessToken + o.RefreshToken + o.registration(),
 	} {
 		if value == "" {
 			return o, fmt.Errorf("the bot needs %s", name)
@@ -128,6 +132,7 @@ type Bot struct {
 	database    *dbutil.Database
 	client      *mautrix.Client
 	account     *account
+	renewal     *renewal
 	keys        *keys
 	journal     *journal
 	outbox      *outbox
@@ -226,7 +231,7 @@ func lead(ctx context.Context, options Options, leader *leadership) (*Bot, error
 }
 
 func (b *Bot) open(ctx context.Context) (err error) {
-	if b.client, b.account, err = signIn(ctx, b.options, b.database, b.leader); err != nil {
+	if b.client, b.account, b.renewal, err = signIn(ctx, b.options, b.database, b.leader); err != nil {
 		return err
 	}
 	if b.keys, err = newKeys(ctx, b.client, b.database, b.options.PickleKey, b.options.Log); err != nil {

@@ -195,7 +195,7 @@ func (e *examination) lookAtToken(ctx context.Context) {
 		e.lookAtRegistration(ctx)
 		return
 	}
-	given := e.options.Password != "" || e.options.AccessToken != ""
+	given := e.options.Password != "" || e.options.AccessToken != "" || e.options.RefreshToken != ""
 	switch {
 	case e.account != nil && e.account.UserID != id.UserID(e.options.UserID):
 		e.amiss(part, fmt.Sprintf("The database belongs to %s, not to %s.", e.account.UserID, e.options.UserID), "Correct MATRIX_USER_ID, or give each bot a database of its own.")
@@ -205,14 +205,17 @@ func (e *examination) lookAtToken(ctx context.Context) {
 	case e.options.AccessToken != "":
 		e.client.AccessToken = e.options.AccessToken
 	case given:
-		e.unknown(part, "The bot has not logged in yet; its first start does, with the password.")
+		e.unknown(part, "The bot has not logged in yet; its first start does, with the password or the refresh token.")
 		return
 	default:
-		e.amiss(part, "The bot has not logged in yet and has nothing to do it with.", "Set MATRIX_PASSWORD or MATRIX_ACCESS_TOKEN.")
+		e.amiss(part, "The bot has not logged in yet and has nothing to do it with.", "Set MATRIX_PASSWORD, MATRIX_ACCESS_TOKEN or MATRIX_REFRESH_TOKEN.")
 		return
 	}
 	who, err := e.client.Whoami(ctx)
 	switch {
+	case errors.Is(err, mautrix.MUnknownToken) && e.renews(ctx):
+		e.client.AccessToken = ""
+		e.unknown(part, "It has ended, and the bot renews it with its refresh token when it runs; if it cannot, its log says so, and it needs a new login and MATRIX_REFRESH_TOKEN.")
 	case errors.Is(err, mautrix.MUnknownToken) && e.options.Password != "":
 		e.client.AccessToken = ""
 		e.amiss(part, "The homeserver has ended the bot's login.", "Start the bot again: with MATRIX_PASSWORD, which is set, it logs in anew and goes on.")
@@ -228,6 +231,16 @@ func (e *examination) lookAtToken(ctx context.Context) {
 		e.client.DeviceID = who.DeviceID
 		e.well(part, "It is %s's, on device %s.", who.UserID, who.DeviceID)
 	}
+}
+
+// renews says whether the bot holds a refresh token.
+func (e *examination) renews(ctx context.Context) bool {
+	if e.database == nil || !e.hasTable(ctx, "renewal") {
+		return false
+	}
+	var held bool
+	err := e.database.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM renewal WHERE token <> '')`).Scan(&held)
+	return err == nil && held
 }
 
 func (e *examination) hasTable(ctx context.Context, name string) bool {

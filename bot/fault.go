@@ -11,7 +11,7 @@ import (
 //
 // The points, in the order a command passes them: sync.decrypted (inside the transaction), sync.journalled,
 // command.prepared, gateway.answered, reply.queued, send.encrypted, send.answered; and for the fleet's events
-// event.read, event.queued.
+// event.read, event.queued; and for the access token token.answered.
 const faultVariable = "MOSAIC_FAULT"
 
 // fault kills the own process, as kill -9 would, if the environment asks for it at this point.

@@ -213,6 +213,7 @@ func (b *Bot) beginAnew(ctx context.Context) error {
 	}
 	b.account = stored
 	b.client.AccessToken, b.client.DeviceID = token, device
+	b.renewal.of(stored)
 	b.keys.Lock()
 	defer b.keys.Unlock()
 	if err := b.keys.rebuild(ctx); err != nil {
@@ -227,17 +228,7 @@ func (b *Bot) beginAnew(ctx context.Context) error {
 // configured token must be of a new login.
 func (b *Bot) newLogin(ctx context.Context) (string, id.DeviceID, error) {
 	if b.options.Password == "" && b.options.Registration == nil {
-		other, err := b.clientWith(b.options.AccessToken)
-		if err != nil {
-			return "", "", err
-		}
-		if who, err := other.Whoami(ctx); err == nil && who.UserID == id.UserID(b.options.UserID) && who.DeviceID != b.account.DeviceID && who.DeviceID != "" {
-			return b.options.AccessToken, who.DeviceID, nil
-		} else if err != nil && unanswered(err) {
-			return "", "", fmt.Errorf("asking whose the configured token is: %w", err)
-		}
-		return "", "", fmt.Errorf("the keys of device %s may not be used any more, since this database is older than what was sent with them; "+
-			"give the bot its password (MATRIX_PASSWORD), or the access token of a new login, and start it again", b.account.DeviceID)
+		return b.givenLogin(ctx)
 	}
 	var device id.DeviceID
 	err := b.database.QueryRow(ctx, `UPDATE account SET next_device = CASE next_device WHEN '' THEN $1 ELSE next_device END RETURNING next_device`,
@@ -248,15 +239,41 @@ func (b *Bot) newLogin(ctx context.Context) (string, id.DeviceID, error) {
 	if b.options.Registration != nil {
 		return b.options.Registration.Token, device, b.makeDevice(ctx, device)
 	}
-	response, err := b.client.Login(ctx, &mautrix.ReqLogin{
-		Type:       mautrix.AuthTypePassword,
-		Identifier: mautrix.UserIdentifier{Type: mautrix.IdentifierTypeUser, User: b.options.UserID},
-		Password:   b.options.Password, DeviceID: device, InitialDeviceDisplayName: b.options.DeviceName,
-	})
+	answer, err := logIn(ctx, b.client, b.options, device)
 	if err != nil {
-		return "", "", fmt.Errorf("logging in on a new device: %w", err)
+		return "", "", err
 	}
-	return response.AccessToken, response.DeviceID, nil
+	return answer.AccessToken, answer.DeviceID, b.renewal.take(ctx, grantOf(answer))
+}
+
+// givenLogin is the new login that an operator gave the bot, by its access token or its refresh token.
+func (b *Bot) givenLogin(ctx context.Context) (string, id.DeviceID, error) {
+	tokens := []string{b.options.AccessToken, b.renewal.held.Access}
+	for begun := false; ; begun = true {
+		for _, token := range tokens {
+			other, err := b.clientWith(token)
+			if err != nil {
+				return "", "", err
+			}
+			who, err := other.Whoami(ctx)
+			if err == nil && who.UserID == id.UserID(b.options.UserID) && who.DeviceID != b.account.DeviceID && who.DeviceID != "" {
+				return token, who.DeviceID, nil
+			}
+			if err != nil && unanswered(err) {
+				return "", "", fmt.Errorf("asking whose a token is: %w", err)
+			}
+		}
+		if begun || b.options.RefreshToken == "" {
+			break
+		}
+		token, err := b.renewal.begin(ctx, b.options.RefreshToken)
+		if err != nil {
+			return "", "", err
+		}
+		tokens = []string{token}
+	}
+	return "", "", fmt.Errorf("the keys of device %s may not be used any more, since this database is older than what was sent with them; "+
+		"give the bot its password (MATRIX_PASSWORD), or the access token of a new login or its refresh token, and start it again", b.account.DeviceID)
 }
 
 // forgetDevice leaves of the old device only the keys to what others said. Commands whose answer stands in a room are ended,

@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 type processOptions struct {
 	Homeserver, UserID, Password, DatabaseURL, PickleKey, RecoveryKeyFile, GatewayURL, GatewayToken string
 	CreateRooms                                                                                     bool
-	Listen, RegistrationFile                                                                        string
+	Listen, RegistrationFile, RefreshToken, OAuthClientID                                           string
 }
 
 func runProcess(raw string) int {
@@ -62,8 +62,8 @@ func runProcess(raw string) int {
 		}
 	}
 	b, err := New(ctx, Options{
-		Registration: registration,
-		Homeserver:   asked.Homeserver, UserID: asked.UserID, Password: asked.Password, DatabaseURL: asked.DatabaseURL,
+		Registration: registration, RefreshToken: asked.RefreshToken, OAuthClientID: asked.OAuthClientID,
+		Homeserver: asked.Homeserver, UserID: asked.UserID, Password: asked.Password, DatabaseURL: asked.DatabaseURL,
 		PickleKey: asked.PickleKey, RecoveryKeyFile: asked.RecoveryKeyFile, CreateRooms: asked.CreateRooms, Listen: asked.Listen,
 		API: register.NewAPI(asked.GatewayURL, asked.GatewayToken), Log: testLog("process"),
 	})
@@ -142,7 +142,7 @@ func (b *bench) process(t *testing.T, environment ...string) *exec.Cmd {
 	raw, err := json.Marshal(processOptions{
 		Homeserver: o.Homeserver, UserID: o.UserID, Password: o.Password, DatabaseURL: o.DatabaseURL, PickleKey: o.PickleKey,
 		RecoveryKeyFile: o.RecoveryKeyFile, CreateRooms: o.CreateRooms, Listen: o.Listen, GatewayURL: b.gateway.url, GatewayToken: b.fleet.bot,
-		RegistrationFile: b.registrationFile,
+		RegistrationFile: b.registrationFile, RefreshToken: o.RefreshToken, OAuthClientID: o.OAuthClientID,
 	})
 	require.NoError(t, err)
 	self, err := os.Executable()

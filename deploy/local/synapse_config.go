@@ -62,6 +62,7 @@ func synapseConfig(dir string, options HomeserverOptions, secret string) section
 	config["listeners"] = listeners
 	if options.Volatile {
 		config["bcrypt_rounds"] = 4
+		config["refreshable_access_token_lifetime"] = "20s" // of those who ask for a refresh token; the other tokens do not end
 	}
 	if len(options.Registrations) > 0 {
 		config["app_service_config_files"] = options.Registrations

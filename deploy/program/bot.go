@@ -3,6 +3,8 @@ package program
 import (
 	"context"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -22,6 +24,9 @@ type botSettings struct {
 	UserID          string        `help:"The bot's Matrix ID." env:"MATRIX_USER_ID" config:"bot.user_id"`
 	Password        string        `help:"The bot's password, used for the first login, and for a new device after a restore." env:"MATRIX_PASSWORD" hidden:""`
 	AccessToken     string        `help:"The bot's access token, instead of a password." env:"MATRIX_ACCESS_TOKEN" hidden:""`
+	RefreshToken    string        `help:"Refresh token of the bot's login, where access tokens end; each is used once, and the bot keeps the next." env:"MATRIX_REFRESH_TOKEN" hidden:""`
+	RefreshFile     string        `name:"refresh-token-file" help:"File with the refresh token, instead of MATRIX_REFRESH_TOKEN." type:"path" env:"MATRIX_REFRESH_TOKEN_FILE" config:"bot.refresh_token_file"`
+	OAuthClientID   string        `name:"oauth-client-id" help:"Client ID with which the refresh token was issued, for a homeserver with OAuth 2.0; without it the token is renewed at the homeserver itself." env:"MATRIX_OAUTH_CLIENT_ID" config:"bot.oauth_client_id"`
 	Appservice      string        `help:"Registration file; with it the bot is an application service, which the homeserver pushes to. The mosaic-matrix appservice command writes one." type:"path" env:"MOSAIC_BOT_APPSERVICE" config:"bot.appservice"`
 	PushListen      string        `name:"appservice-listen" help:"Address the homeserver pushes to; empty is the url of the registration file." env:"MOSAIC_BOT_APPSERVICE_LISTEN" config:"bot.appservice_listen"`
 	Database        string        `help:"Postgres URL of the role that owns schema bot." env:"MOSAIC_BOT_DATABASE" hidden:""`
@@ -43,6 +48,10 @@ func (c *botSettings) options(ctx context.Context, program *program) (bot.Option
 		Homeserver: c.Homeserver, UserID: c.UserID, Password: c.Password, AccessToken: c.AccessToken, DatabaseURL: c.Database,
 		PickleKey: c.PickleKey, RecoveryKeyFile: c.RecoveryKeyFile, Prefix: c.Prefix, StaleAfter: c.StaleAfter, CreateRooms: c.CreateRooms, Listen: c.Listen,
 		CommandsPerMinute: c.PerMinute, Servers: c.Servers, RoomPower: c.RoomPower, Zone: zone, Log: *zerolog.Ctx(ctx), RegistrationListen: c.PushListen,
+		RefreshToken: c.RefreshToken, OAuthClientID: c.OAuthClientID,
+	}
+	if c.RefreshFile != "" && err == nil {
+		options.RefreshToken, err = readToken(c.RefreshFile)
 	}
 	if c.Appservice != "" && err == nil {
 		options.Registration, err = bot.ReadRegistration(c.Appservice)
@@ -53,6 +62,18 @@ func (c *botSettings) options(ctx context.Context, program *program) (bot.Option
 	return options, err
 }
 
+func readToken(file string) (string, error) {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("reading the refresh token: %w", err)
+	}
+	token := strings.TrimSpace(string(raw))
+	if token == "" {
+		return "", fmt.Errorf("%s is empty; it has to hold the bot's refresh token, on one line", file)
+	}
+	return token, nil
+}
+
 func (c *botCommand) Run(ctx context.Context, program *program) error {
 	if _, err := c.Client.api(); err != nil {
 		return err
@@ -60,7 +81,7 @@ func (c *botCommand) Run(ctx context.Context, program *program) error {
 	for _, needed := range [][2]string{
 		{c.Homeserver, "MATRIX_HOMESERVER"},
 		{c.UserID, "MATRIX_USER_ID"},
-		{c.Password + c.AccessToken + c.Appservice, "MATRIX_ACCESS_TOKEN, MATRIX_PASSWORD or MOSAIC_BOT_APPSERVICE"},
+		{c.Password + c.AccessToken + c.RefreshToken + c.RefreshFile + c.Appservice, "MATRIX_ACCESS_TOKEN, MATRIX_PASSWORD, MATRIX_REFRESH_TOKEN or MOSAIC_BOT_APPSERVICE"},
 		{c.Database, "MOSAIC_BOT_DATABASE"},
 		{c.PickleKey, "MOSAIC_BOT_PICKLE_KEY"},
 	} {

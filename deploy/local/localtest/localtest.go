@@ -197,3 +197,11 @@ func Appservice(t testing.TB) string {
 	require.FailNow(t, "every application service is taken; let testbed make more")
 	return ""
 }
+
+// Synapse skips a test that needs something only Synapse has, unless testbed runs one.
+func Synapse(t testing.TB) {
+	t.Helper()
+	if os.Getenv("MOSAIC_TEST_APPSERVICES") == "" {
+		t.Skip("this is for Synapse; `make test-synapse` runs it")
+	}
+}

@@ -25,7 +25,7 @@ type botSettings struct {
 	Password        string        `help:"The bot's password, used for the first login, and for a new device after a restore." env:"MATRIX_PASSWORD" hidden:""`
 	AccessToken     string        `help:"The bot's access token, instead of a password." env:"MATRIX_ACCESS_TOKEN" hidden:""`
 	RefreshToken    string        `help:"Refresh token of the bot's login, where access tokens end; each is used once, and the bot keeps the next." env:"MATRIX_REFRESH_TOKEN" hidden:""`
-	RefreshFile     string        `name:"refresh-token-file" help:"File with the refresh token, instead of MATRIX_REFRESH_TOKEN." type:"path" env:"MATRIX_REFRESH_TOKEN_FILE" config:"bot.refresh_token_file"`
+	RefreshFile     string        `name:"refresh-file" help:"File with the refresh token, instead of MATRIX_REFRESH_TOKEN." type:"path" env:"MATRIX_REFRESH_FILE" config:"bot.refresh_file"`
 	OAuthClientID   string        `name:"oauth-client-id" help:"Client ID with which the refresh token was issued, for a homeserver with OAuth 2.0; without it the token is renewed at the homeserver itself." env:"MATRIX_OAUTH_CLIENT_ID" config:"bot.oauth_client_id"`
 	Appservice      string        `help:"Registration file; with it the bot is an application service, which the homeserver pushes to. The mosaic-matrix appservice command writes one." type:"path" env:"MOSAIC_BOT_APPSERVICE" config:"bot.appservice"`
 	PushListen      string        `name:"appservice-listen" help:"Address the homeserver pushes to; empty is the url of the registration file." env:"MOSAIC_BOT_APPSERVICE_LISTEN" config:"bot.appservice_listen"`

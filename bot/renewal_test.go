@@ -135,6 +135,7 @@ type tokenEndpoint struct {
 	ended   map[string]bool
 	refused int
 	uses    int
+	serve   func(w http.ResponseWriter, r *http.Request) bool
 }
 
 const oauthClient = "01MOSAIC"
@@ -147,7 +148,7 @@ func withOAuth(t *testing.T, b *bench, life time.Duration) *tokenEndpoint {
 	b.options.RefreshToken, b.options.OAuthClientID = e.good, oauthClient
 	password := b.options.Password // it logs in with what the bot does not have
 	b.options.Password = ""
-	b.homeserver.set(func(w http.ResponseWriter, r *http.Request) bool {
+	e.serve = func(w http.ResponseWriter, r *http.Request) bool {
 		switch {
 		case strings.HasSuffix(r.URL.Path, "/auth_metadata"):
 			w.Header().Set("Content-Type", "application/json")
@@ -158,7 +159,8 @@ func withOAuth(t *testing.T, b *bench, life time.Duration) *tokenEndpoint {
 			return true
 		}
 		return e.refuse(w, r)
-	})
+	}
+	b.homeserver.set(e.serve)
 	return e
 }
 
@@ -233,7 +235,6 @@ func TestAMessageWhoseAnswerWasLostIsNotSentTwiceAlthoughTheTokenChanged(t *test
 	b.answered(t, b.say(t, "!mosaic status"), "")
 	b.quiet(t)
 	first := b.token(t)
-	serve := b.homeserver.instead
 	var lost atomic.Int32
 	b.homeserver.set(func(w http.ResponseWriter, r *http.Request) bool {
 		if sends(r) && lost.Add(1) == 1 {
@@ -241,7 +242,7 @@ func TestAMessageWhoseAnswerWasLostIsNotSentTwiceAlthoughTheTokenChanged(t *test
 			e.end(first)
 			cut()
 		}
-		return serve(w, r)
+		return e.serve(w, r)
 	})
 	asked := b.say(t, `!mosaic dispatch coder "once"`)
 	b.answered(t, asked, "D-1")

@@ -133,7 +133,7 @@ func (w *Window) RollOver(now time.Time) bool {
 // Enter begins an epoch: nothing is spent in it yet, and what is held for live work is held in it.
 func (w *Window) Enter(epoch Epoch) {
 	w.Since, w.Reset = epoch.Since, epoch.Reset
-	w.Committed, w.Recent, w.Extra = 0, 0, 0
+	w.Committed, w.Recent, w.Extra, w.Lately = 0, 0, 0, nil
 	if w.Spread != nil {
 		w.Spread = w.Spread.hours.Spread(epoch)
 	}

@@ -9,15 +9,19 @@ func (w *Window) reserve(hold Hold, now time.Time) {
 	}
 	w.Reserved = add(w.Reserved, hold.Micros)
 	w.Margin = add(w.Margin, hold.Margin)
-	w.Recent = add(w.Recent, hold.Micros-hold.Margin)
+	w.admitted(hold.mean(), now)
 }
+
+// mean is what pace counts of a hold.
+func (h Hold) mean() int64 { return h.Micros - h.Margin }
 
 // Settle commits what work has cost and gives its hold back. What it cost above the hold is the overrun: it is spent all the
 // same, and what then stands above the capacity is the window's debt.
 func (w *Window) Settle(hold Hold, cost int64) (overrun int64) {
-	w.Release(hold)
+	w.Reserved -= hold.Micros
+	w.Margin -= hold.Margin
 	w.Committed = add(w.Committed, cost)
-	w.Recent = max(0, add(w.Recent, cost-(hold.Micros-hold.Margin)))
+	w.turnedOut(hold.Held, cost-hold.mean())
 	return max(0, cost-hold.Micros)
 }
 
@@ -25,12 +29,13 @@ func (w *Window) Settle(hold Hold, cost int64) (overrun int64) {
 func (w *Window) Release(hold Hold) {
 	w.Reserved -= hold.Micros
 	w.Margin -= hold.Margin
+	w.turnedOut(hold.Held, -hold.mean())
 }
 
 // Expire settles the hold of work that went silent with what it last metered; what never metered anything counts as its mean.
 func (w *Window) Expire(hold Hold, metered int64, known bool) (overrun int64) {
 	if !known {
-		metered = hold.Micros - hold.Margin
+		metered = hold.mean()
 	}
 	return w.Settle(hold, metered)
 }
@@ -46,7 +51,8 @@ func (h Hold) Meter(metered int64) (remainder Hold) {
 }
 
 // Extend adds to the holds of a run on the tier and subscription it runs on: all of its windows, or none. It is held to the cap
-// alone, since a run is neither lowered nor stopped for pace in its midst. A hold whose window is not in the fleet is refused.
+// alone, since a run is neither lowered nor stopped for pace in its midst; what comes after it is paced by it. A hold whose window is not
+// in the fleet is refused.
 func (f *Fleet) Extend(more []Hold) bool {
 	for _, hold := range more {
 		if window := f.Window(hold.Window); window == nil || hold.Micros > window.Capacity()-window.Used() {
@@ -56,7 +62,9 @@ func (f *Fleet) Extend(more []Hold) bool {
 	for _, hold := range more {
 		window := f.Window(hold.Window)
 		window.Reserved, window.Margin = add(window.Reserved, hold.Micros), add(window.Margin, hold.Margin)
-		window.Recent = add(window.Recent, hold.Micros-hold.Margin)
+		if !hold.Held.IsZero() {
+			window.admitted(hold.mean(), hold.Held)
+		}
 	}
 	return true
 }

@@ -24,9 +24,9 @@ func TestEstimatesArePerTierAndUnit(t *testing.T) {
 		request.Model = model
 		return decide(t, request, fleet, start).Holds
 	}
-	require.Equal(t, []Hold{{10, 10 * Micro, 0}, {11, 10 * Micro, 0}}, holds("opus"), "tokens are haiku's 2, at five times the cost")
-	require.Equal(t, []Hold{{10, 7 * Micro, 3 * Micro}, {11, 6 * Micro, 0}}, holds("sonnet"))
-	require.Equal(t, []Hold{{10, 10 * Micro, 0}, {11, 2 * Micro, 0}}, holds("haiku"), "an estimate without a model is for the requested one")
+	require.Equal(t, []Hold{{Window: 10, Micros: 10 * Micro}, {Window: 11, Micros: 10 * Micro}}, holds("opus"), "tokens are haiku's 2, at five times the cost")
+	require.Equal(t, []Hold{{Window: 10, Micros: 7 * Micro, Margin: 3 * Micro}, {Window: 11, Micros: 6 * Micro}}, holds("sonnet"))
+	require.Equal(t, []Hold{{Window: 10, Micros: 10 * Micro}, {Window: 11, Micros: 2 * Micro}}, holds("haiku"), "an estimate without a model is for the requested one")
 }
 
 func TestHalfTheSlackIsKeptForATierThatSaves(t *testing.T) {

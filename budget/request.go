@@ -75,7 +75,7 @@ type Fleet struct {
 	Subscriptions []Subscription
 	Shared        []Window // windows of a role, project or mission that span subscriptions
 	Policy        Policy
-	LimitBursts   bool // hold each window to twice the remaining even rate in any D/24: Recent must be loaded
+	LimitBursts   bool // hold each window to twice the remaining even rate in any D/24: Lately must be loaded, see Recall
 
 	figures      []figure // of the shared windows, then of each subscription's
 	begin        []int    // where the figures of each subscription begin, and where the last ones end
@@ -89,4 +89,7 @@ type Hold struct {
 	Window int64 // the window's ID
 	Micros int64 // the upper bound
 	Margin int64 // how far it lies above the mean
+
+	// Held is when it was reserved, for a hold that ends or is added to: the burst rule then knows what became of it.
+	Held time.Time
 }

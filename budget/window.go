@@ -24,7 +24,7 @@ type Window struct {
 	Committed int64 // spent
 	Reserved  int64 // held for admitted work, on upper bounds: R90
 	Margin    int64 // how far Reserved lies above the means: R90 - Rmean
-	Recent    int64 // the means of what was admitted since RecentSince, within this epoch
+	Recent    int64 // the means of what was admitted since RecentSince, within this epoch; see Recall
 	BurstPPM  int64 // the slack b as a share of the capacity, in parts per million
 	Extra     int64 // slack that overrides add for this epoch; see Grant
 
@@ -39,6 +39,9 @@ type Window struct {
 	Scope    Scope  // whose work it meters; zero means all work of its subscription
 	Provider string // of a shared window that meters one provider only; empty means every provider
 	Model    string // of a window that meters one model only; empty means every model
+
+	// Lately is what was admitted in this epoch, as far as the burst rule still looks at it.
+	Lately []Slot
 
 	// Line is the work that waits on this window, in line order (see Waiting).
 	Line []Waiting

@@ -88,9 +88,8 @@ type run struct {
 // charge is what a run still reserves of a window, and what it will still spend there, evenly until it ends.
 type charge struct {
 	budget.Hold
-	cost   int64
-	since  time.Time
-	recent *admission
+	cost  int64
+	since time.Time
 }
 
 // over is by how much a run will exceed what it reserves.
@@ -102,7 +101,7 @@ func (p *player) step() error {
 	p.advance(next.at)
 	if p.fleet.LimitBursts && next.what != look {
 		for _, watch := range p.watches {
-			watch.loadRecent(p.now)
+			watch.window.Recall(p.now)
 		}
 	}
 	freed := false
@@ -226,7 +225,8 @@ func (p *player) begin(t *ticket, ruling *Ruling) {
 		if amount := amountIn(t.job.Costs, watch.window); amount > 0 {
 			charge.cost = onTier(amount, ruling.Tier, requested[0])
 		}
-		charge.recent = watch.admit(hold, ruling.Lowered, charge.over(), p.now)
+		charge.Held = p.now
+		watch.admit(ruling.Lowered, charge.over())
 		r.charges = append(r.charges, charge)
 	}
 	p.running[r] = true
@@ -246,7 +246,6 @@ func (p *player) complete(r *run) (freed bool) {
 		watch := p.watch(charge.Window)
 		watch.over -= charge.over()
 		watch.window.Settle(charge.Hold, charge.cost)
-		charge.recent.mean += charge.cost - (charge.Micros - charge.Margin)
 		freed = freed || charge.cost < charge.Micros
 	}
 	p.memory.learn(r, p.fleet, p.now)

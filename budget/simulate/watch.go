@@ -2,7 +2,6 @@ package simulate
 
 import (
 	"math"
-	"slices"
 	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
@@ -28,13 +27,6 @@ type watch struct {
 	above     int // changes of the step within the present stay above normal
 	changes   int // of the step, all of them
 	stays     []int
-	recent    []*admission
-}
-
-// admission is what a run was expected to take when it was admitted; once it ends, what it took.
-type admission struct {
-	at   time.Time
-	mean int64
 }
 
 // epoch is what is left to know of a window that reached its reset. Amounts are shares of the capacity.
@@ -74,24 +66,11 @@ func (w *watch) measure(from, to time.Time) {
 	w.trace = append(w.trace, Point{At: to, Used: w.share(w.window.Expected()), Spent: w.share(w.window.Committed)})
 }
 
-func (w *watch) admit(hold budget.Hold, lowered bool, over int64, now time.Time) *admission {
+func (w *watch) admit(lowered bool, over int64) {
 	w.lowered = lowered
 	w.over += over
 	w.bound = w.over
 	w.overAdmit = max(w.overAdmit, w.window.Used()-w.window.Capacity())
-	admitted := &admission{at: now, mean: hold.Micros - hold.Margin}
-	w.recent = append(w.recent, admitted)
-	return admitted
-}
-
-// loadRecent gives the window what was admitted of late, as the register loads it.
-func (w *watch) loadRecent(now time.Time) {
-	since := w.window.RecentSince(now)
-	w.recent = slices.DeleteFunc(w.recent, func(a *admission) bool { return a.at.Before(since) })
-	w.window.Recent = 0
-	for _, admitted := range w.recent {
-		w.window.Recent += admitted.mean
-	}
 }
 
 func (w *watch) length() time.Duration {
@@ -127,7 +106,6 @@ func (w *watch) close(used, over int64) {
 		overshoot: w.share(overshoot), overshootBound: w.share(w.bound), admitted: w.share(max(0, w.overAdmit)),
 		square: w.square, seconds: w.seconds, stays: w.stays, changes: w.changes,
 	})
-	w.recent = nil
 	w.square, w.seconds, w.over, w.bound, w.overAdmit = 0, 0, over, over, 0
 	w.stance, w.lowered, w.above, w.changes, w.stays = budget.Stance{Held: w.window.Reset}, false, 0, 0, nil
 }

@@ -84,7 +84,7 @@ func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch,
 	if err := t.InsertDispatch(ctx, insertion(row)); err != nil {
 		return Dispatch{}, fmt.Errorf("recording %s: %w", dispatch.ID, err)
 	}
-	if err := t.reserve(ctx, row.ID, &decision); err != nil {
+	if err := t.reserve(ctx, b, row.ID, &decision); err != nil {
 		return Dispatch{}, err
 	}
 	return dispatch, t.tell(ctx, Event{Type: "dispatch." + row.State, Cause: row.Reason, Dispatch: &dispatch})

@@ -29,6 +29,7 @@ type book struct {
 	numbered  *int64                       // the last dispatch number taken; nil while nobody has asked
 
 	definitions map[int64]*query.Definition // by window ID
+	paced       map[int64]*int64            // what pace allowed of each window when the last dispatch was admitted; nil where it did not apply
 }
 
 // mover is the dispatch whose decision last touched a window.
@@ -96,7 +97,7 @@ func (t *transaction) fillBook(ctx context.Context, windows []query.ListWindowsR
 		return nil, err
 	}
 	b := &book{
-		now: t.now, fleet: budget.Fleet{Ladder: t.Ladder}, rows: make(map[int64]*query.Window), movers: make(map[int64]mover),
+		now: t.now, fleet: budget.Fleet{Ladder: t.Ladder, LimitBursts: true}, rows: make(map[int64]*query.Window), movers: make(map[int64]mover),
 		definitions: make(map[int64]*query.Definition), overrides: make(map[int64][]Override), learned: make(map[budget.Key][]Expectation),
 	}
 	places := make(map[int64]int, len(subscriptions))
@@ -111,6 +112,7 @@ func (t *transaction) fillBook(ctx context.Context, windows []query.ListWindowsR
 			return nil, err
 		}
 		window.Line = lines[window.ID]
+		recall(&window, row, t.now)
 		into := &b.fleet.Shared
 		if definition.SubscriptionID != nil {
 			into = &b.fleet.Subscriptions[places[*definition.SubscriptionID]].Windows
@@ -223,6 +225,7 @@ func (t *transaction) closeBook(ctx context.Context, b *book) error {
 		row := b.rows[id]
 		before := *row
 		row.CommittedMicros, row.ReservedMicros, row.MarginMicros = window.Committed, window.Reserved, window.Margin
+		keepLately(row, window)
 		if !instant(row.Since).Equal(window.Since) { // it was opened
 			row.Since, row.ResetAt = pointer(window.Since), pointer(window.Reset)
 		}
@@ -266,7 +269,7 @@ func (t *transaction) putWindow(ctx context.Context, row *query.Window) error {
 		TenantID: t.Tenant, ID: row.ID, Unit: row.Unit, LimitMicros: row.LimitMicros, FloorMicros: row.FloorMicros,
 		CommittedMicros: row.CommittedMicros, ReservedMicros: row.ReservedMicros, Since: row.Since, ResetAt: row.ResetAt,
 		CheckedAt: row.CheckedAt, Step: row.Step, StepHeldAt: row.StepHeldAt, Lowered: row.Lowered, EndedAt: row.EndedAt, Host: t.Host, MarginMicros: row.MarginMicros,
-		Source: row.Source, Confidence: row.Confidence, Lapsed: row.Lapsed,
+		Source: row.Source, Confidence: row.Confidence, Lapsed: row.Lapsed, LateSince: row.LateSince, LateUntil: row.LateUntil, LateMicros: row.LateMicros,
 	})
 	if err != nil {
 		return fmt.Errorf("writing the window: %w", err)

@@ -101,15 +101,15 @@ func TestALapsedWindowBeginsANewEpochAndKeepsWhatIsHeld(t *testing.T) {
 func TestResettingKeepsTheUseAndZeroStartsAnew(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.budget(t, func(s *BudgetSet) { s.UsedMicros = new(int64(100 * budget.Micro)) })
+	b.budget(t, func(s *BudgetSet) { s.UsedMicros = new(int64(120 * budget.Micro)) })
 	b.dispatch(t, ask(1, exact, func(a *Ask) { a.Priority = 9 }))
 	b.clock.pass(30 * time.Minute)
-	waiting := b.dispatch(t, ask(100, exact))
+	waiting := b.dispatch(t, ask(56, exact))
 	require.Equal(t, StateQueued, waiting.State)
 
 	change, err := b.ResetBudget(t.Context(), b.by("olga"), BudgetReset{Provider: "claude", ResetAt: b.clock.now().Add(30 * time.Minute)})
 	require.NoError(t, err)
-	require.Equal(t, int64(100*budget.Micro), change.After.CommittedMicros)
+	require.Equal(t, int64(120*budget.Micro), change.After.CommittedMicros)
 	require.Equal(t, start.Add(time.Hour), change.After.ResetAt)
 	require.Equal(t, start, change.After.Since)
 	require.False(t, change.BeganNow)

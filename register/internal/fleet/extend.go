@@ -54,7 +54,7 @@ func (t *transaction) extend(ctx context.Context, b *book, row *query.Dispatch, 
 	}
 	for _, r := range raises {
 		b.opened(r.window)
-		b.fleet.Extend([]budget.Hold{{Window: r.window.ID, Micros: r.by}})
+		b.fleet.Extend([]budget.Hold{{Window: r.window.ID, Micros: r.by, Held: b.now}})
 		if err := t.raise(ctx, row, r); err != nil {
 			return Extension{}, err
 		}

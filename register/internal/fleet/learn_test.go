@@ -75,9 +75,22 @@ func TestManyWideEstimatesDoNotStarveTheWindow(t *testing.T) {
 	b.budget(t)
 	b.clock.pass(50 * time.Minute)
 	b.runs(t, spread...) // 80 credits of 500, half of which even spread allows by now
+	b.clock.pass(5 * time.Minute)
 	admitted := int64(0)
-	for b.dispatch(t, ask(0, unknown, exact)).State == StateReady {
+	for {
+		asked := b.dispatch(t, ask(0, unknown, exact))
 		admitted++
+		if asked.State == StateReady {
+			continue
+		}
+		if asked.Attempts[0].Verdict != string(budget.OverBurst) {
+			admitted--
+			break
+		}
+		b.clock.pass(5 * time.Minute)
+		_, err := b.Wake(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, StateReady, b.show(t, asked.ID).State)
 	}
 	upper, margin := b.held(t)
 	window := b.window(t)

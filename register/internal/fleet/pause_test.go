@@ -92,7 +92,7 @@ func TestResumeWakesTheLineInItsOrder(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.budget(t)
-	paced := b.dispatch(t, ask(50, exact))
+	paced := b.dispatch(t, ask(30, exact))
 	require.NotZero(t, paced.PromisedStart)
 	b.pause(t, "incident")
 	require.Zero(t, b.show(t, paced.ID).PromisedStart, "a pause keeps no promise")

@@ -76,7 +76,7 @@ func (t *transaction) place(ctx context.Context, b *book, row *query.Dispatch, d
 	if err := t.putDispatch(ctx, row); err != nil {
 		return Dispatch{}, err
 	}
-	if err := t.reserve(ctx, row.ID, decision); err != nil {
+	if err := t.reserve(ctx, b, row.ID, decision); err != nil {
 		return Dispatch{}, err
 	}
 	broken := decision.Missing != "" && before.PromisedStart != nil
@@ -91,6 +91,7 @@ func (t *transaction) place(ctx context.Context, b *book, row *query.Dispatch, d
 
 // settleOn writes a decision into the book and the row, all but the row's state, which it answers.
 func settleOn(b *book, row *query.Dispatch, decision *budget.Decision, reason string) string {
+	b.pace(row, decision)
 	decision.Apply(&b.fleet)
 	row.Reason = reason
 	row.Attempts = encode(attemptsOf(decision))
@@ -132,10 +133,12 @@ func heldBy(decision *budget.Decision) []budget.Hold {
 	return decision.Holds
 }
 
-func (t *transaction) reserve(ctx context.Context, dispatch int64, decision *budget.Decision) error {
+func (t *transaction) reserve(ctx context.Context, b *book, dispatch int64, decision *budget.Decision) error {
 	for _, hold := range heldBy(decision) {
+		window, _ := b.window(hold.Window)
 		err := t.InsertReservation(ctx, query.InsertReservationParams{
-			TenantID: t.Tenant, Host: t.Host, DispatchID: dispatch, WindowID: hold.Window, Micros: hold.Micros, MarginMicros: hold.Margin, HeldAt: t.now,
+			TenantID: t.Tenant, Host: t.Host, DispatchID: dispatch, WindowID: hold.Window, Micros: hold.Micros, MarginMicros: hold.Margin, HeldAt: b.now,
+			ExpectedMicros: new(window.Expected()), PacedMicros: b.paced[hold.Window],
 		})
 		if err != nil {
 			return fmt.Errorf("reserving for %s: %w", DispatchID(dispatch), err)

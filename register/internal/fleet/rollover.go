@@ -58,6 +58,7 @@ func (t *transaction) nextEpoch(ctx context.Context, b *book, at int, ended budg
 	next.Epoch += int32(len(idle)) + 1
 	next.CommittedMicros, next.ReservedMicros, next.Since, next.ResetAt = 0, window.Reserved, pointer(window.Since), pointer(window.Reset)
 	next.Lowered, next.Lapsed, next.StepHeldAt = false, false, longHeld(b.now)
+	keepLately(&next, window)
 	if err := t.insertEpoch(ctx, &next, id); err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func (t *transaction) settle(ctx context.Context, b *book, row *query.Dispatch, 
 	booked := make(map[int64]bool)
 	for _, r := range reservations {
 		window, _ := b.window(r.WindowID)
-		hold := budget.Hold{Window: r.WindowID, Micros: r.Micros, Margin: r.MarginMicros}
+		hold := budget.Hold{Window: r.WindowID, Micros: r.Micros, Margin: r.MarginMicros, Held: r.HeldAt.UTC()}
 		micros, metered := amountIn(spent, window.Unit)
 		entry, state := kind, "committed"
 		switch {

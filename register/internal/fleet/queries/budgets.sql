@@ -40,7 +40,7 @@ RETURNING id;
 UPDATE fleet.windows
 SET unit = $3, limit_micros = $4, floor_micros = $5, committed_micros = $6, reserved_micros = $7, since = $8, reset_at = $9,
     checked_at = $10, step = $11, step_held_at = $12, lowered = $13, ended_at = $14, host = $15, source = $16, confidence = $17,
-    lapsed = $18, margin_micros = $19
+    lapsed = $18, margin_micros = $19, late_since = $20, late_until = $21, late_micros = $22
 WHERE tenant_id = $1 AND id = $2;
 
 -- name: EpochBefore :one
@@ -65,11 +65,12 @@ LEFT JOIN fleet.subscriptions s ON s.tenant_id = d.tenant_id AND s.id = d.subscr
 WHERE r.tenant_id = $1 AND r.dispatch_id = ANY(sqlc.arg(dispatches)::bigint[]) AND r.state = 'active' ORDER BY w.definition_id;
 
 -- name: InsertReservation :exec
-INSERT INTO fleet.reservations (tenant_id, host, dispatch_id, window_id, micros, margin_micros, state, held_at)
-VALUES ($1, $2, $3, $4, $5, $6, 'active', $7);
+INSERT INTO fleet.reservations (tenant_id, host, dispatch_id, window_id, micros, margin_micros, state, held_at,
+    expected_micros, paced_micros)
+VALUES ($1, $2, $3, $4, $5, $6, 'active', $7, $8, $9);
 
 -- name: ActiveReservations :many
-SELECT id, dispatch_id, window_id, micros, margin_micros FROM fleet.reservations
+SELECT id, dispatch_id, window_id, micros, margin_micros, held_at FROM fleet.reservations
 WHERE tenant_id = $1 AND dispatch_id = ANY(sqlc.arg(dispatches)::bigint[]) AND state = 'active' ORDER BY window_id;
 
 -- name: RaiseReservation :exec

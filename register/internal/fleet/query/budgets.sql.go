@@ -11,7 +11,7 @@ import (
 )
 
 const activeReservations = `-- name: ActiveReservations :many
-SELECT id, dispatch_id, window_id, micros, margin_micros FROM fleet.reservations
+SELECT id, dispatch_id, window_id, micros, margin_micros, held_at FROM fleet.reservations
 WHERE tenant_id = $1 AND dispatch_id = ANY($2::bigint[]) AND state = 'active' ORDER BY window_id
 `
 
@@ -26,6 +26,7 @@ type ActiveReservationsRow struct {
 	WindowID     int64
 	Micros       int64
 	MarginMicros int64
+	HeldAt       time.Time
 }
 
 func (q *Queries) ActiveReservations(ctx context.Context, arg ActiveReservationsParams) ([]ActiveReservationsRow, error) {
@@ -43,6 +44,7 @@ func (q *Queries) ActiveReservations(ctx context.Context, arg ActiveReservations
 			&i.WindowID,
 			&i.Micros,
 			&i.MarginMicros,
+			&i.HeldAt,
 		); err != nil {
 			return nil, err
 		}
@@ -369,18 +371,21 @@ func (q *Queries) InsertLedger(ctx context.Context, arg InsertLedgerParams) erro
 }
 
 const insertReservation = `-- name: InsertReservation :exec
-INSERT INTO fleet.reservations (tenant_id, host, dispatch_id, window_id, micros, margin_micros, state, held_at)
-VALUES ($1, $2, $3, $4, $5, $6, 'active', $7)
+INSERT INTO fleet.reservations (tenant_id, host, dispatch_id, window_id, micros, margin_micros, state, held_at,
+    expected_micros, paced_micros)
+VALUES ($1, $2, $3, $4, $5, $6, 'active', $7, $8, $9)
 `
 
 type InsertReservationParams struct {
-	TenantID     string
-	Host         string
-	DispatchID   int64
-	WindowID     int64
-	Micros       int64
-	MarginMicros int64
-	HeldAt       time.Time
+	TenantID       string
+	Host           string
+	DispatchID     int64
+	WindowID       int64
+	Micros         int64
+	MarginMicros   int64
+	HeldAt         time.Time
+	ExpectedMicros *int64
+	PacedMicros    *int64
 }
 
 func (q *Queries) InsertReservation(ctx context.Context, arg InsertReservationParams) error {
@@ -392,6 +397,8 @@ func (q *Queries) InsertReservation(ctx context.Context, arg InsertReservationPa
 		arg.Micros,
 		arg.MarginMicros,
 		arg.HeldAt,
+		arg.ExpectedMicros,
+		arg.PacedMicros,
 	)
 	return err
 }
@@ -544,7 +551,7 @@ func (q *Queries) ListSubscriptions(ctx context.Context, tenantID string) ([]Sub
 }
 
 const listWindows = `-- name: ListWindows :many
-SELECT w.tenant_id, w.id, w.host, w.epoch, w.unit, w.limit_micros, w.floor_micros, w.committed_micros, w.reserved_micros, w.burst_ppm, w.since, w.reset_at, w.source, w.checked_at, w.step, w.step_held_at, w.lowered, w.ended_at, w.definition_id, w.confidence, w.lapsed, w.margin_micros, d.tenant_id, d.id, d.host, d.provider, d.subscription_id, d.name, d.scope_kind, d.scope_name, d.model, d.recurrence, d.hours, d.mine, d.created_at FROM fleet.windows w
+SELECT w.tenant_id, w.id, w.host, w.epoch, w.unit, w.limit_micros, w.floor_micros, w.committed_micros, w.reserved_micros, w.burst_ppm, w.since, w.reset_at, w.source, w.checked_at, w.step, w.step_held_at, w.lowered, w.ended_at, w.definition_id, w.confidence, w.lapsed, w.margin_micros, w.late_since, w.late_until, w.late_micros, d.tenant_id, d.id, d.host, d.provider, d.subscription_id, d.name, d.scope_kind, d.scope_name, d.model, d.recurrence, d.hours, d.mine, d.created_at FROM fleet.windows w
 JOIN fleet.definitions d ON d.tenant_id = w.tenant_id AND d.id = w.definition_id
 WHERE w.tenant_id = $1 AND w.ended_at IS NULL ORDER BY d.id
 `
@@ -586,6 +593,9 @@ func (q *Queries) ListWindows(ctx context.Context, tenantID string) ([]ListWindo
 			&i.Window.Confidence,
 			&i.Window.Lapsed,
 			&i.Window.MarginMicros,
+			&i.Window.LateSince,
+			&i.Window.LateUntil,
+			&i.Window.LateMicros,
 			&i.Definition.TenantID,
 			&i.Definition.ID,
 			&i.Definition.Host,
@@ -787,7 +797,7 @@ const putWindow = `-- name: PutWindow :exec
 UPDATE fleet.windows
 SET unit = $3, limit_micros = $4, floor_micros = $5, committed_micros = $6, reserved_micros = $7, since = $8, reset_at = $9,
     checked_at = $10, step = $11, step_held_at = $12, lowered = $13, ended_at = $14, host = $15, source = $16, confidence = $17,
-    lapsed = $18, margin_micros = $19
+    lapsed = $18, margin_micros = $19, late_since = $20, late_until = $21, late_micros = $22
 WHERE tenant_id = $1 AND id = $2
 `
 
@@ -811,6 +821,9 @@ type PutWindowParams struct {
 	Confidence      float64
 	Lapsed          bool
 	MarginMicros    int64
+	LateSince       []time.Time
+	LateUntil       []time.Time
+	LateMicros      []int64
 }
 
 func (q *Queries) PutWindow(ctx context.Context, arg PutWindowParams) error {
@@ -834,6 +847,9 @@ func (q *Queries) PutWindow(ctx context.Context, arg PutWindowParams) error {
 		arg.Confidence,
 		arg.Lapsed,
 		arg.MarginMicros,
+		arg.LateSince,
+		arg.LateUntil,
+		arg.LateMicros,
 	)
 	return err
 }

@@ -132,7 +132,7 @@ func (q *Queries) InsertRing(ctx context.Context, arg InsertRingParams) (int64, 
 }
 
 const listEpochs = `-- name: ListEpochs :many
-SELECT w.tenant_id, w.id, w.host, w.epoch, w.unit, w.limit_micros, w.floor_micros, w.committed_micros, w.reserved_micros, w.burst_ppm, w.since, w.reset_at, w.source, w.checked_at, w.step, w.step_held_at, w.lowered, w.ended_at, w.definition_id, w.confidence, w.lapsed, w.margin_micros,
+SELECT w.tenant_id, w.id, w.host, w.epoch, w.unit, w.limit_micros, w.floor_micros, w.committed_micros, w.reserved_micros, w.burst_ppm, w.since, w.reset_at, w.source, w.checked_at, w.step, w.step_held_at, w.lowered, w.ended_at, w.definition_id, w.confidence, w.lapsed, w.margin_micros, w.late_since, w.late_until, w.late_micros,
     (SELECT count(DISTINCT l.dispatch_id) FROM fleet.ledger l
      JOIN fleet.dispatches d ON d.tenant_id = l.tenant_id AND d.id = l.dispatch_id
      WHERE l.tenant_id = w.tenant_id AND l.window_id = w.id AND d.downgraded) AS lowered,
@@ -198,6 +198,9 @@ func (q *Queries) ListEpochs(ctx context.Context, arg ListEpochsParams) ([]ListE
 			&i.Window.Confidence,
 			&i.Window.Lapsed,
 			&i.Window.MarginMicros,
+			&i.Window.LateSince,
+			&i.Window.LateUntil,
+			&i.Window.LateMicros,
 			&i.Lowered,
 			&i.Refused,
 			&i.Levels,

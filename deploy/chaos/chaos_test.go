@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +39,7 @@ type night struct {
 	binary   string
 	folder   string
 	gateways [2]*gatewayProcess
+	aimed    atomic.Int64 // times a gateway killed itself where it was told to
 	tokens   map[string]string
 
 	mutex    sync.Mutex
@@ -147,6 +149,19 @@ func (n *night) start(i int) {
 		}
 		return err
 	}))
+}
+
+// launch starts a gateway without waiting for it.
+func (n *night) launch(i int, environment ...string) error {
+	process, err := local.StartProcess(local.ProcessOptions{
+		Name: "gateway", Path: n.binary, Args: []string{"gateway", "--listen", n.gateways[i].address}, Env: append(n.environment(), environment...),
+		LogFile: filepath.Join(n.folder, fmt.Sprintf("gateway-%d.log", i)),
+	})
+	if err != nil {
+		return fmt.Errorf("starting gateway %d: %w", i, err)
+	}
+	n.gateways[i].process = process
+	return nil
 }
 
 func (n *night) api(gateway int, identity string) *register.API {

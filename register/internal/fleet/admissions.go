@@ -94,6 +94,7 @@ func (s *Store) decide(ctx context.Context, group []*admission) {
 	defer cancel()
 	err := s.within(ctx, func(t *transaction) error { return t.admitTogether(ctx, group) })
 	if err == nil {
+		fault("admission.committed")
 		return
 	}
 	for _, a := range group {
@@ -147,7 +148,11 @@ func (t *transaction) admitTogether(ctx context.Context, group []*admission) err
 			return a.err
 		}
 	}
-	return t.closeBook(ctx, b)
+	if err := t.closeBook(ctx, b); err != nil {
+		return err
+	}
+	fault("admission.reserved")
+	return nil
 }
 
 // keptAnswers locks the keys of a group, in one order for everybody, and reads what is kept under them.

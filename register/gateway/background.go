@@ -101,7 +101,7 @@ func (g *Gateway) untilWake(ctx context.Context) time.Duration {
 	if next.IsZero() {
 		return wakeAtLeast
 	}
-	return min(wakeAtLeast, max(wakeAtMost, time.Until(next)))
+	return min(wakeAtLeast, max(wakeAtMost, next.Sub(g.options.Now())))
 }
 
 // sweep ends lost claims and due proposals, and finds silent agents and unclaimed work.
@@ -112,7 +112,7 @@ func (g *Gateway) sweep(ctx context.Context) error {
 		if err := g.store.Sweep(ctx); err != nil {
 			complain(ctx, err, "The sweep failed; trying again")
 		} else {
-			g.swept.Store(time.Now().UnixNano())
+			g.swept.Store(g.options.Now().UnixNano())
 		}
 		select {
 		case <-ctx.Done():

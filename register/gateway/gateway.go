@@ -46,6 +46,8 @@ type Options struct {
 	// ContextCap is how many tokens of context one session of a run may have; 0 takes 200000.
 	ContextCap int64
 	Log        zerolog.Logger
+	// Now is the machine's clock, time.Now if it is nil. It decides nothing: the register's instants are the database's.
+	Now func() time.Time
 }
 
 const (
@@ -88,7 +90,7 @@ func New(ctx context.Context, options Options) (*Gateway, error) {
 		patience: usualPatience,
 		limits:   newLimits(options.RequestsPerSecond, options.RequestBurst),
 	}
-	g.swept.Store(time.Now().UnixNano())
+	g.swept.Store(g.options.Now().UnixNano())
 	var err error
 	g.store, err = fleet.Open(ctx, options.DatabaseURL, fleet.Options{
 		Tenant: options.Tenant, Host: options.Host, Ladder: options.Ladder, BurstPPM: options.BurstPPM, Changed: g.onChange, Connections: connections,
@@ -140,6 +142,9 @@ func withDefaults(options Options) Options {
 	}
 	if options.BurstPPM == 0 {
 		options.BurstPPM = budget.DefaultBurstPPM
+	}
+	if options.Now == nil {
+		options.Now = time.Now
 	}
 	return options
 }

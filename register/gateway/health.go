@@ -75,7 +75,7 @@ func (o *operations) numbering(ctx context.Context) string {
 }
 
 func (o *operations) sweeping() string {
-	if since := time.Since(time.Unix(0, o.swept.Load())); since > o.patience.sweep {
+	if since := o.options.Now().Sub(time.Unix(0, o.swept.Load())); since > o.patience.sweep {
 		return fmt.Sprintf("The sweep for lost claims and due proposals has not succeeded for %s; the log says why.", since.Truncate(time.Second))
 	}
 	return fine

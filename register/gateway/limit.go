@@ -75,7 +75,7 @@ func (l *limited) Unwrap() error { return &l.problem }
 
 // limit refuses a request of a token that has made too many.
 func (g *Gateway) limit(c call) error {
-	wait := g.limits.take(c.caller.Token, time.Now())
+	wait := g.limits.take(c.caller.Token, g.options.Now())
 	if wait <= 0 {
 		return nil
 	}

@@ -26,7 +26,7 @@ func (p *Place) Before(other *Place) bool {
 	if p.Lifted != other.Lifted {
 		return p.Lifted
 	}
-	if mine, theirs := p.rank(), other.rank(); mine != theirs {
+	if mine, theirs := p.Rank(), other.Rank(); mine != theirs {
 		return mine < theirs
 	}
 	if p.Priority != other.Priority {
@@ -35,8 +35,8 @@ func (p *Place) Before(other *Place) bool {
 	return p.ID < other.ID
 }
 
-// rank is when work of priority 0 would have had to arrive to stand here: it never changes while the work waits.
-func (p *Place) rank() int64 {
+// Rank is when work of priority 0 would have had to arrive to stand here, in Unix microseconds: it never changes while the work waits.
+func (p *Place) Rank() int64 {
 	return p.Arrived.UnixMicro() - int64(p.Priority)*AgeUp.Microseconds()
 }
 

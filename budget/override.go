@@ -51,7 +51,7 @@ func (w *Window) Permits(o Override) error {
 		}
 		return nil
 	case LiftLimit:
-		if w.Source == ProviderDetected {
+		if w.Theirs {
 			return &ProviderLimitError{Window: w.Name, Limit: Amount{Unit: w.Unit, Micros: w.Limit}}
 		}
 		return nil

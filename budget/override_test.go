@@ -57,13 +57,18 @@ func TestAnOverridesAmountIsSpentOnceAnEpoch(t *testing.T) {
 func TestAProvidersLimitIsNeverLifted(t *testing.T) {
 	t.Parallel()
 	w := credits(1)
-	w.Source = ProviderDetected
+	w.Theirs = true
 	err := w.Grant(Override{Lifts: LiftLimit, Micros: Micro, Cycles: 1}, start)
 	var provider *ProviderLimitError
 	require.ErrorAs(t, err, &provider)
 	require.EqualError(t, err, "The limit 500 credits of the window main is the provider's: no override lifts it. Lift its pace or its floor, or use another subscription.")
 	require.Equal(t, int64(500*Micro), w.Capacity())
 	require.NoError(t, w.Grant(Override{Lifts: LiftPace, Micros: Micro, Cycles: 1}, start))
+
+	ours := credits(1)
+	ours.Source = ProviderDetected // its use is read from the provider, its limit we set
+	require.NoError(t, ours.Grant(Override{Lifts: LiftLimit, Micros: Micro, Cycles: 1}, start))
+	require.Equal(t, int64(501*Micro), ours.Capacity())
 }
 
 func TestAnOverrideExpiresByTimeAndByCycles(t *testing.T) {

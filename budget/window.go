@@ -34,6 +34,7 @@ type Window struct {
 
 	Source  Source
 	Checked time.Time // when a provider last reported it; see Meter
+	Theirs  bool      // the provider sets the limit, whoever entered it; else we set it ourselves
 
 	Unit     string
 	Scope    Scope  // whose work it meters; zero means all work of its subscription

@@ -112,7 +112,11 @@ func chartWords(f register.Forecast, zone *time.Location) string {
 		fmt.Sprintf("**%s**: %s of %s used, allowance now %s, step %s", windowOf(w), bare(w.UsedMicros, w.Unit), amount(w.LimitMicros, w.Unit), allowance(w), w.Step),
 	}
 	if w.ReservedMicros > 0 {
-		lines = append(lines, "Held for work in flight: "+amount(w.ReservedMicros, w.Unit))
+		held := "Held for work in flight: " + amount(w.ReservedMicros, w.Unit)
+		if w.MarginMicros > 0 {
+			held += ", of which " + amount(w.ReservedMicros-w.MarginMicros, w.Unit) + " will probably be spent"
+		}
+		lines = append(lines, held)
 	}
 	if w.FloorMicros > 0 {
 		lines = append(lines, "Kept back: "+amount(w.FloorMicros, w.Unit)+", so that "+amount(capacity, w.Unit)+" may be used")

@@ -149,13 +149,14 @@ func bar(part, whole int64) string {
 
 // pace is what was used against what an even spread allows by now.
 func pace(w register.Window) string {
+	expected := w.UsedMicros - w.MarginMicros
 	switch {
-	case w.UsedMicros == 0:
+	case expected == 0:
 		return "0 %"
 	case w.AllowanceMicros == 0:
 		return "far too fast"
 	}
-	if percent := float64(w.UsedMicros) / float64(w.AllowanceMicros) * 100; percent < 1000 {
+	if percent := float64(expected) / float64(w.AllowanceMicros) * 100; percent < 1000 {
 		return fmt.Sprintf("%.0f %%", percent)
 	}
 	return "far too fast"

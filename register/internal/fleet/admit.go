@@ -58,6 +58,10 @@ func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch,
 	if err != nil {
 		return Dispatch{}, err
 	}
+	if err := b.spell(&request); err != nil {
+		return Dispatch{}, err
+	}
+	given := request.Estimates
 	request.Crew = b.crew(row.Role)
 	if err := t.prepare(ctx, b, row, &request); err != nil {
 		return Dispatch{}, err
@@ -67,7 +71,7 @@ func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch,
 		return Dispatch{}, err
 	}
 	row.ModelRequested = decision.Requested.Model
-	row.Estimate = encode(withUnits(ask.Estimate, &decision))
+	row.Estimate = encode(withUnits(given, &decision))
 	reason := b.reasonFor(row, &decision)
 	t.change.Replan = t.change.Replan || passes(b, &decision, request.Place)
 	row.State = settleOn(b, row, &decision, reason)
@@ -91,13 +95,14 @@ func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch,
 }
 
 func (t *transaction) newDispatch(ask Ask) *query.Dispatch {
+	place := budget.Place{Priority: ask.Priority, Arrived: t.now}
 	return &query.Dispatch{
 		TenantID: t.Tenant, Host: t.Host, Role: ask.Role, Brief: ask.Brief, BriefClass: ask.BriefClass, Project: ask.Project,
 		Mission: ask.Mission, ModelRequested: ask.Model, Exact: ask.Exact, Estimate: encode(ask.Estimate),
 		Priority: int32(ask.Priority), Deadline: pointer(ask.Deadline.UTC().Truncate(time.Microsecond)), Origin: ask.Origin,
 		CreatedBy: t.actor, CreatedAt: t.now, MaxAttempts: int32(cmp.Or(ask.MaxAttempts, maxAttempts)), WaitsOn: []int64{}, WaitsMicros: []int64{}, WaitsMargins: []int64{},
 		Metered: encode([]Amount{}), Actuals: encode([]Amount{}), Learned: encode([]Expectation{}), DependsOn: numbers(ask.DependsOn),
-		ContextTokens: ask.ContextTokens, RetryOf: retryOf(ask),
+		ContextTokens: ask.ContextTokens, RetryOf: retryOf(ask), Stands: place.Rank(),
 	}
 }
 
@@ -152,15 +157,16 @@ func refuseInput(err error, decision *budget.Decision) error {
 }
 
 // withUnits gives an estimate that came without a unit that of the first window it met; one that met none is left out.
-func withUnits(estimate []Amount, decision *budget.Decision) []Amount {
+func withUnits(estimates []budget.Estimate, decision *budget.Decision) []Amount {
 	met := ""
 	for i := range decision.Attempts {
 		if unit := decision.Attempts[i].Unit(); met == "" && unit != "" {
 			met = unit
 		}
 	}
-	out := make([]Amount, 0, len(estimate))
-	for _, amount := range estimate {
+	out := make([]Amount, 0, len(estimates))
+	for _, estimate := range estimates {
+		amount := Amount{Unit: estimate.Unit, Micros: estimate.Mean}
 		if amount.Unit == "" {
 			amount.Unit = met
 		}
@@ -195,6 +201,6 @@ func insertion(row *query.Dispatch) query.InsertDispatchParams {
 		MaxAttempts: row.MaxAttempts, Worker: row.Worker, Claim: row.Claim, ClaimExpiresAt: row.ClaimExpiresAt,
 		Metered: row.Metered, Progress: row.Progress, Actuals: row.Actuals, Unmetered: row.Unmetered, Result: row.Result,
 		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, DependsOn: row.DependsOn, ReadyAt: row.ReadyAt,
-		ContextTokens: row.ContextTokens, FinishBy: row.FinishBy, Expected: row.Expected, RetryOf: row.RetryOf, WaitsMargins: row.WaitsMargins, Learned: row.Learned,
+		ContextTokens: row.ContextTokens, FinishBy: row.FinishBy, Expected: row.Expected, RetryOf: row.RetryOf, WaitsMargins: row.WaitsMargins, Learned: row.Learned, Stands: row.Stands,
 	}
 }

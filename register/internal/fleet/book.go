@@ -203,7 +203,7 @@ func (b *book) show(id int64) Window {
 	shown := Window{
 		Provider: subscription.Provider, Subscription: subscription.Name, Window: window.Name, Unit: window.Unit,
 		LimitMicros: window.Limit, FloorMicros: window.Floor, CommittedMicros: window.Committed,
-		ReservedMicros: window.Reserved, UsedMicros: window.Used(), AllowanceMicros: window.Allowance(b.now),
+		ReservedMicros: window.Reserved, MarginMicros: window.Margin, UsedMicros: window.Used(), AllowanceMicros: window.Allowance(b.now),
 		BurstMicros: window.Burst() + window.Extra, Step: row.Step, Since: window.Since, ResetAt: window.Reset, Source: row.Source,
 		CheckedAt: row.CheckedAt.UTC(), Lapsed: window.Lapsed(b.now), Waiting: len(window.Line), Overrides: b.overrides[id],
 		Scope: window.Scope.String(), Model: window.Model, Recurrence: definition.Recurrence, Hours: definition.Hours,

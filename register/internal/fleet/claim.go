@@ -18,7 +18,7 @@ type Claim struct {
 	Dispatch   Dispatch  `json:"dispatch"`
 }
 
-// ClaimDispatch gives a worker the oldest ready dispatch of the highest priority for its role that it is declared for; nil when
+// ClaimDispatch gives a worker the first ready dispatch in line for its role that it is declared for, by priority and age; nil when
 // there is none, and *Withheld when none is given out. Whoever asks is heard of as live.
 func (s *Store) ClaimDispatch(ctx context.Context, m Mutation, role, worker string, ttl time.Duration) (*Claim, error) {
 	return s.ClaimOn(ctx, m, role, worker, "", ttl)

@@ -185,3 +185,16 @@ func TestSpendInAUnitNobodyHoldsIsStillBooked(t *testing.T) {
 	require.NoError(t, b.pool.QueryRow(t.Context(), `SELECT micros FROM fleet.ledger WHERE unit = 'dollars' AND window_id IS NULL`).Scan(&dollars))
 	require.Equal(t, int64(budget.Micro), dollars)
 }
+
+func TestReadyWorkAgesUpToTheWorkerAsItDoesInTheLine(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.wide(t, 1000)
+	low := b.dispatch(t, ask(1, exact, func(a *Ask) { a.Priority = 2 }))
+	b.clock.pass(2*time.Hour + time.Minute)
+	fresh := b.dispatch(t, ask(1, exact, func(a *Ask) { a.Priority = 4 }))
+	urgent := b.dispatch(t, ask(1, exact, func(a *Ask) { a.Priority = 5 }))
+	require.Equal(t, urgent.ID, b.claimed(t).Dispatch.ID, "three levels are worth three hours")
+	require.Equal(t, low.ID, b.claimed(t).Dispatch.ID, "two levels are worth two hours, which it has waited: nothing starves for newcomers")
+	require.Equal(t, fresh.ID, b.claimed(t).Dispatch.ID)
+}

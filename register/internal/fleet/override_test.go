@@ -142,7 +142,13 @@ func TestWhatCannotBeOverriddenSaysSo(t *testing.T) {
 		require.Contains(t, refused.Detail, wrong.says)
 		require.NotEmpty(t, refused.NextStep)
 	}
-	require.NoError(t, b.exec(t.Context(), `UPDATE fleet.windows SET source = 'provider-detected'`))
+	limited := func(g *OverrideGrant) { g.Lifts = budget.LiftLimit }
+	b.read(t, 0)
+	require.NoError(t, grant(limited), "its use is the provider's to say, its limit is still ours")
+	b.budget(t, func(s *BudgetSet) { s.Mine = new(false) })
+	requireCode(t, CodeProviderLimit, grant(limited))
+	b.budget(t, func(s *BudgetSet) { s.Mine = new(true) })
+	b.read(t, 0, func(r *ReadingReport) { r.LimitMicros = 500 * budget.Micro })
 	refused := requireCode(t, CodeProviderLimit, grant(func(g *OverrideGrant) { g.Lifts = budget.LiftLimit }))
 	require.Contains(t, refused.Detail, "The limit 500 credits of the window main is the provider's: no override lifts it.")
 	require.NoError(t, grant(func(*OverrideGrant) {}), "its pace is ours")

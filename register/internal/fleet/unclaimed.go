@@ -126,7 +126,7 @@ func (t *transaction) revive(ctx context.Context, b *book, agent *query.Agent, r
 	crew := &budget.Crew{Role: agent.Role, Workers: []budget.Worker{workerOf(agent)}}
 	for i := range rows {
 		row := &rows[i]
-		if ready != nil && (ready.Priority > row.Priority || ready.Priority == row.Priority && ready.ID < row.ID) {
+		if ready != nil && inLine(*ready, *row) < 0 {
 			break
 		}
 		decision, reason, err := t.judgeFor(ctx, b, row, crew)
@@ -147,7 +147,8 @@ func (t *transaction) revive(ctx context.Context, b *book, agent *query.Agent, r
 	return ready, nil
 }
 
-// nextFor locks what a worker is given: the oldest of the highest priority that it may run, returned work included. Nil is nothing.
+// nextFor locks what a worker is given: the first in line that it may run, returned work included. What waits for a claim ages up like what
+// waits for budget. Nil is nothing.
 func (t *transaction) nextFor(ctx context.Context, agent *query.Agent) (*query.Dispatch, error) {
 	returned, err := t.AnyReturned(ctx, query.AnyReturnedParams{TenantID: t.Tenant, Role: agent.Role})
 	if err != nil {

@@ -156,3 +156,41 @@ func TestSpendIsChargedToAWindowThatWasSetDuringTheRun(t *testing.T) {
 	require.Equal(t, map[string][2]int64{"main": {4, 0}, "week": {4, 0}}, b.standing(t))
 	b.audit(t)
 }
+
+func TestAnEstimateWithoutAUnitIsAskedBackWhereSeveralCouldBeMeant(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.subscribed(t)
+	bare := func(a *Ask) { a.Estimate = []Amount{{Micros: 5 * budget.Micro}} }
+	_, err := b.CreateDispatch(t.Context(), b.by("olga"), ask(0, exact, bare))
+	refused := requireCode(t, CodeUnitMismatch, err)
+	require.Equal(t, "estimate", refused.Field)
+	require.Equal(t, "The estimate 5 has no unit, and the work of opus is metered in credits, tokens and percent.", refused.Detail)
+	require.Equal(t, "Say which, such as 5credits.", refused.NextStep)
+	require.Equal(t, `[{"unit": "credits", "micros": 5000000}]`, refused.Example)
+	require.Equal(t, map[string][2]int64{"main": {0, 0}, "five": {0, 0}, "week": {0, 0}, "share": {0, 0}}, b.standing(t))
+
+	rest := b.dispatch(t, ask(0, exact, func(a *Ask) {
+		a.Estimate = []Amount{{coins, 5 * budget.Micro}, {tokenUnit, 20 * budget.Micro}, {"", budget.Micro}}
+	}))
+	require.Equal(t, Amount{points, budget.Micro}, rest.Estimate[2], "percent is all that is left to mean")
+	b.audit(t)
+}
+
+func TestAnEstimateWithoutAUnitIsNotTakenForAPercentageThatAProviderReports(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.budget(t)
+	b.read(t, 10, func(r *ReadingReport) {
+		r.Window, r.Unit, r.ResetAt, r.Every = "5h", points, b.clock.now().Add(time.Hour), 5*time.Hour
+	})
+	created := b.dispatch(t, ask(0, exact, func(a *Ask) { a.Estimate = []Amount{{Micros: 4 * budget.Micro}} }))
+	require.Equal(t, StateReady, created.State, created.Reason)
+	require.Equal(t, []Amount{{coins, 4 * budget.Micro}}, created.Estimate)
+	held := make(map[string]int64)
+	for _, hold := range created.Holds {
+		held[hold.Window] = hold.Micros
+	}
+	require.Equal(t, map[string]int64{"main": 4 * budget.Micro, "5h": budget.Micro}, held, "4 credits are not 4 percent")
+	b.audit(t)
+}

@@ -22,6 +22,7 @@ type Window struct {
 	FloorMicros     int64     `json:"floor_micros"`
 	CommittedMicros int64     `json:"committed_micros"`
 	ReservedMicros  int64     `json:"reserved_micros"`
+	MarginMicros    int64     `json:"margin_micros,omitempty"`
 	UsedMicros      int64     `json:"used_micros"`
 	AllowanceMicros int64     `json:"allowance_micros"`
 	BurstMicros     int64     `json:"burst_micros"`

@@ -3,9 +3,9 @@ INSERT INTO fleet.dispatches (tenant_id, id, host, role, brief, brief_class, pro
     estimate, priority, deadline, origin, created_by, created_at, state, reason, promised_start, model, provider,
     subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker,
     claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on,
-    context_tokens, finish_by, expected, retry_of, ready_at, waits_margins, learned)
+    context_tokens, finish_by, expected, retry_of, ready_at, waits_margins, learned, stands)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
-    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48);
+    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49);
 
 -- name: PutDispatch :exec
 UPDATE fleet.dispatches
@@ -42,11 +42,11 @@ WHERE tenant_id = sqlc.arg(tenant_id) AND role = sqlc.arg(role) AND state = 'rea
   AND (cardinality(sqlc.arg(models)::text[]) = 0 OR model = ANY(sqlc.arg(models)::text[]))
   AND (cardinality(sqlc.arg(subscriptions)::text[]) = 0
     OR CASE WHEN subscription IN ('', provider) THEN provider ELSE provider || '/' || subscription END = ANY(sqlc.arg(subscriptions)::text[]))
-ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED;
+ORDER BY lifted DESC, stands, priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED;
 
 -- name: NextReady :one
 SELECT * FROM fleet.dispatches
-WHERE tenant_id = $1 AND role = $2 AND state = 'ready' ORDER BY priority DESC, id LIMIT 1;
+WHERE tenant_id = $1 AND role = $2 AND state = 'ready' ORDER BY lifted DESC, stands, priority DESC, id LIMIT 1;
 
 -- name: CountUnclaimed :one
 SELECT count(*) FROM fleet.dispatches
@@ -62,7 +62,7 @@ SELECT EXISTS (SELECT 1 FROM fleet.dispatches WHERE tenant_id = $1 AND role = $2
 
 -- name: LockReturned :many
 SELECT * FROM fleet.dispatches
-WHERE tenant_id = $1 AND role = $2 AND returned_at IS NOT NULL ORDER BY lifted DESC, priority DESC, id FOR UPDATE;
+WHERE tenant_id = $1 AND role = $2 AND returned_at IS NOT NULL ORDER BY lifted DESC, stands, priority DESC, id FOR UPDATE;
 
 -- name: LockExpired :many
 SELECT * FROM fleet.dispatches

@@ -109,7 +109,7 @@ func (q *Queries) CountUnclaimed(ctx context.Context, arg CountUnclaimedParams) 
 }
 
 const getDispatch = `-- name: GetDispatch :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2
 `
 
 type GetDispatchParams struct {
@@ -173,6 +173,7 @@ func (q *Queries) GetDispatch(ctx context.Context, arg GetDispatchParams) (Dispa
 		&i.Failure,
 		&i.WaitsMargins,
 		&i.Learned,
+		&i.Stands,
 	)
 	return i, err
 }
@@ -182,9 +183,9 @@ INSERT INTO fleet.dispatches (tenant_id, id, host, role, brief, brief_class, pro
     estimate, priority, deadline, origin, created_by, created_at, state, reason, promised_start, model, provider,
     subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker,
     claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on,
-    context_tokens, finish_by, expected, retry_of, ready_at, waits_margins, learned)
+    context_tokens, finish_by, expected, retry_of, ready_at, waits_margins, learned, stands)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
-    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48)
+    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49)
 `
 
 type InsertDispatchParams struct {
@@ -236,6 +237,7 @@ type InsertDispatchParams struct {
 	ReadyAt        *time.Time
 	WaitsMargins   []int64
 	Learned        json.RawMessage
+	Stands         int64
 }
 
 func (q *Queries) InsertDispatch(ctx context.Context, arg InsertDispatchParams) error {
@@ -288,6 +290,7 @@ func (q *Queries) InsertDispatch(ctx context.Context, arg InsertDispatchParams) 
 		arg.ReadyAt,
 		arg.WaitsMargins,
 		arg.Learned,
+		arg.Stands,
 	)
 	return err
 }
@@ -376,7 +379,7 @@ func (q *Queries) Line(ctx context.Context, tenantID string) ([]LineRow, error) 
 }
 
 const listDispatches = `-- name: ListDispatches :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches
 WHERE tenant_id = $1
   AND (cardinality($2::text[]) = 0 OR state = ANY($2::text[]))
   AND ($3::bigint = 0 OR id < $3::bigint)
@@ -457,6 +460,7 @@ func (q *Queries) ListDispatches(ctx context.Context, arg ListDispatchesParams) 
 			&i.Failure,
 			&i.WaitsMargins,
 			&i.Learned,
+			&i.Stands,
 		); err != nil {
 			return nil, err
 		}
@@ -469,7 +473,7 @@ func (q *Queries) ListDispatches(ctx context.Context, arg ListDispatchesParams) 
 }
 
 const lockDependents = `-- name: LockDependents :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'queued' AND cardinality(depends_on) > 0 AND depends_on @> ARRAY[$2::bigint]
 ORDER BY id FOR UPDATE
 `
@@ -541,6 +545,7 @@ func (q *Queries) LockDependents(ctx context.Context, arg LockDependentsParams) 
 			&i.Failure,
 			&i.WaitsMargins,
 			&i.Learned,
+			&i.Stands,
 		); err != nil {
 			return nil, err
 		}
@@ -553,7 +558,7 @@ func (q *Queries) LockDependents(ctx context.Context, arg LockDependentsParams) 
 }
 
 const lockDispatch = `-- name: LockDispatch :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2 FOR UPDATE
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2 FOR UPDATE
 `
 
 type LockDispatchParams struct {
@@ -617,12 +622,13 @@ func (q *Queries) LockDispatch(ctx context.Context, arg LockDispatchParams) (Dis
 		&i.Failure,
 		&i.WaitsMargins,
 		&i.Learned,
+		&i.Stands,
 	)
 	return i, err
 }
 
 const lockExpired = `-- name: LockExpired :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'running' AND claim_expires_at <= $2::timestamptz
 ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED
 `
@@ -694,6 +700,7 @@ func (q *Queries) LockExpired(ctx context.Context, arg LockExpiredParams) ([]Dis
 			&i.Failure,
 			&i.WaitsMargins,
 			&i.Learned,
+			&i.Stands,
 		); err != nil {
 			return nil, err
 		}
@@ -706,12 +713,12 @@ func (q *Queries) LockExpired(ctx context.Context, arg LockExpiredParams) ([]Dis
 }
 
 const lockNextReady = `-- name: LockNextReady :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches
 WHERE tenant_id = $1 AND role = $2 AND state = 'ready'
   AND (cardinality($3::text[]) = 0 OR model = ANY($3::text[]))
   AND (cardinality($4::text[]) = 0
     OR CASE WHEN subscription IN ('', provider) THEN provider ELSE provider || '/' || subscription END = ANY($4::text[]))
-ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED
+ORDER BY lifted DESC, stands, priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED
 `
 
 type LockNextReadyParams struct {
@@ -782,12 +789,13 @@ func (q *Queries) LockNextReady(ctx context.Context, arg LockNextReadyParams) (D
 		&i.Failure,
 		&i.WaitsMargins,
 		&i.Learned,
+		&i.Stands,
 	)
 	return i, err
 }
 
 const lockReady = `-- name: LockReady :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches WHERE tenant_id = $1 AND state = 'ready' ORDER BY id FOR UPDATE
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches WHERE tenant_id = $1 AND state = 'ready' ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, error) {
@@ -852,6 +860,7 @@ func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, e
 			&i.Failure,
 			&i.WaitsMargins,
 			&i.Learned,
+			&i.Stands,
 		); err != nil {
 			return nil, err
 		}
@@ -864,8 +873,8 @@ func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, e
 }
 
 const lockReturned = `-- name: LockReturned :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches
-WHERE tenant_id = $1 AND role = $2 AND returned_at IS NOT NULL ORDER BY lifted DESC, priority DESC, id FOR UPDATE
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches
+WHERE tenant_id = $1 AND role = $2 AND returned_at IS NOT NULL ORDER BY lifted DESC, stands, priority DESC, id FOR UPDATE
 `
 
 type LockReturnedParams struct {
@@ -935,6 +944,7 @@ func (q *Queries) LockReturned(ctx context.Context, arg LockReturnedParams) ([]D
 			&i.Failure,
 			&i.WaitsMargins,
 			&i.Learned,
+			&i.Stands,
 		); err != nil {
 			return nil, err
 		}
@@ -962,7 +972,7 @@ func (q *Queries) LockRunning(ctx context.Context, arg LockRunningParams) error 
 }
 
 const lockUnclaimed = `-- name: LockUnclaimed :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'ready' AND ready_at <= $2::timestamptz
 ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED
 `
@@ -1034,6 +1044,7 @@ func (q *Queries) LockUnclaimed(ctx context.Context, arg LockUnclaimedParams) ([
 			&i.Failure,
 			&i.WaitsMargins,
 			&i.Learned,
+			&i.Stands,
 		); err != nil {
 			return nil, err
 		}
@@ -1046,7 +1057,7 @@ func (q *Queries) LockUnclaimed(ctx context.Context, arg LockUnclaimedParams) ([
 }
 
 const lockWaiting = `-- name: LockWaiting :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'queued' ORDER BY id FOR UPDATE
 `
 
@@ -1112,6 +1123,7 @@ func (q *Queries) LockWaiting(ctx context.Context, tenantID string) ([]Dispatch,
 			&i.Failure,
 			&i.WaitsMargins,
 			&i.Learned,
+			&i.Stands,
 		); err != nil {
 			return nil, err
 		}
@@ -1136,8 +1148,8 @@ func (q *Queries) NextPromise(ctx context.Context, tenantID string) (*time.Time,
 }
 
 const nextReady = `-- name: NextReady :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned FROM fleet.dispatches
-WHERE tenant_id = $1 AND role = $2 AND state = 'ready' ORDER BY priority DESC, id LIMIT 1
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches
+WHERE tenant_id = $1 AND role = $2 AND state = 'ready' ORDER BY lifted DESC, stands, priority DESC, id LIMIT 1
 `
 
 type NextReadyParams struct {
@@ -1201,6 +1213,7 @@ func (q *Queries) NextReady(ctx context.Context, arg NextReadyParams) (Dispatch,
 		&i.Failure,
 		&i.WaitsMargins,
 		&i.Learned,
+		&i.Stands,
 	)
 	return i, err
 }

@@ -2816,6 +2816,9 @@ type Window struct {
 	Lapsed      bool  `json:"lapsed"`
 	LimitMicros int64 `json:"limit_micros"`
 
+	// MarginMicros How far what is held lies above what it will probably take: pace counts used less this.
+	MarginMicros int64 `json:"margin_micros,omitempty,omitzero"`
+
 	// Mine The limit is one we set ourselves, and not one that the provider sets.
 	Mine bool `json:"mine"`
 
@@ -2831,7 +2834,7 @@ type Window struct {
 	// Recurrence `once`, `provider` (as the provider reports it), `rolling 5h` (it opens at its first admission), or a civil time such as `every week on mon at 09:00 in Europe/Berlin`.
 	Recurrence string `json:"recurrence"`
 
-	// ReservedMicros Held for admitted work.
+	// ReservedMicros Held for admitted work, as an upper bound: the cap counts it.
 	ReservedMicros int64 `json:"reserved_micros"`
 
 	// ResetAt Absent while it is closed.

@@ -124,6 +124,7 @@ type Dispatch struct {
 	Failure        string
 	WaitsMargins   []int64
 	Learned        json.RawMessage
+	Stands         int64
 }
 
 type Estimate struct {
@@ -344,6 +345,10 @@ type Reservation struct {
 	HeldAt       time.Time
 	SettledAt    *time.Time
 	MarginMicros int64
+	// what the window had spent and held on means right after this was admitted
+	ExpectedMicros *int64
+	// what pace allowed of it then; null where pace did not apply
+	PacedMicros *int64
 }
 
 type Retention struct {
@@ -506,6 +511,9 @@ type Window struct {
 	// it was said that it is past its reset
 	Lapsed       bool
 	MarginMicros int64
+	LateSince    []time.Time
+	LateUntil    []time.Time
+	LateMicros   []int64
 }
 
 type Withdrawal struct {

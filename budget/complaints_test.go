@@ -7,17 +7,25 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// complaints are what users of other governors reported, as far as it is for these rules to get right.
+// complaints are what users of other governors reported, as far as it is for these rules to get right; the register's own
+// complaints_test.go has those that concern what is kept.
 var complaints = []struct {
 	link, complaint string
 	holds           func(*testing.T)
 }{
 	{"https://github.com/BerriAI/litellm/issues/34732", "concurrent requests pass the same check", admitsExactlyTheCap},
 	{"https://github.com/BerriAI/litellm/issues/40095", "concurrent requests pass the same check", admitsExactlyTheCap},
+	{"https://github.com/BerriAI/litellm/issues/26672", "concurrent requests pass the same check", admitsExactlyTheCap},
 	{"https://github.com/paperclipai/paperclip/issues/11276", "a hard stop only between runs", aRunInItsMidstIsHeldToTheCap},
+	{"https://github.com/paperclipai/paperclip/issues/769", "spend is looked at only between runs", aRunInItsMidstIsHeldToTheCap},
+	{"https://github.com/paperclipai/paperclip/pull/2006", "a run in its midst is not polled", aRunInItsMidstIsHeldToTheCap},
 	{"https://github.com/BerriAI/litellm/issues/27639", "holds leak and refuse work that would fit", nothingIsHeldAfterItsEnd},
 	{"https://github.com/BerriAI/litellm/issues/36926", "a hold is counted twice", nothingIsHeldAfterItsEnd},
+	{"https://github.com/BerriAI/litellm/issues/40050", "holds leak and refuse work that would fit", nothingIsHeldAfterItsEnd},
+	{"https://github.com/BerriAI/litellm/issues/35569", "holds leak and refuse work that would fit", nothingIsHeldAfterItsEnd},
+	{"https://github.com/BerriAI/litellm/issues/27735", "holds leak and refuse work that would fit", nothingIsHeldAfterItsEnd},
 	{"https://github.com/BerriAI/litellm/issues/34896", "the zone's offset is dropped, Tokyo is blocked for nine hours", tokyoResetsAtItsMidnight},
+	{"https://github.com/BerriAI/litellm/issues/37454", "the zone's offset is dropped", tokyoResetsAtItsMidnight},
 	{"https://github.com/BerriAI/litellm/pull/40978", "a late reset makes a day longer than a day", aLateRolloverShortensNothing},
 	{"https://github.com/maximhq/bifrost/issues/4892", "windows only reset in UTC", tokyoResetsAtItsMidnight},
 	{"https://github.com/langwatch/tasks/issues/458", "daylight saving is not tested", aDayInBerlinIsADayInSummerToo},
@@ -26,17 +34,26 @@ var complaints = []struct {
 	{"https://github.com/steipete/CodexBar/issues/2790", "a provider's reset jitters", aJitterIsNoReset},
 	{"https://github.com/tddworks/ClaudeBar/issues/239", "a weekly window is taken for the session", aWeekIsNoSession},
 	{"https://github.com/BerriAI/litellm/pull/33736", "what a cancelled stream spent is lost", whatWasMeteredIsCommitted},
+	{"https://github.com/BerriAI/litellm/pull/36008", "what a cancelled stream spent is lost", whatWasMeteredIsCommitted},
+	{"https://github.com/BerriAI/litellm/issues/13245", "what a cancelled stream spent is lost", whatWasMeteredIsCommitted},
 	{"https://github.com/anthropics/claude-code/issues/30930", "the usage endpoint answers 429 for hours", anUnknownMeterStopsNothing},
+	{"https://github.com/anthropics/claude-code/issues/31021", "the usage endpoint answers 429 for hours", anUnknownMeterStopsNothing},
 	{"https://github.com/ericjypark/codex-island/issues/35", "a failed reading shows 0 %", aFailedReadingIsNotZero},
 	{"https://github.com/robinebers/openusage/pull/820", "the floor of 1 % makes an idle account look used", onePercentIsRounding},
 	{"https://github.com/grandamenium/cortextos/pull/644", "a glitch that reads 100 % rings the pager", aGlitchIsDoubted},
 	{"https://github.com/kdlbs/kandev/pull/3287", "an alert at each check above the level", aLevelIsAnnouncedOnce},
+	{"https://github.com/BerriAI/litellm/issues/3738", "the same alert again and again", aLevelIsAnnouncedOnce},
+	{"https://github.com/BerriAI/litellm/issues/3113", "the same alert again and again", aLevelIsAnnouncedOnce},
+	{"https://github.com/BerriAI/litellm/issues/27398", "an alert for each token instead of each budget", aLevelIsAnnouncedOnce},
 	{"https://github.com/chmonitor/chmonitor/pull/2775", "a step flaps up and down", aStepComesDownAfterTheDwell},
+	{"https://github.com/netdata/netdata/issues/945", "an alarm flaps around its level", aStepComesDownAfterTheDwell},
 	{"https://github.com/realiti4/claude-swap/issues/149", "most headroom parks on the quota that lives longest", drainTakesWhatExpiresFirst},
+	{"https://github.com/realiti4/claude-swap/issues/327", "quota that soon resets evaporates", drainTakesWhatExpiresFirst},
 	{"https://github.com/realiti4/claude-swap/issues/303", "five hours and seven days want different thresholds", eachWindowHasItsOwnPace},
 	{"https://github.com/router-for-me/CLIProxyAPI/pull/4674", "a hundred agents are pinned to one account", aHundredDispatchesSpread},
 	{"https://github.com/router-for-me/CLIProxyAPI/issues/4715", "a model's window is full while the account is not", aFullModelWindowLowersOnlyThatModel},
 	{"https://github.com/juspay/neurolink/pull/1198", "the soonest weekly reset first, five hours as a gate", drainGatesOnFiveHours},
+	{"https://github.com/Latand/live-log-viewer-next/issues/2018", "accounts are chosen without a look at their windows", drainGatesOnFiveHours},
 	{"https://github.com/maximhq/bifrost/issues/5770", "a budget rule fires early", theRuleFiresToTheMicroUnit},
 	{"https://github.com/wso2/api-platform/issues/2936", "a continuous refill never trips the window", aRefillDoesNotPassTheLimit},
 	{"https://github.com/kubernetes-sigs/kueue/issues/13607", "waiting on a flavour that cannot, while a lower one fits", theLowerTierThatFitsIsTaken},
@@ -44,6 +61,8 @@ var complaints = []struct {
 	{"https://github.com/digitaldrywood/detent/issues/855", "static estimates lie far under reality", theUpperBoundIsHeld},
 	{"https://github.com/Aureliolo/synthorg/issues/44", "a model is lowered in the middle of a task", aRunInItsMidstIsHeldToTheCap},
 	{"https://github.com/paperclipai/paperclip/issues/8856", "dollar budgets are inert on subscriptions", nativeUnitsCount},
+	{"https://github.com/paperclipai/paperclip/issues/339", "dollar budgets are inert on subscriptions", nativeUnitsCount},
+	{"https://github.com/paperclipai/paperclip/issues/3406", "dollar budgets are inert on subscriptions", nativeUnitsCount},
 }
 
 func TestWhatOthersComplainAboutDoesNotHappenHere(t *testing.T) {

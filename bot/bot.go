@@ -133,6 +133,7 @@ type Bot struct {
 	client      *mautrix.Client
 	account     *account
 	renewal     *renewal
+	agents      *agents
 	keys        *keys
 	journal     *journal
 	outbox      *outbox
@@ -218,7 +219,7 @@ func lead(ctx context.Context, options Options, leader *leadership) (*Bot, error
 		outbox:    &outbox{database: database, now: options.Now},
 		directory: &directory{api: options.API, now: options.Now},
 		board:     &boardRules{api: options.API, now: options.Now},
-		metrics:   newMetrics(), roomsChanged: make(chan struct{}, 1),
+		metrics:   newMetrics(), roomsChanged: make(chan struct{}, 1), agents: newAgents(),
 	}
 	b.directory.met = func(ctx context.Context, identities []register.Identity, rooms []register.RoomBinding) error {
 		return errors.Join(b.noteKnown(ctx, identities), b.keepBindings(ctx, rooms))

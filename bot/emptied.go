@@ -59,7 +59,7 @@ func (b *Bot) hearEmptied(ctx context.Context, h *heard) error {
 		return err
 	}
 	for _, member := range members {
-		if member != b.client.UserID {
+		if !b.ours(member) {
 			return b.journal.end(ctx, h, stateDropped, "")
 		}
 	}

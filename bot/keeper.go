@@ -205,7 +205,7 @@ func (b *Bot) hearMissed(ctx context.Context, room id.RoomID, events []*event.Ev
 	count := 0
 	err := transaction(ctx, b.database, func(ctx context.Context) error {
 		for _, evt := range events {
-			if evt.Sender == b.client.UserID || !journalled(evt.Type) {
+			if b.ours(evt.Sender) || !journalled(evt.Type) {
 				continue
 			}
 			added, err := b.journal.add(ctx, room, evt)
@@ -268,7 +268,7 @@ func (b *Bot) caughtUp(ctx context.Context, room id.RoomID) (bool, error) {
 		return false, err
 	}
 	for _, evt := range news {
-		if evt.Sender == b.client.UserID || !journalled(evt.Type) {
+		if b.ours(evt.Sender) || !journalled(evt.Type) {
 			continue
 		}
 		if known, err := b.journal.find(ctx, evt.ID); err != nil || known == nil {

@@ -148,7 +148,7 @@ func (b *Bot) dispatchStep(e register.Event, at place, said commands.Notice, rin
 			return "", fmt.Errorf("reading what was said of a dispatch: %w", err)
 		}
 		content := words(b.clip(said.Markdown), ring)
-		message := outgoing{Txn: causedBy(e, at.room, "notice"), Room: at.room, Rank: rankOf(ring), Type: event.EventMessage.Type, Content: content}
+		message := outgoing{Txn: causedBy(e, at.room, "notice"), Room: at.room, Rank: rankOf(ring), Type: event.EventMessage.Type, Content: content, Agent: worker(e)}
 		switch {
 		case e.Type == register.EventTypeDispatchProgress && running != nil:
 			message.Rank, message.About, message.Content = edit, running.ID, replacing(content)
@@ -175,7 +175,7 @@ func (b *Bot) dispatchStep(e register.Event, at place, said commands.Notice, rin
 		}
 		file := outgoing{
 			Txn: causedBy(e, at.room, "file"), Room: at.room, Rank: notice, Type: event.EventMessage.Type,
-			Content: inThread(attached(said.File), at.root, at.asked),
+			Content: inThread(attached(said.File), at.root, at.asked), Agent: worker(e),
 		}
 		if at.root == "" {
 			if file.About = message.About; file.About == 0 {
@@ -185,6 +185,15 @@ func (b *Bot) dispatchStep(e register.Event, at place, said commands.Notice, rin
 		_, err = b.outbox.add(ctx, file)
 		return at.room, err
 	}
+}
+
+// worker is the agent whose run an event tells of; empty for what the fleet decided.
+func worker(e register.Event) string {
+	switch e.Type {
+	case register.EventTypeDispatchRunning, register.EventTypeDispatchProgress, register.EventTypeDispatchDone, register.EventTypeDispatchFailed:
+		return e.Dispatch.Worker
+	}
+	return ""
 }
 
 // wakeSign swaps the sign of a command whose dispatch waited, or was refused and then lifted. A dispatch that was ready at

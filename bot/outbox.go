@@ -56,6 +56,8 @@ type outgoing struct {
 
 	// Only is the one person whose trusted devices are to read it; empty is everyone's in the room.
 	Only id.UserID
+	// Agent is the agent whose words they are; empty is the bot.
+	Agent string
 	// Last has an edit go out soon however many there were.
 	Last bool
 
@@ -67,6 +69,15 @@ type outgoing struct {
 	Attempted  time.Time
 	AboutEvent id.EventID
 	AboutState string
+	// Speaker is the user who sends it, and AboutSpeaker who sent what it is about; empty is the bot.
+	Speaker      id.UserID
+	AboutSpeaker id.UserID
+}
+
+// replaces says whether it changes or takes back what it is about, which only that one's sender may.
+func (m *outgoing) replaces() bool {
+	relation, _ := m.Content["m.relates_to"].(map[string]any)
+	return m.Type == event.EventRedaction.Type || relation["rel_type"] == string(event.RelReplace)
 }
 
 // txnID derives a transaction ID from what caused the message, so that causing it again cannot send it again.
@@ -112,11 +123,11 @@ func (o *outbox) add(ctx context.Context, message outgoing) (int64, error) {
 	}
 	var row int64
 	err = o.database.QueryRow(ctx, `
-		INSERT INTO outbox (txn_id, room_id, rank, type, content, about, ref, not_before, created_at, thread, state, reason, only_for)
-		VALUES ($1, $2, $3, $4, $5, nullif($6::bigint, 0), $7, $8, $9, $10, $11, nullif($12, ''), $13)
+		INSERT INTO outbox (txn_id, room_id, rank, type, content, about, ref, not_before, created_at, thread, state, reason, only_for, agent)
+		VALUES ($1, $2, $3, $4, $5, nullif($6::bigint, 0), $7, $8, $9, $10, $11, nullif($12, ''), $13, $14)
 		ON CONFLICT (txn_id) DO UPDATE SET txn_id = excluded.txn_id RETURNING id`,
 		message.Txn, message.Room, message.Rank, message.Type, string(content), message.About, message.Ref, notBefore, o.now().UTC(),
-		threadIn(message), state, reason, message.Only).Scan(&row)
+		threadIn(message), state, reason, message.Only, message.Agent).Scan(&row)
 	if err != nil {
 		return 0, fmt.Errorf("queueing a message: %w", err)
 	}
@@ -234,14 +245,15 @@ func (o *outbox) spaced(ctx context.Context, message outgoing, now time.Time) (t
 
 const selectOutgoing = `
 	SELECT o.id, o.txn_id, o.room_id, o.rank, o.type, o.content, coalesce(o.about, 0), o.ref, o.state, o.attempts, o.not_before,
-	       coalesce(o.ciphertext, ''), o.attempted_at, coalesce(a.event_id, ''), coalesce(a.state, ''), o.only_for
+	       coalesce(o.ciphertext, ''), o.attempted_at, coalesce(a.event_id, ''), coalesce(a.state, ''), o.only_for, o.agent, o.speaker, coalesce(a.speaker, '')
 	FROM outbox o LEFT JOIN outbox a ON a.id = o.about `
 
 func scanOutgoing(row dbutil.Scannable) (*outgoing, error) {
 	var message outgoing
 	var attempted sql.NullTime
 	err := row.Scan(&message.ID, &message.Txn, &message.Room, &message.Rank, &message.Type, &message.raw, &message.About, &message.Ref, &message.State,
-		&message.Attempts, &message.NotBefore, &message.Ciphertext, &attempted, &message.AboutEvent, &message.AboutState, &message.Only)
+		&message.Attempts, &message.NotBefore, &message.Ciphertext, &attempted, &message.AboutEvent, &message.AboutState, &message.Only,
+		&message.Agent, &message.Speaker, &message.AboutSpeaker)
 	if err != nil {
 		return nil, err
 	}
@@ -309,8 +321,8 @@ var errOvertaken = errors.New("the message was overtaken by another")
 // begin notes an attempt before it is made, with the ciphertext it and every later one sends.
 func (o *outbox) begin(ctx context.Context, message *outgoing, ciphertext string) error {
 	at := o.now().UTC()
-	result, err := o.database.Exec(ctx, `UPDATE outbox SET state = 'sending', attempts = attempts + 1, attempted_at = $2, ciphertext = nullif($3, '')
-		WHERE id = $1 AND state = $4 AND content = $5`, message.ID, at, ciphertext, message.State, message.raw)
+	result, err := o.database.Exec(ctx, `UPDATE outbox SET state = 'sending', attempts = attempts + 1, attempted_at = $2, ciphertext = nullif($3, ''), speaker = $6
+		WHERE id = $1 AND state = $4 AND content = $5`, message.ID, at, ciphertext, message.State, message.raw, message.Speaker)
 	if err != nil {
 		return fmt.Errorf("noting an attempt to send: %w", err)
 	}

@@ -81,7 +81,7 @@ func (b *Bot) unknownOwn(ctx context.Context, a *answer) (int, error) {
 	for room, joined := range a.response.Rooms.Join {
 		for _, evt := range slices.Concat(a.gaps[room], joined.Timeline.Events) {
 			txn := outboxID(evt)
-			if evt.Sender == b.client.UserID && txn != "" && time.UnixMilli(evt.Timestamp).After(since) {
+			if b.ours(evt.Sender) && txn != "" && time.UnixMilli(evt.Timestamp).After(since) {
 				sent = append(sent, txn)
 			}
 		}

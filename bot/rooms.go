@@ -95,6 +95,7 @@ func (b *Bot) direct(ctx context.Context, room id.RoomID) bool {
 	b.keys.RLock()
 	members, err := b.keys.members(ctx, room)
 	b.keys.RUnlock()
+	members = slices.DeleteFunc(members, func(member id.UserID) bool { return member != b.client.UserID && b.ours(member) })
 	if err != nil || len(members) > 2 {
 		return false
 	}

@@ -112,7 +112,7 @@ func (s *sender) find(ctx context.Context, message *outgoing) (bool, error) {
 		return false, err
 	}
 	for _, evt := range recent {
-		if evt.Sender != s.bot.client.UserID {
+		if !s.bot.ours(evt.Sender) {
 			continue
 		}
 		if err := s.bot.recognise(ctx, message.Room, evt, &commitment{}); err != nil {
@@ -128,11 +128,17 @@ func (s *sender) report(log zerolog.Logger, err error) {
 	}
 }
 
+// errOtherSpeaker says that an agent's words cannot be changed any more, since their room was encrypted meanwhile.
+var errOtherSpeaker = errors.New("an agent said it, and the room was encrypted since")
+
 var errNotEncrypted = errors.New("the room is not encrypted, and the bot does not speak in clear; encrypt the room")
 
 // encode returns the bytes to send, the same on every attempt, having noted the attempt.
 func (s *sender) encode(ctx context.Context, message *outgoing) (json.RawMessage, event.Type, error) {
 	if message.Type != event.EventMessage.Type && message.Type != event.EventUnstablePollStart.Type { // reactions and redactions are in clear by protocol
+		if message.replaces() {
+			message.Speaker = message.AboutSpeaker
+		}
 		return s.inClear(ctx, message)
 	}
 	if message.Ciphertext != "" {
@@ -144,6 +150,14 @@ func (s *sender) encode(ctx context.Context, message *outgoing) (json.RawMessage
 	} else if err != nil {
 		return nil, event.Type{}, err
 	}
+	speaker, err := s.speakerOf(ctx, message, clear)
+	if err != nil {
+		return nil, event.Type{}, err
+	}
+	if speaker != "" && !clear {
+		return nil, event.Type{}, errOtherSpeaker
+	}
+	message.Speaker = speaker
 	if err := s.bot.keys.refreshDevices(ctx); err != nil {
 		return nil, event.Type{}, err
 	}
@@ -152,6 +166,9 @@ func (s *sender) encode(ctx context.Context, message *outgoing) (json.RawMessage
 	}
 	if err := s.bot.hush(ctx, message); err != nil {
 		return nil, event.Type{}, err
+	}
+	if speaker == "" {
+		message.Content = s.bot.named(message)
 	}
 	if clear {
 		return s.inClear(ctx, message)
@@ -255,8 +272,12 @@ func (s *sender) put(ctx context.Context, message *outgoing, kind event.Type, bo
 	quiet := zerolog.Nop() // the client would log a failed request whole; the sender says what failed
 	ctx, cancel := context.WithTimeout(quiet.WithContext(ctx), 30*time.Second)
 	defer cancel()
+	client, err := s.bot.clientOf(message.Speaker)
+	if err != nil {
+		return "", err
+	}
 	if message.Type == event.EventRedaction.Type {
-		response, err := s.bot.client.RedactEvent(ctx, message.Room, message.AboutEvent, mautrix.ReqRedact{
+		response, err := client.RedactEvent(ctx, message.Room, message.AboutEvent, mautrix.ReqRedact{
 			TxnID: message.Txn, Extra: map[string]any{outboxKey: message.Txn},
 		})
 		if err != nil {
@@ -264,7 +285,7 @@ func (s *sender) put(ctx context.Context, message *outgoing, kind event.Type, bo
 		}
 		return response.EventID, nil
 	}
-	response, err := s.bot.client.SendMessageEvent(ctx, message.Room, kind, body, mautrix.ReqSendEvent{TransactionID: message.Txn, DontEncrypt: true})
+	response, err := client.SendMessageEvent(ctx, message.Room, kind, body, mautrix.ReqSendEvent{TransactionID: message.Txn, DontEncrypt: true})
 	if err != nil {
 		return "", err
 	}
@@ -287,6 +308,13 @@ func (s *sender) undelivered(ctx context.Context, log zerolog.Logger, message *o
 	case errors.Is(failure, errNobodyReads):
 		s.report(log, s.bot.outbox.giveUp(ctx, message.ID, stateDropped, failure.Error()))
 		return 0
+	case errors.Is(failure, errOtherSpeaker):
+		s.report(log, s.bot.outbox.giveUp(ctx, message.ID, stateDropped, failure.Error()))
+		return 0
+	case message.Speaker != "" && !message.replaces() && errors.Is(failure, mautrix.MForbidden): // it was put out of the room
+		s.bot.agents.left(message.Speaker, message.Room)
+		s.report(log, s.bot.outbox.later(ctx, message, time.Second, failure.Error()))
+		return time.Second
 	case errors.Is(failure, errNotUploaded):
 		s.report(log, s.bot.outbox.giveUp(ctx, message.ID, "failed", failure.Error()))
 		return 0

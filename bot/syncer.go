@@ -406,7 +406,7 @@ func (b *Bot) receiveRoom(ctx context.Context, room id.RoomID, joined *mautrix.S
 	heard := false
 	for _, evt := range said {
 		err := guard(ctx, "event", func() error {
-			if evt.Sender == b.client.UserID {
+			if b.ours(evt.Sender) {
 				return b.recognise(ctx, room, evt, done)
 			}
 			if !journalled(evt.Type) || evt.StateKey != nil {

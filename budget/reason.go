@@ -7,7 +7,7 @@ import (
 
 // Reason is the attempt in one sentence with its numbers.
 func (a *Attempt) Reason() string {
-	need := Format(a.Need, a.Unit())
+	need := a.need()
 	switch a.Verdict {
 	case Admitted:
 		if a.canary {
@@ -44,6 +44,20 @@ func (a *Attempt) Reason() string {
 		return fmt.Sprintf("The window %s lapsed at %s and was not set again.", a.Window(), instant(a.in.Reset))
 	}
 	return fmt.Sprintf("No budget window is set for %s.", a.Tier.Provider)
+}
+
+// need is what the attempt needs, and that it is an estimate if it was made of tokens.
+func (a *Attempt) need() string {
+	need := Format(a.Need, a.Unit())
+	if a.in == nil || !a.in.Ratio.Known() || len(a.request.Estimates) == 0 {
+		return need
+	}
+	for _, estimate := range a.request.Estimates {
+		if estimate.Unit == a.Unit() || estimate.Unit == "" {
+			return need
+		}
+	}
+	return need + " (estimated from its tokens)"
 }
 
 func (a *Attempt) passedOver() string {

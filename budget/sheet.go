@@ -149,16 +149,26 @@ func (s *sheet) unit(unit string) int {
 }
 
 // need is what a tier takes from a window; nil when the estimates speak of other units only. Without an estimate it is a share
-// of the window, kept with the window until the next is asked for. A window that its provider made known takes the share too where
-// they speak of other units: nobody who asks needs to have heard of it, and the next reading settles what it took.
+// of the window, kept with the window until the next is asked for. Of tokens a window of percent takes its learned ratio. A window that
+// its provider made known takes the share too where they speak of other units: nobody who asks needs to have heard of it, and the next
+// reading settles what it took.
 func (s *sheet) need(t int, f *figure) *need {
 	if f.unit >= 0 {
 		return &s.needs[t*len(s.units)+f.unit]
 	}
+	n := &f.share[min(t, 1)]
+	if f.window.Ratio.Known() {
+		if at := s.unit("tokens"); at >= 0 {
+			of := &s.needs[t*len(s.units)+at]
+			*n = *of
+			n.mean = f.window.Ratio.Mean(of.mean)
+			n.upper = max(n.mean, f.window.Ratio.Upper(of.upper))
+			return n
+		}
+	}
 	if len(s.units) > 0 && f.window.Recurrence.Kind != Reported {
 		return nil
 	}
-	n := &f.share[min(t, 1)]
 	n.mean = scaleUp(scale(f.capacity, DefaultEstimatePPM, million), s.tiers[t].Cost, s.tiers[0].Cost)
 	n.upper, n.sameLow, n.anyLow = n.mean, t == 0 && s.sameLow, t == 0 && s.anyLow
 	return n

@@ -48,6 +48,7 @@ type Window struct {
 	Line []Waiting
 
 	Recurrence Recurrence
+	Ratio      Ratio // of a window of percent: what tokens take of it, as far as it is known
 }
 
 // Capacity is L' = Limit - Floor, never below zero.

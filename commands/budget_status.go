@@ -16,7 +16,8 @@ func budgetStatusCommand() *command {
 		name:    "budget status",
 		summary: "Every window: used, allowed by now, pace, step and time to reset.",
 		about: "Pace is what was used against what an even spread allows by now: under 100 % there is room, over 100 % it is spent too fast. " +
-			"Unattributed is what no dispatch explains; unsettled is estimated, until a reading tells.",
+			"Unattributed is what no dispatch explains; unsettled is estimated, until a reading tells. Of a window in percent, once readings have shown it, " +
+			"how many tokens take 1 % of it.",
 		examples: []string{"budget status", "budget status claude", "budget status role:coder"},
 		grammar:  func() grammar { return new(budgetStatusGrammar) },
 		run: func(ctx context.Context, s *session, call Call) (Reply, error) {
@@ -113,8 +114,16 @@ func windowLine(w register.Window, now time.Time, zone *time.Location) string {
 	if w.UnsettledMicros > 0 {
 		parts = append(parts, bare(w.UnsettledMicros, w.Unit)+" unsettled")
 	}
+	if w.Ratio.PointsMicros > 0 {
+		parts = append(parts, "1 % ≈ "+budget.Short(perPoint(w.Ratio), string(register.UnitTokens))+" (estimated)")
+	}
 	return fmt.Sprintf("**%s** %s %s of %s  \n  %s", windowOf(w)+only(w), bar(w.UsedMicros, w.LimitMicros), bare(w.UsedMicros, w.Unit), amount(w.LimitMicros, w.Unit),
 		strings.Join(parts, " · "))
+}
+
+// perPoint is how many tokens take one percent of a window.
+func perPoint(r register.TokenRatio) int64 {
+	return int64(float64(r.TokensMicros) / float64(r.PointsMicros) * budget.Micro)
 }
 
 // only says whose work a window meters where its name may not.

@@ -161,6 +161,17 @@ func TestBudgetStatusIsTwoShortLinesAWindow(t *testing.T) {
 	require.Contains(t, budgetText(register.BudgetStatus{}, "codex", berlin(t)), "**No budget window is set for codex.**")
 }
 
+func TestAWindowOfPercentSaysHowManyTokensTakeOnePercentOnceThatIsKnown(t *testing.T) {
+	t.Parallel()
+	status := register.BudgetStatus{Now: monday, Windows: []register.Window{window(func(w *register.Window) {
+		w.Unit, w.LimitMicros, w.UsedMicros, w.AllowanceMicros = register.UnitPercent, 100*credit, 42*credit, 50*credit
+		w.UnsettledMicros = 3 * credit
+		w.Ratio = register.TokenRatio{PointsMicros: 6 * credit, TokensMicros: 300_000 * credit, Readings: 3}
+	})}}
+	reads(t, budgetText(status, "", berlin(t)), "Budget: claude is at step normal", "",
+		"- claude ▰▰▰▰▱▱▱▱▱▱ 42 of 100%\n  allowed 50 · pace 84 % · normal · resets in 6 d 3 h · user-entered · 3 unsettled · 1 % ≈ 50k tokens (estimated)")
+}
+
 func TestABarNeverHidesSpendAndNeverRunsOver(t *testing.T) {
 	t.Parallel()
 	for used, want := range map[int64]string{0: "▱▱▱▱▱▱▱▱▱▱", 1: "▰▱▱▱▱▱▱▱▱▱", 99: "▰▰▰▰▰▰▰▰▰▱", 100: "▰▰▰▰▰▰▰▰▰▰", 250: "▰▰▰▰▰▰▰▰▰▰"} {

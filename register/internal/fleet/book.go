@@ -208,6 +208,7 @@ func (b *book) show(id int64) Window {
 		CheckedAt: row.CheckedAt.UTC(), Lapsed: window.Lapsed(b.now), Waiting: len(window.Line), Overrides: b.overrides[id],
 		Scope: window.Scope.String(), Model: window.Model, Recurrence: definition.Recurrence, Hours: definition.Hours,
 		Confidence: row.Confidence, Mine: definition.Mine, Closed: window.Closed(),
+		Ratio: shownRatio(window.Ratio),
 	}
 	if window.Recurrence.Kind == budget.Calendar {
 		shown.Zone = window.Recurrence.Zone.String()

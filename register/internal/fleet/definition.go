@@ -39,7 +39,7 @@ func budgetWindow(row *query.Window, d *query.Definition) (budget.Window, error)
 		ID: row.ID, Name: d.Name, Unit: row.Unit, Limit: row.LimitMicros, Floor: row.FloorMicros,
 		Committed: row.CommittedMicros, Reserved: row.ReservedMicros, Margin: row.MarginMicros, BurstPPM: row.BurstPpm,
 		Since: instant(row.Since), Reset: instant(row.ResetAt), Source: budget.ParseSource(row.Source), Checked: row.CheckedAt.UTC(),
-		Scope: scopeOf(d), Model: d.Model, Theirs: !d.Mine,
+		Scope: scopeOf(d), Model: d.Model, Theirs: !d.Mine, Ratio: ratioOf(row, d),
 	}
 	if d.SubscriptionID == nil && d.Provider != All {
 		window.Provider = d.Provider

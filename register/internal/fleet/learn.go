@@ -180,7 +180,8 @@ func widthOf(key budget.Key) string {
 }
 
 // expectations gives a request without an estimate what earlier runs say: the requested tier first, since one without runs of its
-// own scales what comes first. A unit that no run was metered in is held at its share of the smallest window, as without any run.
+// own scales what comes first. A unit that no run was metered in is held at its share of the smallest window, as without any run; of percent,
+// what the tokens of such a run take.
 func (t *transaction) expectations(ctx context.Context, b *book, row *query.Dispatch, request *budget.Request) error {
 	learned, err := t.learned(ctx, b, row.Role, row.BriefClass)
 	if err != nil {
@@ -208,7 +209,7 @@ func (t *transaction) expectations(ctx context.Context, b *book, row *query.Disp
 	take(true)
 	take(false)
 	for unit, capacity := range b.smallest() {
-		if !met[unit] {
+		if !met[unit] && !(unit == unitPercent && met[unitTokens] && b.gauged()) {
 			request.Estimates = append(request.Estimates, budget.Estimate{Unit: unit, Mean: budget.DefaultEstimate(capacity)})
 		}
 	}

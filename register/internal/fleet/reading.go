@@ -278,6 +278,9 @@ func (t *transaction) concludeReading(ctx context.Context, window int64, reading
 	if err := t.bookReading(ctx, window, &reading); err != nil {
 		return ReadingAnswer{}, err
 	}
+	if err := t.learnRatio(ctx, window, reading.Unit); err != nil {
+		return ReadingAnswer{}, err
+	}
 	b, err := t.openBook(ctx) // as it was written
 	if err != nil {
 		return ReadingAnswer{}, err

@@ -20,7 +20,7 @@ const (
 )
 
 // settle ends the holds of a dispatch and commits its spend. A unit that was held but not spent in is released, or, when unmetered, committed
-// at the mean it was held for. Spend may exceed the hold: it is debt that the window shows. Every live window of the subscription
+// at the mean it was held for. A window of percent of a run that metered tokens alone is committed what its learned ratio says. Spend may exceed the hold: it is debt that the window shows. Every live window of the subscription
 // that counts a unit is charged for it, also one that held nothing.
 func (t *transaction) settle(ctx context.Context, b *book, row *query.Dispatch, spent []Amount, kind string, unmetered bool) error {
 	reservations, err := t.ActiveReservations(ctx, query.ActiveReservationsParams{TenantID: t.Tenant, Dispatches: []int64{row.ID}})
@@ -32,9 +32,16 @@ func (t *transaction) settle(ctx context.Context, b *book, row *query.Dispatch, 
 		window, _ := b.window(r.WindowID)
 		hold := budget.Hold{Window: r.WindowID, Micros: r.Micros, Margin: r.MarginMicros, Held: r.HeldAt.UTC()}
 		micros, metered := amountIn(spent, window.Unit)
+		learned, gauged := int64(0), false
+		if window.Unit == unitPercent {
+			learned, gauged = pointsOf(window, spent)
+		}
 		entry, state := kind, "committed"
 		switch {
 		case metered:
+			window.Settle(hold, micros)
+		case gauged:
+			micros, entry = learned, kindEstimate
 			window.Settle(hold, micros)
 		case unmetered:
 			micros, entry = hold.Micros-hold.Margin, kindEstimate
@@ -86,7 +93,7 @@ func (t *transaction) commitUnheld(ctx context.Context, b *book, row *query.Disp
 			return err
 		}
 	}
-	return nil
+	return t.commitPoints(ctx, b, row, spent, booked)
 }
 
 // commit books spend that nothing was held for in the ledger and, if it has one, in its window.

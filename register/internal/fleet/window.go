@@ -44,6 +44,8 @@ type Window struct {
 	// Only where a status is read: what is committed of use that no dispatch explains, and of estimates no reading has confirmed.
 	UnattributedMicros int64 `json:"unattributed_micros,omitempty"`
 	UnsettledMicros    int64 `json:"unsettled_micros,omitempty"`
+	// Ratio is what tokens take of a window of percent, once its readings have shown it.
+	Ratio *TokenRatio `json:"ratio,omitempty"`
 	// Overrides are what lifts it at this instant; limit, floor and burst are as they leave them.
 	Overrides []Override `json:"overrides,omitempty"`
 	Version   int64      `json:"version,omitempty"` // not in events of what changes by itself

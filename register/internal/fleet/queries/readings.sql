@@ -60,3 +60,41 @@ SELECT EXISTS (
 -- name: LastEnd :one
 SELECT coalesce(max(ended_at), '-infinity')::timestamptz AS ended FROM fleet.windows
 WHERE tenant_id = $1 AND definition_id = $2 AND ended_at IS NOT NULL;
+
+-- name: RatioPairs :many
+-- What two believed readings in a row of one epoch of a window's definition moved by, the newest first; the tokens booked between them,
+-- those of a run once however many windows count them; and whether anything ran.
+WITH d AS (
+    SELECT d.* FROM fleet.definitions d JOIN fleet.windows w ON w.tenant_id = d.tenant_id AND w.definition_id = d.id
+    WHERE w.tenant_id = sqlc.arg(tenant_id) AND w.id = sqlc.arg(window_id)::bigint
+), seen AS (
+    SELECT r.id, r.window_id, r.taken_at, r.used_micros FROM fleet.readings r
+    JOIN fleet.windows w ON w.tenant_id = r.tenant_id AND w.id = r.window_id JOIN d ON d.id = w.definition_id
+    WHERE r.tenant_id = sqlc.arg(tenant_id) AND r.verdict = 'believed' AND r.unit = 'percent' ORDER BY r.id DESC LIMIT sqlc.arg(readings)
+), pairs AS (
+    SELECT seen.id, lag(taken_at) OVER epoch AS since, taken_at AS until, used_micros - lag(used_micros) OVER epoch AS points_micros
+    FROM seen WINDOW epoch AS (PARTITION BY window_id ORDER BY id)
+)
+SELECT p.points_micros::bigint AS points_micros,
+    (SELECT coalesce(sum(run.micros), 0)::bigint FROM (
+        SELECT max(one.micros) AS micros FROM (
+            SELECT l.dispatch_id, sum(l.micros) AS micros FROM fleet.ledger l
+            LEFT JOIN fleet.dispatches r ON r.tenant_id = l.tenant_id AND r.id = l.dispatch_id
+            LEFT JOIN fleet.windows w ON w.tenant_id = l.tenant_id AND w.id = l.window_id
+            LEFT JOIN fleet.definitions o ON o.tenant_id = w.tenant_id AND o.id = w.definition_id
+            WHERE l.tenant_id = sqlc.arg(tenant_id) AND l.unit = 'tokens' AND l.at > p.since AND l.at <= p.until
+              AND CASE WHEN l.dispatch_id IS NULL THEN l.kind = 'unattributed' AND o.scope_kind = 'subscription'
+                           AND (d.subscription_id IS NULL AND d.provider IN ('all', o.provider) OR o.subscription_id = d.subscription_id)
+                       WHEN d.subscription_id IS NULL THEN d.provider IN ('all', r.provider) AND d.model IN ('', r.model)
+                       ELSE r.subscription_id = d.subscription_id AND d.model IN ('', r.model) END
+            GROUP BY l.dispatch_id, l.window_id) AS one
+        GROUP BY one.dispatch_id) AS run)::bigint AS tokens_micros,
+    EXISTS (SELECT 1 FROM fleet.dispatches r
+        WHERE r.tenant_id = sqlc.arg(tenant_id) AND r.started_at < p.until AND coalesce(r.finished_at, 'infinity') > p.since
+          AND CASE WHEN d.subscription_id IS NULL THEN d.provider IN ('all', r.provider) ELSE r.subscription_id = d.subscription_id END) AS busy
+FROM pairs p CROSS JOIN d WHERE p.since IS NOT NULL ORDER BY p.id DESC;
+
+-- name: PutRatio :exec
+UPDATE fleet.definitions d SET ratio_points = sqlc.arg(points), ratio_tokens = sqlc.arg(tokens), ratio_pairs = sqlc.arg(pairs), host = sqlc.arg(host)
+FROM fleet.windows w
+WHERE w.tenant_id = sqlc.arg(tenant_id) AND w.id = sqlc.arg(window_id)::bigint AND d.tenant_id = w.tenant_id AND d.id = w.definition_id;

@@ -551,7 +551,7 @@ func (q *Queries) ListSubscriptions(ctx context.Context, tenantID string) ([]Sub
 }
 
 const listWindows = `-- name: ListWindows :many
-SELECT w.tenant_id, w.id, w.host, w.epoch, w.unit, w.limit_micros, w.floor_micros, w.committed_micros, w.reserved_micros, w.burst_ppm, w.since, w.reset_at, w.source, w.checked_at, w.step, w.step_held_at, w.lowered, w.ended_at, w.definition_id, w.confidence, w.lapsed, w.margin_micros, w.late_since, w.late_until, w.late_micros, d.tenant_id, d.id, d.host, d.provider, d.subscription_id, d.name, d.scope_kind, d.scope_name, d.model, d.recurrence, d.hours, d.mine, d.created_at FROM fleet.windows w
+SELECT w.tenant_id, w.id, w.host, w.epoch, w.unit, w.limit_micros, w.floor_micros, w.committed_micros, w.reserved_micros, w.burst_ppm, w.since, w.reset_at, w.source, w.checked_at, w.step, w.step_held_at, w.lowered, w.ended_at, w.definition_id, w.confidence, w.lapsed, w.margin_micros, w.late_since, w.late_until, w.late_micros, d.tenant_id, d.id, d.host, d.provider, d.subscription_id, d.name, d.scope_kind, d.scope_name, d.model, d.recurrence, d.hours, d.mine, d.created_at, d.ratio_points, d.ratio_tokens, d.ratio_pairs FROM fleet.windows w
 JOIN fleet.definitions d ON d.tenant_id = w.tenant_id AND d.id = w.definition_id
 WHERE w.tenant_id = $1 AND w.ended_at IS NULL ORDER BY d.id
 `
@@ -609,6 +609,9 @@ func (q *Queries) ListWindows(ctx context.Context, tenantID string) ([]ListWindo
 			&i.Definition.Hours,
 			&i.Definition.Mine,
 			&i.Definition.CreatedAt,
+			&i.Definition.RatioPoints,
+			&i.Definition.RatioTokens,
+			&i.Definition.RatioPairs,
 		); err != nil {
 			return nil, err
 		}

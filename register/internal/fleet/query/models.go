@@ -67,8 +67,11 @@ type Definition struct {
 	Recurrence     string
 	Hours          string
 	// the limit is one we set ourselves, and not one that the provider sets
-	Mine      bool
-	CreatedAt time.Time
+	Mine        bool
+	CreatedAt   time.Time
+	RatioPoints int64
+	RatioTokens int64
+	RatioPairs  int32
 }
 
 type Dispatch struct {

@@ -379,6 +379,99 @@ func (q *Queries) ListReadings(ctx context.Context, arg ListReadingsParams) ([]R
 	return items, nil
 }
 
+const putRatio = `-- name: PutRatio :exec
+UPDATE fleet.definitions d SET ratio_points = $1, ratio_tokens = $2, ratio_pairs = $3, host = $4
+FROM fleet.windows w
+WHERE w.tenant_id = $5 AND w.id = $6::bigint AND d.tenant_id = w.tenant_id AND d.id = w.definition_id
+`
+
+type PutRatioParams struct {
+	Points   int64
+	Tokens   int64
+	Pairs    int32
+	Host     string
+	TenantID string
+	WindowID int64
+}
+
+func (q *Queries) PutRatio(ctx context.Context, arg PutRatioParams) error {
+	_, err := q.db.Exec(ctx, putRatio,
+		arg.Points,
+		arg.Tokens,
+		arg.Pairs,
+		arg.Host,
+		arg.TenantID,
+		arg.WindowID,
+	)
+	return err
+}
+
+const ratioPairs = `-- name: RatioPairs :many
+WITH d AS (
+    SELECT d.tenant_id, d.id, d.host, d.provider, d.subscription_id, d.name, d.scope_kind, d.scope_name, d.model, d.recurrence, d.hours, d.mine, d.created_at, d.ratio_points, d.ratio_tokens, d.ratio_pairs FROM fleet.definitions d JOIN fleet.windows w ON w.tenant_id = d.tenant_id AND w.definition_id = d.id
+    WHERE w.tenant_id = $1 AND w.id = $2::bigint
+), seen AS (
+    SELECT r.id, r.window_id, r.taken_at, r.used_micros FROM fleet.readings r
+    JOIN fleet.windows w ON w.tenant_id = r.tenant_id AND w.id = r.window_id JOIN d ON d.id = w.definition_id
+    WHERE r.tenant_id = $1 AND r.verdict = 'believed' AND r.unit = 'percent' ORDER BY r.id DESC LIMIT $3
+), pairs AS (
+    SELECT seen.id, lag(taken_at) OVER epoch AS since, taken_at AS until, used_micros - lag(used_micros) OVER epoch AS points_micros
+    FROM seen WINDOW epoch AS (PARTITION BY window_id ORDER BY id)
+)
+SELECT p.points_micros::bigint AS points_micros,
+    (SELECT coalesce(sum(run.micros), 0)::bigint FROM (
+        SELECT max(one.micros) AS micros FROM (
+            SELECT l.dispatch_id, sum(l.micros) AS micros FROM fleet.ledger l
+            LEFT JOIN fleet.dispatches r ON r.tenant_id = l.tenant_id AND r.id = l.dispatch_id
+            LEFT JOIN fleet.windows w ON w.tenant_id = l.tenant_id AND w.id = l.window_id
+            LEFT JOIN fleet.definitions o ON o.tenant_id = w.tenant_id AND o.id = w.definition_id
+            WHERE l.tenant_id = $1 AND l.unit = 'tokens' AND l.at > p.since AND l.at <= p.until
+              AND CASE WHEN l.dispatch_id IS NULL THEN l.kind = 'unattributed' AND o.scope_kind = 'subscription'
+                           AND (d.subscription_id IS NULL AND d.provider IN ('all', o.provider) OR o.subscription_id = d.subscription_id)
+                       WHEN d.subscription_id IS NULL THEN d.provider IN ('all', r.provider) AND d.model IN ('', r.model)
+                       ELSE r.subscription_id = d.subscription_id AND d.model IN ('', r.model) END
+            GROUP BY l.dispatch_id, l.window_id) AS one
+        GROUP BY one.dispatch_id) AS run)::bigint AS tokens_micros,
+    EXISTS (SELECT 1 FROM fleet.dispatches r
+        WHERE r.tenant_id = $1 AND r.started_at < p.until AND coalesce(r.finished_at, 'infinity') > p.since
+          AND CASE WHEN d.subscription_id IS NULL THEN d.provider IN ('all', r.provider) ELSE r.subscription_id = d.subscription_id END) AS busy
+FROM pairs p CROSS JOIN d WHERE p.since IS NOT NULL ORDER BY p.id DESC
+`
+
+type RatioPairsParams struct {
+	TenantID string
+	WindowID int64
+	Readings int32
+}
+
+type RatioPairsRow struct {
+	PointsMicros int64
+	TokensMicros int64
+	Busy         bool
+}
+
+// What two believed readings in a row of one epoch of a window's definition moved by, the newest first; the tokens booked between them,
+// those of a run once however many windows count them; and whether anything ran.
+func (q *Queries) RatioPairs(ctx context.Context, arg RatioPairsParams) ([]RatioPairsRow, error) {
+	rows, err := q.db.Query(ctx, ratioPairs, arg.TenantID, arg.WindowID, arg.Readings)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RatioPairsRow
+	for rows.Next() {
+		var i RatioPairsRow
+		if err := rows.Scan(&i.PointsMicros, &i.TokensMicros, &i.Busy); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const stoodAt = `-- name: StoodAt :one
 SELECT (SELECT coalesce(sum(l.micros), 0)::bigint FROM fleet.ledger l
         WHERE l.tenant_id = $1 AND l.window_id = $2::bigint AND l.at <= $3::timestamptz) AS committed_micros,

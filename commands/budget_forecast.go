@@ -88,6 +88,10 @@ func forecastLine(f register.Forecast, zone *time.Location) string {
 	if w.Lapsed {
 		return fmt.Sprintf("**%s** lapsed %s; what is used since is unknown", windowOf(w), instant(w.ResetAt, f.Now, zone))
 	}
+	apart := ""
+	if w.UnattributedMicros > 0 {
+		apart = " · " + bare(w.UnattributedMicros, w.Unit) + " of it unattributed: what nobody dispatched may go on or not"
+	}
 	return fmt.Sprintf("**%s** %s %s of %s · %s", windowOf(w), bar(w.UsedMicros, w.LimitMicros), bare(w.UsedMicros, w.Unit), amount(w.LimitMicros, w.Unit),
-		explained(f.Text, f.Now, zone))
+		explained(f.Text, f.Now, zone)) + apart
 }

@@ -23,18 +23,24 @@ func TestAForecastSpeaksOfEveryWindowInALine(t *testing.T) {
 	require.Contains(t, forecastText([]register.Forecast{lasts}, berlin(t)), "every window lasts")
 }
 
+func TestAForecastSaysHowMuchOfTheUseNoDispatchExplains(t *testing.T) {
+	t.Parallel()
+	f := register.Forecast{Window: window(func(w *register.Window) { w.UnattributedMicros = 60 * credit }), Now: monday, Text: "Runs dry."}
+	require.Contains(t, forecastLine(f, berlin(t)), "Runs dry. · 60 of it unattributed: what nobody dispatched may go on or not")
+}
+
 func TestAHistoryHasALineForEachCycle(t *testing.T) {
 	t.Parallel()
 	reads(t, historyText(register.BudgetHistory{Window: window(func(*register.Window) {}), Now: monday, Epochs: []register.BudgetEpoch{
 		{Since: monday, ResetAt: monday.Add(5 * time.Hour), Unit: "credits", LimitMicros: 500 * credit, UsedMicros: 100 * credit, LeftMicros: 400 * credit, HighestStep: "normal"},
 		{
 			Since: monday.Add(-24 * time.Hour), ResetAt: monday, EndedAt: monday, Unit: "credits", LimitMicros: 500 * credit, UsedMicros: 510 * credit,
-			OvershootMicros: 10 * credit, Lowered: 3, Refused: 1, HighestStep: "refuse",
+			OvershootMicros: 10 * credit, UnattributedMicros: 30 * credit, Lowered: 3, Refused: 1, HighestStep: "refuse",
 		},
 	}}, berlin(t)),
 		"claude, newest first", "",
 		"- Mon 23 Nov 10:00–15:00 ▰▰▱▱▱▱▱▱▱▱ 100 of 500 credits · 400 left so far",
-		"- Sun 22 Nov 10:00 – Mon 23 Nov 10:00 ▰▰▰▰▰▰▰▰▰▰ 510 of 500 credits · 0 left at the reset · overshoot 10 · came to refuse · 3 lowered · 1 refused")
+		"- Sun 22 Nov 10:00 – Mon 23 Nov 10:00 ▰▰▰▰▰▰▰▰▰▰ 510 of 500 credits · 0 left at the reset · overshoot 10 · 30 unattributed · came to refuse · 3 lowered · 1 refused")
 }
 
 func TestAWordNamesWindowsByWhateverTheyAreCalled(t *testing.T) {

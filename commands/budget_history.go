@@ -12,7 +12,7 @@ import (
 func budgetHistoryCommand() *command {
 	return &command{
 		name:     "budget history",
-		summary:  "How the last cycles of a window went: used, left at the reset, overshoot, lowered and refused work.",
+		summary:  "How the last cycles of a window went: used, left at the reset, overshoot, what no dispatch explains, lowered and refused work.",
 		examples: []string{"budget history claude", "budget history weekly --cycles 10"},
 		grammar:  func() grammar { return new(budgetHistoryGrammar) },
 		run: func(ctx context.Context, s *session, call Call) (Reply, error) {
@@ -74,6 +74,9 @@ func epochLine(e register.BudgetEpoch, zone *time.Location) string {
 	}
 	if e.OvershootMicros > 0 {
 		parts = append(parts, "overshoot "+bare(e.OvershootMicros, e.Unit))
+	}
+	if e.UnattributedMicros != 0 {
+		parts = append(parts, bare(e.UnattributedMicros, e.Unit)+" unattributed")
 	}
 	if e.HighestStep != register.StepNormal {
 		parts = append(parts, "came to "+string(e.HighestStep))

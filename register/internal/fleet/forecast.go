@@ -90,6 +90,11 @@ func (t *transaction) foresee(ctx context.Context, b *book, id int64) (Forecast,
 		Window: b.show(id), Now: b.now, Text: f.Says(window), RunsDryAt: f.RunsDry, AtResetMicros: f.AtReset, LeftMicros: f.Left,
 		Windows: f.Windows, Uses: thinned(uses, window, b.now), Path: make([]Outlook, len(f.Path)), Spread: evenSpread(window),
 	}
+	unexplained, err := t.unexplained(ctx)
+	if err != nil {
+		return Forecast{}, err
+	}
+	out.Window.UnattributedMicros, out.Window.UnsettledMicros = unexplained[id].UnattributedMicros, unexplained[id].UnsettledMicros
 	if f.RunOutKnown {
 		out.RunOut = &f.RunOut
 	}

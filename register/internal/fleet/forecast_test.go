@@ -94,6 +94,24 @@ func (b *bundle) nextEpoch(t *testing.T) {
 	b.budget(t)
 }
 
+func TestAHistoryAndAForecastTellWhatNoDispatchExplains(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.budget(t)
+	b.spendOf(t, 10)
+	b.clock.pass(time.Minute)
+	b.read(t, 40)
+	b.nextEpoch(t)
+	b.spendOf(t, 5)
+	history, err := b.History(t.Context(), "claude", "claude", DefaultWindow, 5)
+	require.NoError(t, err)
+	require.Zero(t, history.Epochs[0].UnattributedMicros)
+	require.Equal(t, int64(30*budget.Micro), history.Epochs[1].UnattributedMicros, "40 less the 10 that were dispatched")
+	b.clock.pass(time.Minute)
+	b.read(t, 12)
+	require.Equal(t, int64(7*budget.Micro), b.foreseen(t).Window.UnattributedMicros)
+}
+
 func TestAHistoryTellsWhatWasUsedLeftLoweredAndRefused(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -29,6 +29,8 @@ type Past struct {
 	Lowered         int64     `json:"lowered"`
 	Refused         int64     `json:"refused"`
 	HighestStep     string    `json:"highest_step"`
+	// What of its use no dispatch explains; below zero if readings took back more.
+	UnattributedMicros int64 `json:"unattributed_micros,omitempty"`
 }
 
 // History reads the last epochs of one window, the current one included.
@@ -55,6 +57,7 @@ func pastOf(row *query.ListEpochsRow) Past {
 	past := Past{
 		Epoch: int(w.Epoch), Since: instant(w.Since), ResetAt: instant(w.ResetAt), EndedAt: instant(w.EndedAt), Unit: w.Unit, LimitMicros: w.LimitMicros,
 		UsedMicros: used, OvershootMicros: max(0, used-capacity), LeftMicros: max(0, capacity-used), Lowered: row.Lowered, Refused: row.Refused,
+		UnattributedMicros: row.UnattributedMicros,
 	}
 	highest := budget.StepNormal
 	for _, level := range row.Levels {

@@ -58,6 +58,8 @@ SELECT sqlc.embed(w),
     (SELECT count(*) FROM fleet.dispatches d
      WHERE d.tenant_id = w.tenant_id AND d.state = 'refused' AND d.created_at >= w.since AND d.created_at < coalesce(w.ended_at, w.reset_at)
        AND (sqlc.arg(provider)::text = 'all' OR d.attempts @> jsonb_build_array(jsonb_build_object('provider', sqlc.arg(provider)::text)))) AS refused,
+    (SELECT coalesce(sum(l.micros), 0)::bigint FROM fleet.ledger l
+     WHERE l.tenant_id = w.tenant_id AND l.window_id = w.id AND l.kind = 'unattributed')::bigint AS unattributed_micros,
     (SELECT coalesce(array_agg(p.level), '{}')::text[] FROM fleet.posted p WHERE p.tenant_id = w.tenant_id AND p.window_id = w.id) AS levels
 FROM fleet.windows w
 WHERE w.tenant_id = sqlc.arg(tenant_id) AND w.since IS NOT NULL

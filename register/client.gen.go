@@ -1297,7 +1297,10 @@ type BudgetEpoch struct {
 	Refused int64     `json:"refused"`
 	ResetAt time.Time `json:"reset_at"`
 	Since   time.Time `json:"since"`
-	Unit    Unit      `json:"unit"`
+
+	// UnattributedMicros Of what was used, what no dispatch explains; below zero if readings took back more than they found. Absent if nothing.
+	UnattributedMicros int64 `json:"unattributed_micros,omitempty,omitzero"`
+	Unit               Unit  `json:"unit"`
 
 	// UsedMicros Committed and held.
 	UsedMicros int64 `json:"used_micros"`
@@ -2659,6 +2662,18 @@ type TokenList struct {
 	Tokens []Token `json:"tokens"`
 }
 
+// TokenRatio How much of a window of percent tokens take, as its readings have shown; absent until they have. What is booked by it is an estimate, and unsettled until the next reading.
+type TokenRatio struct {
+	// PointsMicros By how much the readings moved.
+	PointsMicros int64 `json:"points_micros"`
+
+	// Readings Pairs of readings it was learned from.
+	Readings int `json:"readings"`
+
+	// TokensMicros Tokens, in micro-units, that runs were booked between them.
+	TokensMicros int64 `json:"tokens_micros"`
+}
+
 // TokenRequest defines model for TokenRequest.
 type TokenRequest struct {
 	// ExpiresAt Without it the token lasts until it is revoked.
@@ -2830,6 +2845,9 @@ type Window struct {
 
 	// Provider `all` for a window that meters every provider.
 	Provider string `json:"provider"`
+
+	// Ratio How much of a window of percent tokens take, as its readings have shown; absent until they have. What is booked by it is an estimate, and unsettled until the next reading.
+	Ratio TokenRatio `json:"ratio,omitempty,omitzero"`
 
 	// Recurrence `once`, `provider` (as the provider reports it), `rolling 5h` (it opens at its first admission), or a civil time such as `every week on mon at 09:00 in Europe/Berlin`.
 	Recurrence string `json:"recurrence"`

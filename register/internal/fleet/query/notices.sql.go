@@ -139,6 +139,8 @@ SELECT w.tenant_id, w.id, w.host, w.epoch, w.unit, w.limit_micros, w.floor_micro
     (SELECT count(*) FROM fleet.dispatches d
      WHERE d.tenant_id = w.tenant_id AND d.state = 'refused' AND d.created_at >= w.since AND d.created_at < coalesce(w.ended_at, w.reset_at)
        AND ($1::text = 'all' OR d.attempts @> jsonb_build_array(jsonb_build_object('provider', $1::text)))) AS refused,
+    (SELECT coalesce(sum(l.micros), 0)::bigint FROM fleet.ledger l
+     WHERE l.tenant_id = w.tenant_id AND l.window_id = w.id AND l.kind = 'unattributed')::bigint AS unattributed_micros,
     (SELECT coalesce(array_agg(p.level), '{}')::text[] FROM fleet.posted p WHERE p.tenant_id = w.tenant_id AND p.window_id = w.id) AS levels
 FROM fleet.windows w
 WHERE w.tenant_id = $2 AND w.since IS NOT NULL
@@ -154,10 +156,11 @@ type ListEpochsParams struct {
 }
 
 type ListEpochsRow struct {
-	Window  Window
-	Lowered int64
-	Refused int64
-	Levels  []string
+	Window             Window
+	Lowered            int64
+	Refused            int64
+	UnattributedMicros int64
+	Levels             []string
 }
 
 // The epochs of a window's definition, newest first, with what happened in them.
@@ -203,6 +206,7 @@ func (q *Queries) ListEpochs(ctx context.Context, arg ListEpochsParams) ([]ListE
 			&i.Window.LateMicros,
 			&i.Lowered,
 			&i.Refused,
+			&i.UnattributedMicros,
 			&i.Levels,
 		); err != nil {
 			return nil, err

@@ -66,6 +66,10 @@ func TestATourOfEveryKindOfReplyIsDrawn(t *testing.T) {
 		"cancel D-7 \"no longer needed\"", "cancel D-2", "pause \"the provider reports an incident\"", `dispatch coder "While paused" --estimate 1`, "status", "pause", "resume --yes")
 	say(f.budget, "budget status", "budget set --provider claude --limit 450 --unit credits --reset-at "+reset, "budget reset --provider claude --reset-at +3h", "budget reset --provider claude --reset-at +3h --zero")
 
+	say(f.budget, "help budget", "budget chart claude", "budget forecast claude", "budget history claude", "budget policy", "budget estimates", "budget overrides",
+		"budget override claude 40", "budget revoke O-3", "budget reading --provider claude --used 42%", "budget reading --provider claude --used lots", "room verbosity", "room verbosity loud", "ack", "ack R-9")
+	say(f.fleet, "agents", "agents gone", "agents retire coder-1", "retry D-4", "retry D-1", "confirm C9", "run K9", "replay", "room show", "room bind board", "room encryption optional",
+		"identity list", "identity show ceo", "identity link ceo", "identity grant ceo admin", "identity trust ceo")
 	refused := f.refused()
 	say(f.board, `board propose "Run the release now" --for `+refused, "board list", "board show P-1", "board seats", "vote P-1 approve", `board propose "Run it" --for D-2`)
 	opened := f.operator.sees(client.In(f.board), client.From(f.bot), client.Contains("P-1"), text)
@@ -82,8 +86,14 @@ func TestATourOfEveryKindOfReplyIsDrawn(t *testing.T) {
 	f.reply(ceo, ceo.say(f.board, "!mosaic whoami"))
 	f.reply(ceo, ceo.say(f.board, "!mosaic help"))
 	f.reply(ceo, ceo.say(f.board, `!mosaic dispatch coder "I am the CEO"`))
+	say(f.board, "board export P-1", "board export P-1 cto", "board export P-1 coo", "board rules", "board rules --settle soon", "board appoint ceo operator", "board unseat ceo", "board accept P-1",
+		"board close P-1", "vote P-1 withdraw", "vote P-7 approve", `board propose "More" --override claude`, `board propose "More" --override claude:40:2 --pause`, `board propose "More" --quorum 9`)
 	say(f.board, "board show P-1", `board propose "Move the fleet to codex" --body "Half the cost for a third of the speed." --quorum 3 --pass two-thirds --closes 48h`)
 	f.operator.sees(client.In(f.board), client.From(f.bot), client.Contains("P-2"), text)
+	say(f.board, `board propose "Grant more for the release" --override claude:40:2 --signed --closes 30m`)
+	f.operator.sees(client.In(f.board), client.From(f.bot), client.Contains("P-3"), text)
+	f.reply(cto, cto.say(f.board, `!mosaic vote P-3 approve "we need it"`))
+	say(f.board, "board list", "board show P-3", "board withdraw P-3")
 	edited := f.operator.say(f.fleet, "!mosaic whoami")
 	f.reply(f.operator, edited)
 	f.operator.edit(f.fleet, edited, "!mosaic pause")

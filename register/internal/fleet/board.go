@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/budget"
@@ -152,13 +153,16 @@ func (k *Keys) all() []string {
 	return slices.Concat(k.Approve, k.Reject, k.Conditional, k.Abstain)
 }
 
+// plainKey is a reaction without what clients add to one and the same emoji: variation selectors and skin tones.
+var plainKey = strings.NewReplacer("\uFE0E", "", "\uFE0F", "", "\U0001F3FB", "", "\U0001F3FC", "", "\U0001F3FD", "", "\U0001F3FE", "", "\U0001F3FF", "")
+
 func (k *Keys) doubled() string {
 	seen := make(map[string]bool)
 	for _, key := range k.all() {
-		if seen[key] {
+		if seen[plainKey.Replace(key)] {
 			return key
 		}
-		seen[key] = true
+		seen[plainKey.Replace(key)] = true
 	}
 	return ""
 }

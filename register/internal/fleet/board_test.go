@@ -156,6 +156,8 @@ func TestOnePersonHoldsOneSeatUnlessTheBoardAllowsMore(t *testing.T) {
 	requireCode(t, CodeNotFound, err)
 	_, err = b.PutBoard(t.Context(), b.by("olga"), func(board *Board) { board.Chair = "coo" })
 	require.Equal(t, "chair", requireCode(t, CodeInvalid, err).Field)
+	_, err = b.PutBoard(t.Context(), b.by("olga"), func(board *Board) { board.Keys.Reject = []string{"👍🏽\uFE0F"} })
+	require.Equal(t, "keys", requireCode(t, CodeInvalid, err).Field, "it is the same reaction in another skin")
 	_, err = b.PutBoard(t.Context(), b.by("olga"), func(board *Board) { board.Keys.Reject = board.Keys.Approve })
 	require.Equal(t, "keys", requireCode(t, CodeInvalid, err).Field)
 }

@@ -96,7 +96,7 @@ func (b *Bot) takeOffer(ctx context.Context, h *heard, root id.EventID, number i
 		err := b.database.QueryRow(ctx, `SELECT asker, call, at, used_by FROM offer WHERE number = $1 FOR UPDATE`, number).Scan(&asker, &encoded, &at, &usedBy)
 		switch {
 		case errors.Is(err, sql.ErrNoRows), err == nil && asker != h.Sender:
-			refusal = fmt.Sprintf("**Not done.** I have no K%d to offer you.", number)
+			refusal = fmt.Sprintf("**Not done.** I have no K%d to offer you. Ask for what you want anew; what you may ask: `%s help`", number, b.options.Prefix)
 			return nil
 		case err != nil:
 			return fmt.Errorf("reading an offer: %w", err)

@@ -115,7 +115,7 @@ func (b *Bot) takeQuestion(ctx context.Context, h *heard, root id.EventID, numbe
 func (b *Bot) unanswerable(h *heard, q *question, number int64) string {
 	switch {
 	case q == nil || q.Asker != h.Sender:
-		return fmt.Sprintf("**Not done.** I have asked you nothing as C%d.", number)
+		return fmt.Sprintf("**Not done.** I have asked you nothing as C%d. Ask for what you want anew; what you may ask: `%s help`", number, b.options.Prefix)
 	case q.Answer == "yes":
 		return fmt.Sprintf("**Not done.** C%d was confirmed already; look for its answer, or ask anew.", number)
 	case q.Answer == "no":

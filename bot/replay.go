@@ -19,7 +19,7 @@ const shownAside = 20
 // replay lists what was set aside, or has one of it dealt with again.
 func (b *Bot) replay(ctx context.Context, h *heard, root id.EventID, who register.Identity, number int64) error {
 	if !slices.Contains(who.Roles, register.FleetRoleAdmin) {
-		return b.answer(ctx, h, root, commands.Reply{Markdown: "**Not done.** Only an admin of the fleet may replay events.", Mood: commands.MoodRefused})
+		return b.answer(ctx, h, root, commands.Reply{Markdown: "**Not done.** Only an admin of the fleet may replay events. Who is one: `" + b.options.Prefix + " identity list`", Mood: commands.MoodRefused})
 	}
 	if number == 0 {
 		text, err := b.asideText(ctx)

@@ -42,21 +42,28 @@ up: build ## Set up and stay, with a prompt. SERVER=synapse HOST=0.0.0.0 SERVER_
 		$(call given,HOMESERVER,--homeserver) $(call given,OPERATOR,--operator) $(call given,BOARD,--board) $(call given,STATE,--state)
 
 .PHONY: test
-test: build ## Run all tests on a Postgres and a homeserver of their own. PACKAGES=./bot/... ARGS='-run Name -v'
+test: build shells ## Run all tests on a Postgres and a homeserver of their own (needs zsh and fish; installed on Debian and Ubuntu). PACKAGES=./bot/... ARGS='-run Name -v'
 	@$(TESTBED) -- go test -timeout 30m $(TAGS) $(ARGS) $(or $(PACKAGES),./...)
 
 .PHONY: race
-race: build ## The same tests with the race detector (needs a C compiler; installed on Debian and Ubuntu)
+race: build shells ## The same tests with the race detector (needs a C compiler; installed on Debian and Ubuntu)
 	@command -v gcc >/dev/null || command -v clang >/dev/null || $(MAKE) c-compiler
 	@$(TESTBED) -- env CGO_ENABLED=1 go test -race -timeout 45m $(TAGS) $(ARGS) $(or $(PACKAGES),./...)
 
 .PHONY: c-compiler
 c-compiler:
-	@command -v apt-get >/dev/null || { echo 'the race detector needs a C compiler; install gcc or clang' >&2; exit 1; }
-	@echo 'Installing gcc, which the race detector needs'
-	@as_root=; [ "$$(id -u)" = 0 ] || as_root='sudo -n'; \
-	$$as_root apt-get update -q >/dev/null && $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends gcc libc6-dev >/dev/null \
-		|| { echo 'gcc could not be installed; install it by hand: apt-get install gcc libc6-dev' >&2; exit 1; }
+	@$(call installed,gcc libc6-dev,the race detector needs a C compiler)
+
+# Completion is tried in the shells themselves.
+.PHONY: shells
+shells:
+	@command -v zsh >/dev/null && command -v fish >/dev/null || { $(call installed,zsh fish,the tests of completion need zsh and fish); }
+
+# installed gets packages where apt-get has them: $(call installed,PACKAGES,what needs them)
+installed = command -v apt-get >/dev/null || { echo '$2; install $1' >&2; exit 1; }; \
+	echo 'Installing $1: $2'; as_root=; [ "$$(id -u)" = 0 ] || as_root='sudo -n'; \
+	$$as_root apt-get update -q >/dev/null && $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $1 >/dev/null \
+		|| { echo '$2, and $1 could not be installed; do it by hand: apt-get install $1' >&2; exit 1; }
 
 .PHONY: test-synapse
 test-synapse: build ## The tests that talk Matrix, on Synapse instead of Dendrite: without limits, then the bot under its stock limits

@@ -196,9 +196,6 @@ func rewriteSyncs(p *proxy, rewrite func([]byte) []byte) func(w http.ResponseWri
 
 func TestKeysThatComeAMinuteLateRunTheCommandThenAndSaySo(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("it waits for a minute")
-	}
 	b := setup(t)
 	running := b.start(t)
 	b.talk(t)

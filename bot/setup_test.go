@@ -288,7 +288,7 @@ func freeAddress(t *testing.T) string {
 }
 
 const (
-	patience = 30 * time.Second
+	patience = time.Minute
 	tick     = 50 * time.Millisecond
 )
 

@@ -175,7 +175,7 @@ func TestAGatewayThatHangsIsNotWaitedForLonger(t *testing.T) {
 	code, _, said := b.exec(t, "dispatch", "coder", "Add a health check")
 	require.Equal(t, terminal.Unanswered, code)
 	require.Contains(t, said, "It is not known")
-	require.Less(t, time.Since(asked), 5*time.Second)
+	require.Less(t, time.Since(asked), 20*time.Second)
 }
 
 func TestAnInterruptedCommandIsNotCalledUndone(t *testing.T) {
@@ -200,7 +200,7 @@ func TestATokenTheGatewayDoesNotKnowIsToldAtOnce(t *testing.T) {
 	require.Equal(t, terminal.Refused, code)
 	require.Contains(t, said, "Nothing was changed. Set MOSAIC_GATEWAY_TOKEN")
 	require.NotContains(t, said, "asking again")
-	require.Less(t, time.Since(asked), 5*time.Second)
+	require.Less(t, time.Since(asked), b.Patience)
 }
 
 func TestARateLimitedCommandWasNotCarriedOut(t *testing.T) {

@@ -50,7 +50,7 @@ func (p *prompted) types(t *testing.T, keys string) {
 
 func (p *prompted) shows(t *testing.T, text string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return strings.Contains(p.out.String(), text) }, 10*time.Second, 10*time.Millisecond, "it never shows %q", text)
+	require.Eventually(t, func() bool { return strings.Contains(p.out.String(), text) }, time.Minute, 10*time.Millisecond, "it never shows %q", text)
 }
 
 func (p *prompted) ends(t *testing.T) {
@@ -58,7 +58,7 @@ func (p *prompted) ends(t *testing.T) {
 	select {
 	case err := <-p.done:
 		require.NoError(t, err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		require.FailNow(t, "the prompt does not end")
 	}
 }
@@ -74,7 +74,7 @@ func TestThePromptTakesLinesAsTheyAreTypedInARoom(t *testing.T) {
 	p.types(t, "\n  \n!dispatch coder and a third\n")
 	p.shows(t, "D-3")
 	p.types(t, "budget stauts\n")
-	require.Eventually(t, func() bool { return strings.Contains(b.said.String(), "Did you mean") }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(b.said.String(), "Did you mean") }, time.Minute, 10*time.Millisecond)
 	p.types(t, "show D-99\n")
 	p.shows(t, "Not done.")
 	p.types(t, "exit\n")
@@ -131,7 +131,7 @@ func TestALineThatWasNotAnsweredIsTheSameCommandWhenTypedAgain(t *testing.T) {
 	p.types(t, line)
 	require.Eventually(t, func() bool {
 		return strings.Contains(b.said.String(), "It is not known whether it was carried out. Type the same line again: it then happens at most once.")
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	b.Mend()
 	p.types(t, line)
 	p.shows(t, "D-1")

@@ -81,7 +81,7 @@ func (n *night) auditChain(ctx context.Context) {
 		var err error
 		head, err = api.AuditHead(ctx, register.By{})
 		return err == nil && head.Unsealed == 0
-	}, 20*time.Second, 50*time.Millisecond, "the log is not sealed")
+	}, time.Minute, 50*time.Millisecond, "the log is not sealed")
 	audited, err := api.VerifyAudit(ctx, register.By{}, head.Head)
 	require.NoError(n.t, err)
 	require.Equal(n.t, head.Head, audited.Head)
@@ -202,7 +202,7 @@ func (n *night) auditReaders(ctx context.Context, db *pgx.Conn, readers []*reade
 	require.NoError(n.t, db.QueryRow(ctx, "SELECT min(seq), max(seq), count(*) FROM fleet.events").Scan(&first, &last, &count))
 	require.Equal(n.t, []int64{1, last, last}, []int64{first, last, count}, "the log has gaps")
 	for i, reader := range readers {
-		require.Eventually(n.t, func() bool { return reader.last() == last }, 20*time.Second, 50*time.Millisecond, "reader %d never caught up", i)
+		require.Eventually(n.t, func() bool { return reader.last() == last }, time.Minute, 50*time.Millisecond, "reader %d never caught up", i)
 		reader.mutex.Lock()
 		seen := slices.Clone(reader.seen)
 		reader.mutex.Unlock()

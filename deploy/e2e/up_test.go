@@ -94,7 +94,7 @@ func leftOver(t *testing.T, state string) []string {
 
 func requireNothingLeft(t *testing.T, state string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return len(leftOver(t, state)) == 0 }, 15*time.Second, 50*time.Millisecond, "%v", leftOver(t, state))
+	require.Eventually(t, func() bool { return len(leftOver(t, state)) == 0 }, time.Minute, 50*time.Millisecond, "%v", leftOver(t, state))
 }
 
 // stateFolder is a state folder with the built homeserver in it, as after a first run.
@@ -141,7 +141,7 @@ func TestUpStaysTellsHowToGetInAndKeepsItsStateAcrossARestart(t *testing.T) {
 	}
 	say("budget", "set", "--provider", "claude", "--limit", "500", "--unit", "credits", "--reset-at", "+2h")
 	require.Contains(t, say("dispatch", "coder", "Survey ./budget"), "D-1")
-	require.Eventually(t, func() bool { return strings.Contains(say("show", "D-1"), "D-1 done") }, 30*time.Second, 200*time.Millisecond,
+	require.Eventually(t, func() bool { return strings.Contains(say("show", "D-1"), "D-1 done") }, time.Minute, 200*time.Millisecond,
 		"the sample worker did not run it")
 
 	person, err := client.Connect(t.Context(), client.Options{Homeserver: homeserver, Username: "operator", Password: secret("password_operator")})

@@ -111,7 +111,7 @@ func (p *person) stop() {
 	_ = p.input.Close()
 	select {
 	case <-p.process.Done():
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		p.process.Stop()
 	}
 }

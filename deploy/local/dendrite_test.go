@@ -98,7 +98,7 @@ func TestACertificateMakesTheHomeserverSpeakHTTPS(t *testing.T) {
 	require.Eventually(t, func() bool {
 		response, err := trusting.Get(fmt.Sprintf("https://127.0.0.1:%d/_matrix/client/versions", port))
 		return err == nil && response.StatusCode == http.StatusOK && response.Body.Close() == nil
-	}, 5*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 	require.Contains(t, local.PhoneAdvice(homeserver), fmt.Sprintf("https on port %d", port))
 }
 

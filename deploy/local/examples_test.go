@@ -76,7 +76,7 @@ func requireAnswers(t *testing.T, port int, options local.ProcessOptions) {
 	require.Eventually(t, func() bool {
 		response, err := http.Get(address)
 		return err == nil && response.StatusCode == http.StatusOK && response.Body.Close() == nil
-	}, 30*time.Second, 100*time.Millisecond, "log: %s", options.LogFile)
+	}, time.Minute, 100*time.Millisecond, "log: %s", options.LogFile)
 }
 
 // The roles of a container are made by a script, those of a private cluster by this package; both keep the same wall.

@@ -78,7 +78,7 @@ func TestNoChildOutlivesAKilledParent(t *testing.T) {
 	_, _ = parent.Process.Wait()
 
 	for _, pid := range pids {
-		require.Eventually(t, func() bool { return !alive(pid) }, 10*time.Second, 20*time.Millisecond, "process %d", pid)
+		require.Eventually(t, func() bool { return !alive(pid) }, time.Minute, 20*time.Millisecond, "process %d", pid)
 	}
 }
 
@@ -103,7 +103,7 @@ func TestStopEndsAChildThatIgnoresTheStopSignal(t *testing.T) {
 		Patience: 200 * time.Millisecond,
 	})
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return strings.Contains(read(t, log), "ready") }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(read(t, log), "ready") }, time.Minute, 10*time.Millisecond)
 	require.Equal(t, -1, child.ExitCode())
 
 	child.Stop()

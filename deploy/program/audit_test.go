@@ -22,7 +22,7 @@ func TestTheAuditIsVerifiedFromTheShellAndABreakIsSaid(t *testing.T) {
 		var code int
 		out, code = said(t, "audit", "verify")
 		return code == 0 && strings.Contains(out, "The chain holds: 2 entries under ") && strings.Contains(out, " 0 not sealed yet.")
-	}, 10*time.Second, 100*time.Millisecond, "two entries, sealed")
+	}, time.Minute, 100*time.Millisecond, "two entries, sealed")
 	require.Contains(t, out, "only a head can show")
 	_, head, _ := strings.Cut(out, "Head: ")
 	head, _, _ = strings.Cut(head, "\n")

@@ -54,7 +54,7 @@ func forgetEvents(t *testing.T, database string) {
 			SELECT tenant_id, 'alpha', 3, now() FROM fleet.counters WHERE tenant_id = $1 AND name = 'event' AND value > 3
 			ON CONFLICT (tenant_id) DO UPDATE SET floor_seq = excluded.floor_seq`, gatewaytest.Tenant)
 		return err == nil && done.RowsAffected() == 1
-	}, 10*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 }
 
 // behind is the address of a proxy before the gateway that breaks something.

@@ -38,7 +38,7 @@ func (b *bundle) allSealed(t *testing.T) register.AuditHead {
 		var err error
 		head, err = b.reader.AuditHead(t.Context(), register.By{})
 		return err == nil && head.Unsealed == 0 && head.Head != ""
-	}, 30*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	return head
 }
 
@@ -71,11 +71,9 @@ func TestTheAuditIsChainedWithinASecondAndAnyoneCanComputeIt(t *testing.T) {
 	require.Eventually(t, func() bool {
 		now, err := b.reader.AuditHead(t.Context(), register.By{})
 		return err == nil && now.Unsealed == 0 && now.Head != head.Head
-	}, 5*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	now := b.allSealed(t)
-	if !testing.Short() {
-		require.Less(t, now.SealedAt.Sub(dispatch.CreatedAt), 3*time.Second, "sealed within a second, and on a busy machine soon after")
-	}
+	require.Less(t, now.SealedAt.Sub(dispatch.CreatedAt), 10*time.Second, "sealed within a second, and on a busy machine soon after")
 
 	audited, err := b.verify(t, head.Head, now.Head)
 	require.NoError(t, err)

@@ -42,7 +42,7 @@ func becomes(t *testing.T, g *Gateway, status int) map[string]string {
 		defer response.Body.Close()
 		require.NoError(t, json.NewDecoder(response.Body).Decode(&health))
 		return response.StatusCode == status
-	}, 20*time.Second, 50*time.Millisecond, "parts: %v", health.Parts)
+	}, time.Minute, 50*time.Millisecond, "parts: %v", health.Parts)
 	return health.Parts
 }
 

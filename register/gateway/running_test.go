@@ -24,13 +24,13 @@ func TestWaitingWorkStartsByItselfAtItsPromise(t *testing.T) {
 	exact.Exact = true
 	b.dispatch(t, exact)
 	await(t, events, register.EventTypeDispatchReady)
-	exact.Estimate[0].Micros = 200_000 // 2.4 s of an even spread of 5 credits a minute
+	exact.Estimate[0].Micros = 400_000 // 4.8 s of an even spread of 5 credits a minute
 	waiting := b.dispatch(t, exact)
 	require.Equal(t, register.DispatchStateQueued, waiting.State)
 	ready := await(t, events, register.EventTypeDispatchReady)
 	require.Equal(t, waiting.ID, ready.Dispatch.ID)
 	require.False(t, ready.At.Before(waiting.PromisedStart), "not before its promise")
-	require.Less(t, ready.At.Sub(waiting.PromisedStart), time.Second)
+	require.Less(t, ready.At.Sub(waiting.PromisedStart), wakeAtLeast/2, "well before the line is judged anyway")
 }
 
 func TestWaitingWorkStartsAtOnceWhenRoomIsMade(t *testing.T) {
@@ -147,7 +147,7 @@ func TestWithoutItsDatabaseTheGatewaySaysSoAndRecovers(t *testing.T) {
 	var dispatch register.Dispatch
 	require.Eventually(t, func() bool {
 		return api.Send(t.Context(), by, register.CreateDispatch(ask(1)), &dispatch) == nil
-	}, 10*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 	require.Equal(t, "D-1", dispatch.ID)
 }
 

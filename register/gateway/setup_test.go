@@ -206,7 +206,7 @@ func follow(t *testing.T, api *register.API, after int64) <-chan register.Event 
 
 func await(t *testing.T, events <-chan register.Event, kind register.EventType) register.Event {
 	t.Helper()
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		select {
 		case event := <-events:

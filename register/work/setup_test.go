@@ -22,7 +22,7 @@ import (
 
 const (
 	// patience is how long a test waits for what should happen at once on an idle machine.
-	patience = 20 * time.Second
+	patience = time.Minute
 	glance   = 20 * time.Millisecond
 )
 

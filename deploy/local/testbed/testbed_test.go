@@ -107,11 +107,11 @@ func (r running) requireNothingLeft(t *testing.T) {
 	require.Eventually(t, func() bool {
 		left, err := filepath.Glob(filepath.Join(r.folder, "*"))
 		return err == nil && len(left) == 0
-	}, 20*time.Second, 50*time.Millisecond, "the temporary folder")
+	}, time.Minute, 50*time.Millisecond, "the temporary folder")
 	for _, pid := range r.pids {
-		require.Eventually(t, func() bool { return !isRunning(pid) }, 20*time.Second, 50*time.Millisecond, "process %s", pid)
+		require.Eventually(t, func() bool { return !isRunning(pid) }, time.Minute, 50*time.Millisecond, "process %s", pid)
 	}
-	require.Eventually(t, func() bool { return len(r.processes()) == 0 }, 20*time.Second, 50*time.Millisecond, "processes of the folder")
+	require.Eventually(t, func() bool { return len(r.processes()) == 0 }, time.Minute, 50*time.Millisecond, "processes of the folder")
 	_, err := http.Get(r.homeserver + "/_matrix/client/versions")
 	require.Error(t, err, "the homeserver is gone")
 }

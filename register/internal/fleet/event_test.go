@@ -48,11 +48,11 @@ func TestReadersSeeOneOrderWithoutGaps(t *testing.T) {
 	require.Eventually(t, func() bool {
 		last, err := b.LastEvent(t.Context())
 		return err == nil && last == int64(want)
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	require.Eventually(t, func() bool {
 		events, err := b.EventsAfter(t.Context(), 0, want+1)
 		return err == nil && len(events) == want
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	stop()
 	background.Wait()
 	rest, err := b.EventsAfter(t.Context(), int64(len(seen)), want)

@@ -195,7 +195,7 @@ func TestNoClaimAndNoAdmissionPassesAPauseThatWasAnswered(t *testing.T) {
 	}
 	for round := range 6 {
 		at := claims.Load() + creates.Load()
-		require.Eventually(t, func() bool { return claims.Load()+creates.Load() > at }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return claims.Load()+creates.Load() > at }, time.Minute, time.Millisecond)
 		b.pause(t, fmt.Sprint("round ", round))
 		answered.Add(1)
 		ready, err := b.Dispatches(t.Context(), []string{StateReady}, 0, 200)

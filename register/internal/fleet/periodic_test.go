@@ -45,7 +45,7 @@ func TestThePeriodicWorkHappensOnceThoughTwoGatewaysRun(t *testing.T) {
 		}
 		return kinds
 	}
-	require.Eventually(t, func() bool { return len(done()) >= 5 }, 60*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return len(done()) >= 5 }, time.Minute, 100*time.Millisecond)
 	require.Equal(t, []string{"audit_head", "check", "forget", "retain", "warn"}, done(), "each came around once")
 	var attempts int
 	require.NoError(t, b.pool.QueryRow(t.Context(), `SELECT sum(attempt) FROM fleet.river_job`).Scan(&attempts))
@@ -172,7 +172,7 @@ func TestNothingNotifies(t *testing.T) {
 		var done int
 		require.NoError(t, b.pool.QueryRow(t.Context(), `SELECT count(*) FROM fleet.river_job WHERE state = 'completed'`).Scan(&done))
 		return done == len(chores)
-	}, 60*time.Second, 100*time.Millisecond, "River does without it too")
+	}, time.Minute, 100*time.Millisecond, "River does without it too")
 
 	files, err := os.ReadDir("queries")
 	require.NoError(t, err)

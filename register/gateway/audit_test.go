@@ -30,12 +30,15 @@ func chained(t *testing.T) (*bundle, register.AuditHead) {
 	return b, b.allSealed(t)
 }
 
-// allSealed waits until every entry is sealed, as it is without being asked.
+// allSealed waits until every entry that was committed is numbered and sealed, as it is without being asked.
 func (b *bundle) allSealed(t *testing.T) register.AuditHead {
 	t.Helper()
 	var head register.AuditHead
 	require.Eventually(t, func() bool {
-		var err error
+		behind, err := b.store.Unnumbered(t.Context())
+		if err != nil || behind.Events > 0 {
+			return false
+		}
 		head, err = b.reader.AuditHead(t.Context(), register.By{})
 		return err == nil && head.Unsealed == 0 && head.Head != ""
 	}, time.Minute, 10*time.Millisecond)

@@ -80,7 +80,7 @@ func TestAProposalClosesByItselfWhenItsTimeIsUp(t *testing.T) {
 	b := setup(t)
 	b.seated(t)
 	events := follow(t, b.reader, 0)
-	b.send(t, b.olga, register.OpenProposal(register.ProposalRequest{Title: "Soon", ClosesAt: time.Now().Add(time.Second)}), nil)
+	b.send(t, b.olga, register.OpenProposal(register.ProposalRequest{Title: "Soon", ClosesAt: time.Now().Add(5 * time.Second)}), nil)
 	closed := await(t, events, register.EventTypeProposalClosed)
 	require.Equal(t, register.ProposalStateExpired, closed.Proposal.State)
 	require.Equal(t, "gateway", closed.Actor)

@@ -45,8 +45,8 @@ up: build ## Set up and stay, with a prompt. SERVER=synapse HOST=0.0.0.0 SERVER_
 test: build shells ## Run all tests on a Postgres and a homeserver of their own (needs zsh and fish; installed on Debian and Ubuntu). PACKAGES=./bot/... ARGS='-run Name -v'
 	@$(TESTBED) -- go test -timeout 30m $(TAGS) $(ARGS) $(or $(PACKAGES),./...)
 
-# What the race detector makes slow and cannot find anything in: a measure of memory, simulations that compute alone, homeservers that
-# only start, and the broken gateways of the conformance tests, which ask nothing of a gateway that their whole one is not asked.
+# What the race detector makes slow and finds nothing in that it does not find in other tests: a measure of memory, the largest of the
+# simulations, homeservers that only start, and the broken gateways of the conformance tests, which are asked what their whole one is.
 RACE_SKIPS := ^(TestALongAuditIsVerifiedWithoutHoldingIt|TestAtSaturationTheGovernorPacesBetterAndWastesNothing|TestThe(Synapse|Dendrite)ExampleRuns|TestABrokenGatewayIsCaughtByTheRightPromise)$$
 
 .PHONY: race

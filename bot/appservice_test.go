@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -271,4 +273,62 @@ func TestAnApplicationServiceWhoseDeviceWasDeletedGoesOnWithANewOne(t *testing.T
 		_, err := b.ada.WaitFor(short, b.fromBot(), client.InThread(asked), func(s client.Seen) bool { return s.WasEncrypted })
 		return err == nil
 	}, 2*patience, tick)
+}
+
+func TestAnApplicationServiceLooksForAMessageWhoseAnswerWasLostBeforeItSendsAgain(t *testing.T) {
+	t.Parallel()
+	b := setupService(t)
+	b.start(t)
+	b.talk(t)
+	b.answered(t, b.say(t, "!mosaic status"), "")
+	b.quiet(t)
+	var lost atomic.Int32
+	b.homeserver.set(func(_ http.ResponseWriter, r *http.Request) bool {
+		if !sends(r) || lost.Add(1) > 2 {
+			return false
+		}
+		b.homeserver.forward.ServeHTTP(httptest.NewRecorder(), r)
+		cut()
+		return true
+	})
+	asked := b.say(t, "!mosaic status")
+	b.answered(t, asked, "")
+	b.signed(t, asked, "✅")
+	b.quiet(t)
+	require.Len(t, b.replies(asked), 1)
+	require.Len(t, b.signs(asked), 1)
+}
+
+func TestOldStateThatIsPushedLateTakesThePlaceOfNoneThatIsNewer(t *testing.T) {
+	t.Parallel()
+	b := setupService(t)
+	registration := b.options.Registration
+	b.start(t)
+	b.talk(t)
+	b.answered(t, b.say(t, "!mosaic status"), "")
+	b.quiet(t)
+	stranger := id.UserID(localtest.Register(t, "Stranger").UserID)
+	body := fmt.Sprintf(`{"events":[
+		{"type":"m.room.power_levels","state_key":"","event_id":"$old-levels","room_id":%[1]q,"sender":%[2]q,"origin_server_ts":1,"content":{"users":{%[3]q:100}}},
+		{"type":"m.room.member","state_key":%[3]q,"event_id":"$old-member","room_id":%[1]q,"sender":%[3]q,"origin_server_ts":1,"content":{"membership":"join"}}]}`,
+		b.room, b.ada.UserID, stranger)
+	require.Equal(t, http.StatusOK, push(t, registration, registration.ServerToken, "late", body))
+	require.Zero(t, b.count(t, `SELECT count(*) FROM mx_room_state WHERE room_id = $1 AND power_levels::text LIKE '%' || $2 || '%'`, b.room, stranger))
+	asked := b.say(t, "!mosaic status")
+	b.answered(t, asked, "")
+	require.Zero(t, b.count(t, `SELECT count(*) FROM mx_user_profile WHERE room_id = $1 AND user_id = $2 AND membership IN ('join', 'invite')`, b.room, stranger),
+		"who is gone is given no keys")
+}
+
+func TestARoomTheBotIsNotInIsNotHeardThoughItsEventsArePushed(t *testing.T) {
+	t.Parallel()
+	b := setupService(t)
+	registration := b.options.Registration
+	b.start(t)
+	b.talk(t)
+	b.answered(t, b.say(t, "!mosaic status"), "")
+	body := fmt.Sprintf(`{"events":[{"type":"m.room.message","event_id":"$elsewhere","room_id":"!elsewhere:localhost","sender":%q,"origin_server_ts":1,
+		"content":{"msgtype":"m.text","body":"!mosaic pause"}}]}`, b.ada.UserID)
+	require.Equal(t, http.StatusOK, push(t, registration, registration.ServerToken, "elsewhere", body))
+	require.Zero(t, b.count(t, `SELECT count(*) FROM journal WHERE event_id = '$elsewhere'`))
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // applicationServices is how many bots of tests can be application services: Synapse reads their registrations when it starts.
-const applicationServices = 16
+const applicationServices = 32
 
 // register writes a registration file for each, as `mosaic-matrix appservice` does, on a free port of its own.
 func register() (folder string, files []string, err error) {

@@ -43,5 +43,5 @@ func TestAnAdminLiftsAWindowInARoom(t *testing.T) {
 	b.answered(t, "anna", "budget overrides", MoodDone, "1 override", "O-1 40 credits more pace on claude, for 1 epoch · by anna: the audit")
 	b.answered(t, "anna", "budget revoke O-1", MoodDone, "O-1 has ended: 40 credits more pace on claude")
 	b.answered(t, "anna", "budget overrides --all", MoodDone, "over: revoked by anna")
-	b.answered(t, "anna", `budget override codex 40 --reason "x"`, MoodRefused, "There is no budget window main of codex.", "!mosaic budget status")
+	b.answered(t, "anna", `budget override codex 40 --reason "x"`, MoodRefused, "There is no budget window main of codex.", "!mosaic help budget set")
 }

@@ -108,7 +108,7 @@ func reviewBy(p register.Proposal, seat string) (BoardReview, error) {
 		if vote.Verdict == register.VerdictAbstain {
 			continue
 		}
-		if vote.Seat == seat {
+		if strings.EqualFold(vote.Seat, seat) {
 			return reviewOf(vote), nil
 		}
 		reviewed = append(reviewed, vote.Seat)

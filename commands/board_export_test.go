@@ -61,7 +61,12 @@ func TestASeatsReviewIsExportedInTheSixFieldsOfForgesBoard(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, JSON(Reply{Data: review}))
 	}
-	_, err := reviewBy(votedOn(), "coo")
+	loud := votedOn()
+	loud.Votes[1].Seat = "CTO"
+	review, err := reviewBy(loud, "cto")
+	require.NoError(t, err, "a seat may be written in capitals")
+	require.Equal(t, "CTO", review.Persona)
+	_, err = reviewBy(votedOn(), "coo")
 	require.ErrorContains(t, err, "The seat coo has no review on P-7; there is one of ceo, cto and cfo.")
 }
 

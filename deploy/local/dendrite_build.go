@@ -35,12 +35,9 @@ func BuildDendrite(ctx context.Context, binaries string, progress *Progress) (pr
 	// What it is built from is part of the name: another pin, even of a library, is another program.
 	sum := sha256.Sum256(text)
 	program = filepath.Join(binaries, "dendrite-"+version+"-"+hex.EncodeToString(sum[:4]))
-	if err := os.MkdirAll(binaries, 0o755); err != nil {
-		return "", "", fmt.Errorf("making the folder for programs: %w", err)
-	}
-	lock, err := openLocked(filepath.Join(binaries, ".lock"), syscall.LOCK_EX)
+	lock, err := lockPrograms(binaries)
 	if err != nil {
-		return "", "", fmt.Errorf("waiting for a build: %w", err)
+		return "", "", err
 	}
 	defer func() { _ = lock.Close() }()
 	if _, err := os.Stat(program); err == nil {
@@ -50,6 +47,18 @@ func BuildDendrite(ctx context.Context, binaries string, progress *Progress) (pr
 	err = goBuildTool(ctx, filepath.Dir(module), program)
 	done(err)
 	return program, version, err
+}
+
+// lockPrograms makes the folder for programs and keeps everyone else from putting one into it.
+func lockPrograms(folder string) (*os.File, error) {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, fmt.Errorf("making the folder for programs: %w", err)
+	}
+	lock, err := openLocked(filepath.Join(folder, ".lock"), syscall.LOCK_EX)
+	if err != nil {
+		return nil, fmt.Errorf("waiting for whoever makes a program: %w", err)
+	}
+	return lock, nil
 }
 
 // goBuildTool builds a module's tool without cgo, so that no C compiler is needed.

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"syscall"
 )
 
 //go:embed synapse_requirements.txt
@@ -27,12 +26,9 @@ func InstallSynapse(ctx context.Context, binaries string, progress *Progress) (p
 	version = string(pinned[1])
 	environment := filepath.Join(binaries, "synapse-"+version)
 	python, complete := filepath.Join(environment, "bin", "python"), filepath.Join(environment, "complete")
-	if err := os.MkdirAll(binaries, 0o755); err != nil {
-		return "", "", fmt.Errorf("making the folder for programs: %w", err)
-	}
-	lock, err := openLocked(filepath.Join(binaries, ".lock"), syscall.LOCK_EX)
+	lock, err := lockPrograms(binaries)
 	if err != nil {
-		return "", "", fmt.Errorf("waiting for another installation: %w", err)
+		return "", "", err
 	}
 	defer func() { _ = lock.Close() }()
 	if _, err := os.Stat(complete); err == nil {

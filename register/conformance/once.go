@@ -78,33 +78,26 @@ func (t *trial) changes(ctx context.Context, part string) ([]repeated, error) {
 }
 
 func replay(ctx context.Context, t *trial) error {
-	changes, err := t.changes(ctx, "replay")
-	if err != nil {
-		return err
-	}
-	var wrong []error
-	for _, c := range changes {
-		key := key()
-		first, err := t.send(ctx, c.actor, key, c.change)
-		if err == nil {
-			err = first.into(c.change.Method+" "+c.change.Path, nil)
-		}
-		if err != nil {
-			return err
-		}
-		again, err := t.send(ctx, c.actor, key, c.change)
-		if err != nil {
-			return err
-		}
+	return t.sendUnderOneKey(ctx, "replay", func(c repeated) register.Mutation { return c.change }, func(c repeated, first, again answer) error {
 		if again.status != first.status || !bytes.Equal(again.body, first.body) {
-			wrong = append(wrong, seen("%s %s answered %s, then %s;", c.change.Method, c.change.Path, first, again))
+			return seen("%s %s answered %s, then %s;", c.change.Method, c.change.Path, first, again)
 		}
-	}
-	return errors.Join(wrong...)
+		return nil
+	})
 }
 
 func mismatch(ctx context.Context, t *trial) error {
-	changes, err := t.changes(ctx, "mismatch")
+	return t.sendUnderOneKey(ctx, "mismatch", func(c repeated) register.Mutation { return c.other }, func(c repeated, _, other answer) error {
+		if err := other.is(http.StatusConflict, register.ProblemCodeIdempotencyMismatch); err != nil {
+			return seen("%s %s answered %w;", c.other.Method, c.other.Path, err)
+		}
+		return nil
+	})
+}
+
+// sendUnderOneKey makes every kind of change, and after it another under the same key, and judges what that is answered.
+func (t *trial) sendUnderOneKey(ctx context.Context, part string, then func(repeated) register.Mutation, judge func(c repeated, first, second answer) error) error {
+	changes, err := t.changes(ctx, part)
 	if err != nil {
 		return err
 	}
@@ -118,13 +111,11 @@ func mismatch(ctx context.Context, t *trial) error {
 		if err != nil {
 			return err
 		}
-		other, err := t.send(ctx, c.actor, key, c.other)
+		second, err := t.send(ctx, c.actor, key, then(c))
 		if err != nil {
 			return err
 		}
-		if err := other.is(http.StatusConflict, register.ProblemCodeIdempotencyMismatch); err != nil {
-			wrong = append(wrong, seen("%s %s answered %w;", c.other.Method, c.other.Path, err))
-		}
+		wrong = append(wrong, judge(c, first, second))
 	}
 	return errors.Join(wrong...)
 }

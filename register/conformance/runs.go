@@ -145,6 +145,9 @@ func spendSeveral(ctx context.Context, t *trial) error {
 		return err
 	}
 	defer t.drop(ctx, made.ID)
+	if made.State != register.DispatchStateReady {
+		return seen("asked for 2 of 100 tokens and 1 of 100 percent it is %s (“%s”)", made.State, made.Reason)
+	}
 	if err := holding("admitted", made.Holds, 2, 1); err != nil {
 		return err
 	}

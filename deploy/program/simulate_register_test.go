@@ -24,7 +24,7 @@ func TestTheRegistersOwnLedgerIsPlayedOnItsOwnWindows(t *testing.T) {
 		require.NoError(t, admin.Send(t.Context(), register.By{Key: rand.Text()}, mutation, answer))
 	}
 	send(register.SetBudget(register.BudgetSetRequest{
-		Provider: "claude", Unit: register.UnitCredits, LimitMicros: 500_000_000, Since: time.Now().Add(-time.Hour), ResetAt: time.Now().Add(time.Hour),
+		Provider: "claude", Unit: register.UnitCredits, LimitMicros: 5000_000_000, Since: time.Now().Add(-time.Hour), ResetAt: time.Now().Add(time.Hour),
 	}), nil)
 	_, code = said(t, "simulate", "--ledger", "gateway")
 	require.Equal(t, 1, code, "no dispatch says what it cost")

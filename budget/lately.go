@@ -20,7 +20,8 @@ type Slot struct {
 }
 
 // Recall forgets what was admitted before RecentSince and counts the rest as Recent: call it when the window is loaded. A slot
-// counts until the last of it is past, so that Recent is never too small and reaches back at most h/48 too far.
+// counts until the last of it is past, so that Recent is never too small and reaches back at most h/48 too far. It is no more than all
+// that counts as used: whoever corrects the use to less corrects it too.
 func (w *Window) Recall(now time.Time) {
 	since := w.RecentSince(now)
 	w.Lately = slices.DeleteFunc(w.Lately, func(slot Slot) bool { return slot.Until.Before(since) })
@@ -28,6 +29,7 @@ func (w *Window) Recall(now time.Time) {
 	for _, slot := range w.Lately {
 		w.Recent = add(w.Recent, slot.Micros)
 	}
+	w.Recent = min(w.Recent, max(0, w.Expected()))
 }
 
 // admitted counts a mean that is admitted now in a new slot, or in the newest one if all of that stays short enough.

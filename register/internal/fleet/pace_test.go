@@ -94,6 +94,18 @@ func TestWhatIsCancelledBeforeItSpendsMakesRoomInTheBurst(t *testing.T) {
 	b.hold(t)
 }
 
+func TestAUseThatIsCorrectedToLessMakesRoomInTheBurst(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.budget(t)
+	b.clock.pass(50 * time.Minute)
+	require.Equal(t, StateReady, b.dispatch(t, ask(70, exact)).State)
+	b.finish(t, b.claimed(t), Completion{Outcome: StateDone, Actuals: []Amount{{coins, 70 * budget.Micro}}})
+	require.Equal(t, StateQueued, b.dispatch(t, ask(20, exact, func(a *Ask) { a.DryRun = true })).State)
+	b.budget(t, func(s *BudgetSet) { s.UsedMicros = new(int64(0)) })
+	require.Equal(t, StateReady, b.dispatch(t, ask(20, exact)).State, "what was not used was not used of late")
+}
+
 func TestAnEpochBeginsWithoutTheBurstOfTheLast(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

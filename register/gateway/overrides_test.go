@@ -28,7 +28,7 @@ func TestAnAdminLiftsAWindowAndNobodyLiftsTheProvidersLimit(t *testing.T) {
 	database, err := pgx.Connect(t.Context(), b.database)
 	require.NoError(t, err)
 	defer func() { _ = database.Close(context.WithoutCancel(t.Context())) }()
-	_, err = database.Exec(t.Context(), `UPDATE fleet.windows SET source = 'provider-detected'`)
+	_, err = database.Exec(t.Context(), `UPDATE fleet.definitions SET mine = false`)
 	require.NoError(t, err)
 	limit := register.GrantOverride(register.OverrideRequest{Provider: "claude", Micros: 1, Lifts: register.LiftLimit})
 	failure := requireCode(t, register.ProblemCodeProviderLimit, b.admin.Send(t.Context(), register.By{Key: rand.Text()}, limit, nil))

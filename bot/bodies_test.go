@@ -24,6 +24,8 @@ type body struct {
 	Thread  bool            `json:"thread"`
 }
 
+// The bodies are written by hand after what `from` names, none is a capture; where a client's source could not be read in its newest
+// version, they follow an older one or what the specification has clients send.
 func TestBodiesOfKnownClientsAreUnderstood(t *testing.T) {
 	t.Parallel()
 	raw, err := os.ReadFile(filepath.Join("testdata", "bodies.json"))

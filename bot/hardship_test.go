@@ -257,7 +257,7 @@ func TestTheTallyIsThatOfASimpleModelThoughTheBotIsKilledAtRandom(t *testing.T) 
 	}
 	people := []*client.Client{b.ada, b.ben}
 	standing := map[*client.Client][]reaction{}
-	cast := 0
+	cast, withdrawn := 0, 0
 	process := b.process(t)
 	for step := range 24 {
 		if step%6 == 5 {
@@ -272,6 +272,7 @@ func TestTheTallyIsThatOfASimpleModelThoughTheBotIsKilledAtRandom(t *testing.T) 
 			at := random.IntN(len(mine))
 			_, err := person.Redact(t.Context(), b.room, mine[at].event, "")
 			require.NoError(t, err)
+			withdrawn++
 			standing[person] = append(append([]reaction{}, mine[:at]...), mine[at+1:]...)
 			continue
 		}
@@ -293,7 +294,8 @@ func TestTheTallyIsThatOfASimpleModelThoughTheBotIsKilledAtRandom(t *testing.T) 
 	now := b.becomes(t, b.proposal.ID, func(p register.Proposal) bool {
 		open := b.count(t, `SELECT count(*) FROM journal WHERE state IN ('new', 'waiting', 'prepared')`)
 		heard := b.count(t, `SELECT count(*) FROM journal WHERE type = 'm.reaction'`)
-		return open == 0 && heard >= cast
+		removed := b.count(t, `SELECT count(*) FROM journal WHERE type = 'm.room.redaction'`)
+		return open == 0 && heard >= cast && removed >= withdrawn
 	})
 	now = b.fleet.proposal(t, b.proposal.ID)
 	require.Equal(t, fmt.Sprint(want["approve"], want["reject"], want["abstain"]), fmt.Sprint(now.Tally.Approve, now.Tally.Reject, now.Tally.Abstain))

@@ -20,6 +20,11 @@ func (f *fleet) forgetEvents(t *testing.T) {
 	database, err := pgx.Connect(t.Context(), f.Database.Gateway)
 	require.NoError(t, err)
 	defer func() { _ = database.Close(context.WithoutCancel(t.Context())) }()
+	require.Eventually(t, func() bool { // what has no number yet would be told all the same
+		var unnumbered int
+		err := database.QueryRow(t.Context(), `SELECT count(*) FROM fleet.events WHERE seq IS NULL`).Scan(&unnumbered)
+		return err == nil && unnumbered == 0
+	}, patience, tick)
 	_, err = database.Exec(t.Context(), `INSERT INTO fleet.retention (tenant_id, host, floor_seq, at)
 		SELECT 'acme', 'alpha', value, now() FROM fleet.counters WHERE tenant_id = 'acme' AND name = 'event'
 		ON CONFLICT (tenant_id) DO UPDATE SET floor_seq = excluded.floor_seq`)

@@ -15,8 +15,10 @@ import (
 
 // A homeserver that pushes does not push everything: Synapse keeps only the events of a transaction that was not taken, and lets
 // go of its room keys and device lists. So an application service also asks, without waiting for news: when it becomes active, when
-// something cannot be read, before it says that it has heard all, and this often.
+// something cannot be read, before it says that it has heard all, and this often: more often at first, while the homeserver may
+// still take the bot for unreachable.
 const (
+	catchUpFirst = 2 * time.Second
 	catchUpEvery = time.Minute
 	// catchUpUnreached is for while the homeserver cannot reach the bot.
 	catchUpUnreached = 5 * time.Second
@@ -24,6 +26,7 @@ const (
 
 // runPushed takes what the homeserver pushes until ctx ends.
 func (s *syncer) runPushed(ctx context.Context) {
+	regular := catchUpFirst
 	for ctx.Err() == nil {
 		err := s.catchUp(ctx)
 		if err == nil {
@@ -32,7 +35,8 @@ func (s *syncer) runPushed(ctx context.Context) {
 			err = s.reachable(ctx)
 		}
 		s.note(err)
-		wait := catchUpEvery
+		wait := regular
+		regular = min(2*regular, catchUpEvery)
 		if err != nil && ctx.Err() == nil {
 			zerolog.Ctx(ctx).Warn().Err(err).Msg("What the homeserver has is not all heard")
 			wait = catchUpUnreached

@@ -68,10 +68,8 @@ func (b *Bot) trustIfAccepted(ctx context.Context, name string, change keyChange
 	if identity.Reset.NewKey != change.New.String() || identity.Reset.AcceptedBy == "" {
 		return nil
 	}
-	return transaction(ctx, b.database, func(ctx context.Context) error {
-		_, err := b.trust(ctx, change.User, change.New.String())
-		return err
-	})
+	_, err = b.trust(ctx, change.User, change.New.String())
+	return err
 }
 
 func (b *Bot) reportReset(ctx context.Context, name string, change keyChange) error {
@@ -88,34 +86,41 @@ func (b *Bot) reportReset(ctx context.Context, name string, change keyChange) er
 	return nil
 }
 
-// trust takes a person's key as theirs if they still have it, in the caller's transaction.
+// trust takes a person's key as theirs if they still have it. It may be done again.
 func (b *Bot) trust(ctx context.Context, user id.UserID, key string) (trusted bool, err error) {
 	b.keys.RLock()
 	defer b.keys.RUnlock()
-	result, err := b.database.Exec(ctx, `UPDATE crypto_cross_signing_keys SET first_seen_key = key WHERE user_id = $1 AND usage = 'master' AND key = $2`, user, key)
-	if err != nil {
-		return false, fmt.Errorf("trusting the accepted key of %s: %w", user, err)
-	}
-	count, err := result.RowsAffected()
-	if err != nil || count == 0 {
-		return false, err
-	}
-	b.keys.machine.OnDevicesChanged(ctx, user) // what is said from now on is for their devices too
-	return true, nil
+	// Whoever shares a room's keys meanwhile has looked at the old trust, and would store a session that withholds them for good.
+	b.keys.fetching.Lock()
+	defer b.keys.fetching.Unlock()
+	err = transaction(ctx, b.database, func(ctx context.Context) error {
+		result, err := b.database.Exec(ctx, `UPDATE crypto_cross_signing_keys SET first_seen_key = key WHERE user_id = $1 AND usage = 'master' AND key = $2`, user, key)
+		if err != nil {
+			return fmt.Errorf("trusting the accepted key of %s: %w", user, err)
+		}
+		count, err := result.RowsAffected()
+		if err != nil || count == 0 {
+			return err
+		}
+		trusted = true
+		b.keys.machine.OnDevicesChanged(ctx, user) // what is said from now on is for their devices too
+		return nil
+	})
+	return trusted && err == nil, err
 }
 
-// planTrust takes the accepted key of a person as theirs, together with the position of the event that says so: once. If they have yet
-// another key by now, nothing is trusted and the fleet is told.
+// planTrust takes the accepted key of a person as theirs before the event's position is stored: a crash between has it taken twice, which
+// changes nothing. If they have yet another key by now, nothing is trusted and the fleet is told.
 func (b *Bot) planTrust(ctx context.Context, e register.Event) ([]step, error) {
-	steps, err := b.planQuiet(ctx, e, register.RoomPurposeFleet)
+	trusted, err := b.trust(ctx, id.UserID(e.Identity.Reset.MatrixID), e.Identity.Reset.NewKey)
 	if err != nil {
 		return nil, err
 	}
+	steps, err := b.planQuiet(ctx, e, register.RoomPurposeFleet)
+	if err != nil || trusted {
+		return steps, err
+	}
 	return append(steps, func(ctx context.Context) (id.RoomID, error) {
-		trusted, err := b.trust(ctx, id.UserID(e.Identity.Reset.MatrixID), e.Identity.Reset.NewKey)
-		if err != nil || trusted {
-			return "", err
-		}
 		text := fmt.Sprintf("**The keys of %s changed once more** after %s accepted them, so I trust none of them. Look again: `%s identity trust %s`",
 			plain(e.Identity.Name), plain(e.Actor), b.options.Prefix, e.Identity.Name)
 		return "", b.alert(ctx, causedBy(e, "", "trust"), text)

@@ -2,7 +2,11 @@ package bot
 
 import (
 	"crypto/rand"
+	"net/http"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"maunium.net/go/mautrix/id"
@@ -20,17 +24,24 @@ func resetIdentity(t *testing.T, person *client.Client) id.Ed25519 {
 	return key
 }
 
+// meet puts ada, the bot and another person into the fleet's room.
+func (b *bench) meet(t *testing.T, person *client.Client) {
+	t.Helper()
+	room, err := b.ada.CreateRoom(t.Context(), client.Room{Name: "ops", Invite: []id.UserID{id.UserID(b.options.UserID), person.UserID}})
+	require.NoError(t, err)
+	require.NoError(t, b.ada.WaitUntilJoined(soon(t), room, id.UserID(b.options.UserID), person.UserID))
+	b.room = room
+	b.fleet.send(t, b.fleet.admin, register.BindRoom(register.RoomBinding{Room: room.String(), Purposes: []register.RoomPurpose{register.RoomPurposeFleet}}), nil)
+}
+
 func TestWhoseKeysWereResetIsHeardOnceAnAdminAcceptsTheVeryNewKey(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	running := b.start(t)
 	ben := localtest.LogIn(t, localtest.Register(t, "Ben"))
 	b.fleet.identify(t, "ben", ben.UserID.String(), register.FleetRoleOperator)
-	room, err := b.ada.CreateRoom(t.Context(), client.Room{Name: "ops", Invite: []id.UserID{id.UserID(b.options.UserID), ben.UserID}})
-	require.NoError(t, err)
-	require.NoError(t, b.ada.WaitUntilJoined(soon(t), room, id.UserID(b.options.UserID), ben.UserID))
-	b.room = room
-	b.fleet.send(t, b.fleet.admin, register.BindRoom(register.RoomBinding{Room: room.String(), Purposes: []register.RoomPurpose{register.RoomPurposeFleet}}), nil)
+	b.meet(t, ben)
+	room := b.room
 	before, err := ben.Say(t.Context(), room, "!mosaic status")
 	require.NoError(t, err)
 	b.answered(t, before, "")
@@ -74,5 +85,48 @@ func TestWhoseKeysWereResetIsHeardOnceAnAdminAcceptsTheVeryNewKey(t *testing.T) 
 	asked, err = ben.Say(t.Context(), room, "!mosaic status")
 	require.NoError(t, err)
 	_, err = ben.WaitFor(soon(t), b.fromBot(), client.InThread(asked), client.Contains("Fleet"))
+	require.NoError(t, err)
+}
+
+func TestAKeyAcceptedWhileTheRoomsKeysAreBeingSharedReadsTheVeryNextReply(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.start(t)
+	ben := localtest.LogIn(t, localtest.Register(t, "Ben"))
+	b.fleet.identify(t, "ben", ben.UserID.String(), register.FleetRoleOperator)
+	b.meet(t, ben)
+	b.answered(t, b.say(t, "!mosaic status"), "")
+	key := resetIdentity(t, ben)
+	refused, err := ben.Say(t.Context(), b.room, "!mosaic status")
+	require.NoError(t, err)
+	b.answered(t, refused, "Your keys were reset")
+
+	sharing, shared := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	b.homeserver.set(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.Contains(r.URL.Path, "/sendToDevice/m.room_key.withheld/") {
+			once.Do(func() { close(sharing) })
+			<-shared
+		}
+		return false
+	})
+	_, err = b.bots(t).Exec(t.Context(), `DELETE FROM crypto_megolm_outbound_session WHERE room_id = $1`, b.room)
+	require.NoError(t, err)
+	asked := b.say(t, "!mosaic status")
+	<-sharing
+	b.fleet.send(t, b.fleet.admin, register.TrustReset("ben", register.IdentityTrust{Key: key.String()}), nil)
+	trusted := func() bool {
+		return b.count(t, `SELECT count(*) FROM crypto_cross_signing_keys WHERE user_id = $1 AND usage = 'master' AND first_seen_key = $2`, ben.UserID, key) == 1
+	}
+	for wait := time.Now().Add(time.Second); time.Now().Before(wait) && !trusted(); {
+		time.Sleep(tick) // what would trust the key beside the sharing has the time to
+	}
+	close(shared)
+	b.answered(t, asked, "")
+	require.Eventually(t, trusted, patience, tick)
+
+	next, err := ben.Say(t.Context(), b.room, "!mosaic status")
+	require.NoError(t, err)
+	_, err = ben.WaitFor(soon(t), b.fromBot(), client.InThread(next), client.Contains("Fleet"))
 	require.NoError(t, err)
 }

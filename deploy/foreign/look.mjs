@@ -42,6 +42,7 @@ body { margin: 0; background: #888; font: 15px/1.45 Inter, "Noto Color Emoji", s
 .said p { margin: 0 0 6px } .said ul, .said ol { margin: 2px 0 6px; padding-left: 20px }
 code, pre { font: 13px "DejaVu Sans Mono", monospace; background: var(--code); border-radius: 4px; padding: 1px 4px; overflow-wrap: anywhere }
 blockquote { margin: 4px 0; padding-left: 8px; border-left: 2px solid var(--mute); color: var(--mute) }
+.said img { display: block; width: 100%; border-radius: 8px; margin: 2px 0 6px }
 .said a { color: var(--link); text-decoration: none } .said a[href*="matrix.to"] { background: var(--pill); border-radius: 9px; padding: 1px 6px }
 .reaction { display: inline-block; font-size: 13px; border: 1px solid var(--line); border-radius: 12px; padding: 0 8px; margin: 3px 4px 0 0 }
 </style><body><script>
@@ -65,6 +66,7 @@ function message(m) {
     const said = made("said");
     if (m.html) said.append(sanitised(m.html));
     else { said.classList.add("plain"); said.textContent = m.body; }
+    if (m.picture) said.prepend(Object.assign(document.createElement("img"), { src: m.picture }));
     whole.append(made("who", m.sender.replace(/-[0-9a-f]{8}$/, "").replace(/^our-/, "")), said);
     if (m.edited) whole.append(made("edited", "(edited)"));
     for (const [key, count] of Object.entries(m.reactions)) whole.append(made("reaction", key + " " + count));

@@ -3,6 +3,7 @@
 package foreign
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -12,9 +13,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/client"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
@@ -66,7 +69,7 @@ func TestATourOfEveryKindOfReplyIsDrawn(t *testing.T) {
 		"cancel D-7 \"no longer needed\"", "cancel D-2", "pause \"the provider reports an incident\"", `dispatch coder "While paused" --estimate 1`, "status", "pause", "resume --yes")
 	say(f.budget, "budget status", "budget set --provider claude --limit 450 --unit credits --reset-at "+reset, "budget reset --provider claude --reset-at +3h", "budget reset --provider claude --reset-at +3h --zero")
 
-	say(f.budget, "help budget", "budget chart claude", "budget forecast claude", "budget history claude", "budget policy", "budget estimates", "budget overrides",
+	say(f.budget, "help budget", "budget chart claude", "budget simulate claude", "budget forecast claude", "budget history claude", "budget policy", "budget estimates", "budget overrides",
 		"budget override claude 40", "budget revoke O-3", "budget reading --provider claude --used 42%", "budget reading --provider claude --used lots", "room verbosity", "room verbosity loud", "ack", "ack R-9")
 	say(f.fleet, "agents", "agents gone", "agents retire coder-1", "retry D-4", "retry D-1", "confirm C9", "run K9", "replay", "room show", "room bind board", "room encryption optional",
 		"identity list", "identity show ceo", "identity link ceo", "identity grant ceo admin", "identity trust ceo")
@@ -104,7 +107,7 @@ func TestATourOfEveryKindOfReplyIsDrawn(t *testing.T) {
 	require.NoError(t, f.StartGateway(t.Context()))
 	f.operator.sees(client.From(f.bot), client.InThread(kept), client.Contains("Fleet"))
 
-	draw(t, map[id.RoomID]string{f.fleet: "fleet", f.budget: "budget", f.board: "board"}, f.operator.Seen())
+	draw(t, map[id.RoomID]string{f.fleet: "fleet", f.budget: "budget", f.board: "board"}, f.operator.Seen(), pictures(t, f.operator))
 }
 
 // refused is the dispatch that the pace, not the cap, refused.
@@ -121,8 +124,32 @@ func (f *fleet) refused() string {
 	return ""
 }
 
+// pictures are what a person was sent as images, by their events, ready to be shown in a page.
+func pictures(t *testing.T, person *person) map[id.EventID]string {
+	t.Helper()
+	shown := map[id.EventID]string{}
+	fetching := localtest.LogIn(t, person.account)
+	for _, one := range person.Seen() {
+		if one.MsgType != event.MsgImage {
+			continue
+		}
+		raw, err := json.Marshal(one.Content["file"])
+		require.NoError(t, err)
+		var file event.EncryptedFileInfo
+		require.NoError(t, json.Unmarshal(raw, &file))
+		at, err := file.URL.Parse()
+		require.NoError(t, err)
+		image, err := fetching.Matrix.DownloadBytes(t.Context(), at)
+		require.NoError(t, err)
+		require.NoError(t, file.DecryptInPlace(image))
+		shown[one.EventID] = "data:image/png;base64," + base64.StdEncoding.EncodeToString(image)
+	}
+	require.NotEmpty(t, shown)
+	return shown
+}
+
 // draw writes what was seen and has look.mjs make pictures of it.
-func draw(t *testing.T, rooms map[id.RoomID]string, seen []client.Seen) {
+func draw(t *testing.T, rooms map[id.RoomID]string, seen []client.Seen, pictures map[id.EventID]string) {
 	t.Helper()
 	var shown []map[string]any
 	for _, one := range seen {
@@ -131,7 +158,7 @@ func draw(t *testing.T, rooms map[id.RoomID]string, seen []client.Seen) {
 		}
 		shown = append(shown, map[string]any{
 			"id": one.EventID, "room": rooms[one.Room], "sender": client.NameOf(one.Sender), "at": one.At, "kind": one.MsgType, "body": one.Body, "html": one.FormattedBody,
-			"thread": one.ThreadRoot, "edits": one.EditOf, "reaction": one.Reaction, "to": one.ReactionTo, "redacts": one.Redacts,
+			"thread": one.ThreadRoot, "edits": one.EditOf, "reaction": one.Reaction, "to": one.ReactionTo, "redacts": one.Redacts, "picture": pictures[one.EventID],
 		})
 	}
 	raw, err := json.MarshalIndent(shown, "", " ")

@@ -29,7 +29,7 @@ function shown(message) {
 const page = `<!doctype html><meta charset="utf-8"><style>
 :root { --back: #fff; --text: #1b1d22; --mute: #656d77; --line: #e1e6ec; --code: #f0f2f5; --link: #0467dd; --pill: #f0f2f5; --ring: #007a61 }
 .dark { --back: #101317; --text: #ebeef2; --mute: #808994; --line: #26282d; --code: #26282d; --link: #5187f1; --pill: #26282d; --ring: #129a78 }
-body { margin: 0; background: #888; font: 15px/1.45 Inter, "Noto Color Emoji", sans-serif }
+body { margin: 0; background: #888; font: 15px/1.45 Inter, "DejaVu Sans", sans-serif, "Noto Color Emoji" }
 .sheet { display: none; gap: 12px; align-items: flex-start; padding: 12px }
 .phone { width: 390px; box-sizing: border-box; padding: 8px 12px; background: var(--back); color: var(--text); overflow: hidden }
 .card { border-top: 1px solid var(--line); padding: 8px 0 }
@@ -64,9 +64,9 @@ const made = (name, text) => Object.assign(document.createElement("div"), { clas
 function message(m) {
     const whole = made(m.kind.replace(".", "-") + (m.kind === "m.text" && m.sender.startsWith("mosaic") ? " rings" : ""));
     const said = made("said");
-    if (m.html) said.append(sanitised(m.html));
+    if (m.picture) said.append(Object.assign(document.createElement("img"), { src: m.picture, alt: m.body })); // a body without a file name is no caption
+    else if (m.html) said.append(sanitised(m.html));
     else { said.classList.add("plain"); said.textContent = m.body; }
-    if (m.picture) said.prepend(Object.assign(document.createElement("img"), { src: m.picture }));
     whole.append(made("who", m.sender.replace(/-[0-9a-f]{8}$/, "").replace(/^our-/, "")), said);
     if (m.edited) whole.append(made("edited", "(edited)"));
     for (const [key, count] of Object.entries(m.reactions)) whole.append(made("reaction", key + " " + count));

@@ -7,15 +7,6 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
-// ended says whether a dispatch's run is over.
-func ended(e register.Event) bool {
-	switch e.Type {
-	case register.EventTypeDispatchDone, register.EventTypeDispatchFailed, register.EventTypeDispatchCancelled:
-		return true
-	}
-	return false
-}
-
 // followSign keeps the sign of a command true of its dispatch: one that waits again shows ⏸️, one that failed ❌, and one that was
 // cancelled shows none. Signs say nothing that words do not.
 func (b *Bot) followSign(ctx context.Context, e register.Event, at place) error {

@@ -149,9 +149,10 @@ func (b *Bot) dispatchStep(e register.Event, at place, said commands.Notice, rin
 		}
 		content := words(b.clip(said.Markdown), ring)
 		message := outgoing{Txn: causedBy(e, at.room, "notice"), Room: at.room, Rank: rankOf(ring), Type: event.EventMessage.Type, Content: content, Agent: worker(e)}
+		message.Topic = dispatchRef(e.Dispatch.ID)
 		switch {
 		case e.Type == register.EventTypeDispatchProgress && running != nil:
-			message.Rank, message.About, message.Content = edit, running.ID, replacing(content)
+			message.Rank, message.About, message.Content, message.Topic = edit, running.ID, replacing(content), ""
 		case at.root != "":
 			message.Content = inThread(content, at.root, at.asked)
 		case running != nil:
@@ -160,11 +161,6 @@ func (b *Bot) dispatchStep(e register.Event, at place, said commands.Notice, rin
 		if e.Type == register.EventTypeDispatchRunning || e.Type == register.EventTypeDispatchProgress && running == nil {
 			message.Ref = dispatchRef(e.Dispatch.ID)
 			message.About = 0
-		}
-		if ended(e) && at.root != "" && b.sender.pace.limited() { // that it ran is no news any more
-			if err := b.outbox.supersede(ctx, at.room, dispatchRef(e.Dispatch.ID)); err != nil {
-				return "", err
-			}
 		}
 		row, err := b.outbox.add(ctx, message)
 		if err != nil {

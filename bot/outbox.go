@@ -53,6 +53,8 @@ type outgoing struct {
 	About int64
 	// Ref names what the row is for, so that a later event finds it again.
 	Ref string
+	// Topic names what it tells the present state of, so that under limits only the newest words about it are said; empty is nothing.
+	Topic string
 
 	// Only is the one person whose trusted devices are to read it; empty is everyone's in the room.
 	Only id.UserID
@@ -123,11 +125,11 @@ func (o *outbox) add(ctx context.Context, message outgoing) (int64, error) {
 	}
 	var row int64
 	err = o.database.QueryRow(ctx, `
-		INSERT INTO outbox (txn_id, room_id, rank, type, content, about, ref, not_before, created_at, thread, state, reason, only_for, agent)
-		VALUES ($1, $2, $3, $4, $5, nullif($6::bigint, 0), $7, $8, $9, $10, $11, nullif($12, ''), $13, $14)
+		INSERT INTO outbox (txn_id, room_id, rank, type, content, about, ref, not_before, created_at, thread, state, reason, only_for, agent, topic)
+		VALUES ($1, $2, $3, $4, $5, nullif($6::bigint, 0), $7, $8, $9, $10, $11, nullif($12, ''), $13, $14, $15)
 		ON CONFLICT (txn_id) DO UPDATE SET txn_id = excluded.txn_id RETURNING id`,
 		message.Txn, message.Room, message.Rank, message.Type, string(content), message.About, message.Ref, notBefore, o.now().UTC(),
-		threadIn(message), state, reason, message.Only, message.Agent).Scan(&row)
+		threadIn(message), state, reason, message.Only, message.Agent, message.Topic).Scan(&row)
 	if err != nil {
 		return 0, fmt.Errorf("queueing a message: %w", err)
 	}
@@ -210,11 +212,18 @@ func (o *outbox) rewritten(ctx context.Context, message *outgoing, content map[s
 	return nil
 }
 
-// supersede drops what is queued under a ref and was overtaken by what is said now.
-func (o *outbox) supersede(ctx context.Context, room id.RoomID, ref string) error {
-	_, err := o.database.Exec(ctx, `UPDATE outbox SET state = 'dropped', reason = 'superseded' WHERE ref = $1 AND room_id = $2 AND state = 'queued'`, ref, room)
+// dropStale drops what a room has not begun to say and has newer words about: of a topic all notices but the newest, and the edits of
+// such. What rings someone is said however late, and so is what others hang on.
+func (o *outbox) dropStale(ctx context.Context, room id.RoomID) error {
+	_, err := o.database.Exec(ctx, `UPDATE outbox o SET state = 'dropped', reason = 'superseded'
+		FROM outbox told WHERE told.id = CASE o.rank WHEN $2 THEN o.about ELSE o.id END AND told.topic <> ''
+		  AND o.room_id = $1 AND o.state = 'queued' AND o.content::jsonb ->> 'msgtype' = $3
+		  AND EXISTS (SELECT 1 FROM outbox newer WHERE newer.topic = told.topic AND newer.room_id = o.room_id AND newer.id > o.id
+		    AND newer.state IN ('queued', 'sending', 'sent'))
+		  AND NOT EXISTS (SELECT 1 FROM outbox other WHERE other.about = o.id AND other.state = 'queued' AND other.rank <> $2)`,
+		room, edit, string(event.MsgNotice))
 	if err != nil {
-		return fmt.Errorf("dropping what was overtaken: %w", err)
+		return fmt.Errorf("dropping what is no news any more: %w", err)
 	}
 	return nil
 }

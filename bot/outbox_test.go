@@ -257,3 +257,40 @@ func TestRoomsTakeTurnsByUrgencyAndThenBySilence(t *testing.T) {
 	s.held["!late"] = time.Now().Add(time.Minute)
 	require.NotEqual(t, id.RoomID("!late"), next(), "nobody waits for a room that cannot speak")
 }
+
+func TestUnderLimitsOfADispatchOnlyTheNewestNewsAndAllThatRingsIsSaid(t *testing.T) {
+	t.Parallel()
+	q := newQueue(t)
+	about := func(dispatch string) func(*outgoing) { return func(m *outgoing) { m.Topic = dispatchRef(dispatch) } }
+	rings := func(m *outgoing) {
+		m.Content = inThread(words("failed", []id.UserID{"@ada:example.org"}), "$asked", "$asked")
+	}
+	dropStale := func() { require.NoError(t, q.dropStale(t.Context(), hall)) }
+
+	shown := q.put(notice, "first run", inThreadOf("$asked"), about("D-1"))
+	require.Equal(t, "first run", q.send())
+	q.edits(shown, "half way")
+	q.put(notice, "queued", inThreadOf("$asked"), about("D-1"))
+	q.put(notice, "elsewhere", about("D-2"))
+	q.put(wakeUp, "failed", rings, about("D-1"))
+	q.put(notice, "running", inThreadOf("$asked"), about("D-1"))
+	q.put(notice, "no dispatch's")
+	q.put(wakeUp, "done", inThreadOf("$asked"), about("D-1"))
+	dropStale()
+	*q.clock = q.clock.Add(time.Minute)
+	said := q.sendAll()
+	require.Len(t, said, 4, "%q", said)
+	require.Contains(t, said[0], "failed", "what rings is said")
+	require.Equal(t, []string{"done", "elsewhere", "no dispatch's"}, said[1:])
+
+	root := q.put(notice, "running", about("D-3"))
+	q.put(wakeUp, "done", about("D-3"), func(m *outgoing) { m.About, m.Content = root, inThread(m.Content, "", "") })
+	dropStale()
+	require.Equal(t, []string{"running", "done"}, q.sendAll(), "a thread keeps its root")
+
+	last := q.put(notice, "running", about("D-4"))
+	unsent := q.put(notice, "failed to send", about("D-4"))
+	require.NoError(t, q.giveUp(t.Context(), unsent, "failed", "too large"))
+	dropStale()
+	require.Equal(t, "queued", q.state(last), "nothing newer will be said")
+}

@@ -41,6 +41,12 @@ func newSender(b *Bot) *sender {
 func (s *sender) speak(ctx context.Context, room id.RoomID) time.Duration {
 	ctx = zerolog.Ctx(ctx).With().Stringer("room_id", room).Logger().WithContext(ctx)
 	for ctx.Err() == nil {
+		if s.pace.limited() { // no message can be spared for what is no news any more
+			if err := s.bot.outbox.dropStale(ctx, room); err != nil {
+				zerolog.Ctx(ctx).Warn().Err(err).Msg("Outbox cannot be written")
+				return time.Second
+			}
+		}
 		message, wait, err := s.bot.outbox.next(ctx, room)
 		if err != nil {
 			zerolog.Ctx(ctx).Warn().Err(err).Msg("Outbox cannot be read")

@@ -122,6 +122,29 @@ func TestWhenNotAllCanBeSaidWakeUpsComeFirstThenRepliesNoticesAndEdits(t *testin
 	require.Equal(t, 1, b.count(t, `SELECT count(*) FROM outbox WHERE txn_id = 'edit 1' AND state = 'dropped'`))
 }
 
+func TestThatARunBeganIsNotSaidUnderLimitsOnceItsEndIsKnown(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	gate := newGate(1000, 1000)
+	b.homeserver.set(gate.instead)
+	running := b.start(t)
+	b.talk(t)
+	asked := b.say(t, "!mosaic dispatch coder \"work\"")
+	b.answered(t, asked, "D-1")
+	b.quiet(t)
+	require.False(t, running.sender.pace.limited(), "the limit is met only with the run under way")
+
+	gate.set(func() { gate.shut = true })
+	b.fleet.run(t, "a quarter")
+	require.Eventually(t, func() bool {
+		return b.count(t, `SELECT count(*) FROM outbox WHERE topic = 'dispatch:D-1'`) == 2 && running.sender.pace.limited()
+	}, patience, tick)
+	gate.set(func() { gate.shut = false })
+	b.answered(t, asked, "all green")
+	b.quiet(t)
+	require.Len(t, b.replies(asked), 2, "the answer and the end")
+}
+
 func TestInAStormOfRateLimitsNothingIsLostOrSaidTwiceAndThreadsKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -50,7 +50,7 @@ func TestAnOpenProposalIsPutAgainToThePeopleOfAnUpgradedRoom(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return b.count(t, `SELECT count(*) FROM journal WHERE event_id = $1 AND state = 'dropped' AND reason = 'the room was replaced before'`, late) == 1
 	}, patience, tick)
-	for _, user := range []id.UserID{id.UserID(b.options.UserID), b.ben.UserID} {
+	for _, user := range []id.UserID{b.ben.UserID, id.UserID(b.options.UserID)} {
 		require.NoError(t, b.ada.Invite(t.Context(), b.room, user))
 	}
 	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, id.UserID(b.options.UserID), b.ben.UserID))

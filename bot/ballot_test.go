@@ -155,7 +155,7 @@ func TestOnASignedProposalOnlyWhatAVerifiedSessionWroteCounts(t *testing.T) {
 func TestWhatWasVotedWhileTheBotWasStoppedCountsAfterTheDeadline(t *testing.T) {
 	t.Parallel()
 	b := setupBoard(t)
-	deadline := time.Now().Add(8 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	p, message := b.opens(t, register.ProposalRequest{Title: "Paint it red", ClosesAt: deadline})
 	_, err := b.ben.WaitFor(soon(t), client.Is(message))
 	require.NoError(t, err)
@@ -182,14 +182,14 @@ func TestWhatWasVotedWhileTheBotWasStoppedCountsAfterTheDeadline(t *testing.T) {
 
 func TestOnlyThoseWhoHaveNotVotedAreRemindedOnceAndItRings(t *testing.T) {
 	t.Parallel()
-	b := setupBoard(t)
-	p, message := b.opens(t, register.ProposalRequest{Title: "Rent a pier", ClosesAt: time.Now().Add(80 * time.Second)})
+	var clock clock
+	b := setupBoard(t, func(b *bench) { b.options.Now = clock.now })
+	p, message := b.opens(t, register.ProposalRequest{Title: "Rent a pier", ClosesAt: time.Now().Add(6 * time.Hour)})
 	_, err := b.ada.React(t.Context(), b.room, message, "✅")
 	require.NoError(t, err)
 	b.becomes(t, p.ID, func(p register.Proposal) bool { return p.Tally.Approve == 1 })
-	later, cancel := context.WithTimeout(t.Context(), 75*time.Second) // it comes at half-time
-	defer cancel()
-	reminder, err := b.ada.WaitFor(later, b.fromBot(), client.InThread(message), client.Contains("waits for your vote"))
+	clock.moveOn(3*time.Hour + time.Minute) // it comes at half-time
+	reminder, err := b.ada.WaitFor(soon(t), b.fromBot(), client.InThread(message), client.Contains("waits for your vote"))
 	require.NoError(t, err)
 	require.Equal(t, event.MsgText, reminder.MsgType, "a notice rings no phone")
 	require.Len(t, reminder.Mentions, 2)

@@ -85,7 +85,7 @@ func TestVotesOfTheLastMinuteCountWhateverHidesThemAfterwards(t *testing.T) {
 	_, err := b.running.client.SendStateEvent(t.Context(), b.room, event.StatePowerLevels, "", &levels)
 	require.NoError(t, err)
 	work := b.fleet.refused(t)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(40 * time.Second)
 	p, message := b.opens(t, register.ProposalRequest{
 		Title: "Lift it", Pass: register.PassRuleUnanimous, ClosesAt: deadline, Action: register.Action{Kind: register.ActionKindOverride, Dispatch: work.ID},
 	})

@@ -104,6 +104,21 @@ func (k *keys) members(ctx context.Context, room id.RoomID) ([]id.UserID, error)
 	return members, nil
 }
 
+// state asks for the whole state of a room and keeps it. Like members, it lets no sync be stored in between: the answer would lose
+// who came meanwhile, and give keys to who went.
+func (k *keys) state(ctx context.Context, room id.RoomID) (mautrix.RoomStateMap, error) {
+	k.RLock()
+	defer k.RUnlock()
+	return k.client.State(ctx, room)
+}
+
+// askMembers asks who is in a room, whatever is known of it, in the same manner.
+func (k *keys) askMembers(ctx context.Context, room id.RoomID) (*mautrix.RespMembers, error) {
+	k.RLock()
+	defer k.RUnlock()
+	return k.client.Members(ctx, room)
+}
+
 // forgetMembers is for a room of which the sync left something out: who came and went is not known, so neither is for whom the
 // room's outbound session is.
 func (k *keys) forgetMembers(ctx context.Context, room id.RoomID) error {

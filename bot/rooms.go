@@ -228,7 +228,7 @@ func (b *Bot) belonging(purpose register.RoomPurpose, identities []register.Iden
 
 func (b *Bot) inviteMissing(ctx context.Context, binding register.RoomBinding, identities []register.Identity) error {
 	room := id.RoomID(binding.Room)
-	here, err := b.client.Members(ctx, room)
+	here, err := b.keys.askMembers(ctx, room)
 	if errors.Is(err, mautrix.MForbidden) || errors.Is(err, mautrix.MNotFound) {
 		zerolog.Ctx(ctx).Warn().Stringer("room_id", room).Msg("The bot is not in a bound room; invite it")
 		return nil

@@ -201,7 +201,7 @@ func (b *Bot) mustBeEncrypted(ctx context.Context, room id.RoomID) error {
 	if encrypted {
 		return nil
 	}
-	if _, err := b.client.State(ctx, room); err != nil {
+	if _, err := b.keys.state(ctx, room); err != nil {
 		return fmt.Errorf("asking whether the room is encrypted: %w", err)
 	}
 	if encrypted, err = b.keys.rooms.IsEncrypted(ctx, room); err != nil {

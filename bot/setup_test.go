@@ -3,6 +3,7 @@ package bot
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,8 +38,15 @@ func TestMain(m *testing.M) {
 	if raw := os.Getenv(botProcess); raw != "" {
 		os.Exit(runProcess(raw))
 	}
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		_ = parallel.Value.Set(fmt.Sprint(testsPerCore * runtime.GOMAXPROCS(0)))
+	}
 	os.Exit(m.Run())
 }
+
+// testsPerCore is how many tests run beside each other, unless -parallel says it: each mostly waits for what was said to arrive.
+const testsPerCore = 3
 
 type processOptions struct {
 	Homeserver, UserID, Password, DatabaseURL, PickleKey, RecoveryKeyFile, GatewayURL, GatewayToken string
@@ -211,7 +220,7 @@ func (b *bench) fromBot() client.Predicate { return client.From(id.UserID(b.opti
 
 func soon(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -288,7 +297,7 @@ func freeAddress(t *testing.T) string {
 }
 
 const (
-	patience = time.Minute
+	patience = 2 * time.Minute
 	tick     = 50 * time.Millisecond
 )
 

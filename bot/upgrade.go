@@ -141,7 +141,7 @@ func (b *Bot) enter(ctx context.Context, h *heard, room id.RoomID) error {
 
 // replaces says whether a room names the other as its predecessor, and whoever ended that one may invite here.
 func (b *Bot) replaces(ctx context.Context, moved *upgrade) (bool, error) {
-	state, err := b.client.State(ctx, moved.New)
+	state, err := b.keys.state(ctx, moved.New)
 	if err != nil {
 		return false, fmt.Errorf("reading the room that replaces one: %w", err)
 	}
@@ -163,7 +163,7 @@ func (b *Bot) hasPower(ctx context.Context, room id.RoomID, user id.UserID, need
 		return false, fmt.Errorf("reading the power levels of %s: %w", room, err)
 	}
 	if levels == nil {
-		if _, err := b.client.State(ctx, room); err != nil {
+		if _, err := b.keys.state(ctx, room); err != nil {
 			return false, fmt.Errorf("asking for the power levels of %s: %w", room, err)
 		}
 		if levels, err = b.keys.rooms.GetPowerLevels(ctx, room); err != nil || levels == nil {

@@ -25,7 +25,7 @@ func TestABoardIsSeatedAskedVotedOnAndExportedOnATerminal(t *testing.T) {
 	says := func(person string, code int, words ...string) string {
 		t.Helper()
 		var out, said bytes.Buffer
-		options := terminal.Options{API: at[person], Out: &out, Err: &said, Patience: 10 * time.Second}
+		options := terminal.Options{API: at[person], Out: &out, Err: &said, Patience: time.Minute}
 		require.Equal(t, code, terminal.Exec(t.Context(), options, words), "%v: %s%s", words, &out, &said)
 		return out.String()
 	}

@@ -81,7 +81,7 @@ func TestAGatewayThatComesBackInTimeIsWaitedFor(t *testing.T) {
 	code, out, said := b.exec(t, "dispatch", "coder", "Add a health check")
 	require.Equal(t, terminal.Done, code, said)
 	require.Contains(t, out, "D-1")
-	require.Equal(t, "No answer from the gateway at "+b.URL+"; asking again for 10s.\n", said, "it is told once")
+	require.Equal(t, "No answer from the gateway at "+b.URL+"; asking again for 1m0s.\n", said, "it is told once")
 	require.Equal(t, <-attempts, <-attempts, "the same command each time")
 	require.Equal(t, 1, b.dispatches(t))
 }
@@ -109,7 +109,7 @@ func TestWithoutAnAnswerTheKeyRepeatsACommandThatWasCarriedOutAlready(t *testing
 		require.Len(t, key, 2, said)
 
 		b.Mend()
-		b.Patience, b.Key = 10*time.Second, key[1]
+		b.Patience, b.Key = time.Minute, key[1]
 		for range 2 {
 			code, out, said = b.exec(t, words...)
 			require.Equal(t, terminal.Done, code, out+said)
@@ -128,7 +128,7 @@ func TestAKeyRepeatsACommandThatWasNotCarriedOut(t *testing.T) {
 	require.Equal(t, terminal.Unanswered, code)
 	require.Zero(t, b.dispatches(t))
 	b.Mend()
-	b.Patience, b.Key = 10*time.Second, toldKey.FindStringSubmatch(said)[1]
+	b.Patience, b.Key = time.Minute, toldKey.FindStringSubmatch(said)[1]
 	code, out, _ := b.exec(t, "dispatch", "coder", "Add a health check")
 	require.Equal(t, terminal.Done, code)
 	require.Contains(t, out, "D-1")

@@ -30,7 +30,7 @@ func setup(t *testing.T) *bundle {
 	token := running.TokenAs(t, "operator", "olga")
 	b := &bundle{Line: gatewaytest.NewLine(t), api: register.NewAPI(running.URL, token), out: new(bytes.Buffer), said: new(serial)}
 	b.Lead(t, running.URL)
-	b.Options = terminal.Options{API: register.NewAPI(b.URL, token), Out: b.out, Err: b.said, Patience: 10 * time.Second}
+	b.Options = terminal.Options{API: register.NewAPI(b.URL, token), Out: b.out, Err: b.said, Patience: time.Minute}
 	return b
 }
 

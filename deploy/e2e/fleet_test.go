@@ -223,7 +223,7 @@ func (f *fleet) reaches(dispatch string, state register.DispatchState) register.
 		var err error
 		read, err = f.API().Dispatch(f.t.Context(), register.By{}, dispatch)
 		return err == nil && read.State == state
-	}, 30*time.Second, 25*time.Millisecond, "%s never became %s", dispatch, state)
+	}, 2*time.Minute, 25*time.Millisecond, "%s never became %s", dispatch, state)
 	return read
 }
 

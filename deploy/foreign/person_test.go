@@ -25,7 +25,7 @@ import (
 )
 
 // patience bounds one request to a client; a first sync with keys to make takes a second or two.
-const patience = 40 * time.Second
+const patience = 2 * time.Minute
 
 // person is someone at a foreign client: a process of its own that person.mjs describes.
 type person struct {

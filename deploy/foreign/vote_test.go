@@ -30,7 +30,7 @@ func (f *fleet) tally(approve, reject int) register.Proposal {
 		var err error
 		proposal, err = f.API().Proposal(f.t.Context(), register.By{}, "P-1")
 		return err == nil && proposal.Tally.Approve == approve && proposal.Tally.Reject == reject
-	}, 20*time.Second, 25*time.Millisecond, "the tally never became %d to %d", approve, reject)
+	}, patience, 25*time.Millisecond, "the tally never became %d to %d", approve, reject)
 	return proposal
 }
 

@@ -28,7 +28,7 @@ func TestWhoMayDeclareListAndRetireAgents(t *testing.T) {
 	list, err = b.reader.Agents(t.Context(), register.By{}, list.Next, 1)
 	require.NoError(t, err)
 	require.Equal(t, "coder-2", list.Agents[0].Name)
-	require.WithinDuration(t, list.Now.Add(time.Minute), list.Agents[0].LiveUntil, 10*time.Second, "60 s unless it says otherwise")
+	require.WithinDuration(t, list.Now.Add(time.Minute), list.Agents[0].LiveUntil, 30*time.Second, "60 s unless it says otherwise")
 	var retired register.Agent
 	b.send(t, b.admin, retire, &retired)
 	require.Equal(t, register.AgentStateRetired, retired.State)
@@ -60,7 +60,7 @@ func TestAWorkersSilenceIsNoticedByTheGatewayItself(t *testing.T) {
 	require.Eventually(t, func() bool {
 		agent, err := b.reader.Agent(t.Context(), register.By{}, "coder-2")
 		return err == nil && agent.State == register.AgentStateGone && !agent.EndedAt.IsZero()
-	}, 20*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 }
 
 func TestWorkWaitsForItsWorkerAndIsReadyOnceItIsDeclared(t *testing.T) {
@@ -105,7 +105,7 @@ func TestReadyWorkThatNobodyClaimsIsReturnedByTheGateway(t *testing.T) {
 		now, err := b.reader.Dispatch(t.Context(), register.By{}, ready.ID)
 		return err == nil && now.State == register.DispatchStateQueued && len(now.Holds) == 0 &&
 			now.Reason == "Nobody claimed it for 1 s. coder-1 is live and did not ask for it."
-	}, 20*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 	var claim register.Claim
 	b.send(t, b.worker, register.ClaimDispatch(register.ClaimRequest{Role: "coder", Worker: "coder-1"}), &claim)
 	require.Equal(t, ready.ID, claim.Dispatch.ID)

@@ -76,7 +76,7 @@ func TestTheAuditIsChainedWithinASecondAndAnyoneCanComputeIt(t *testing.T) {
 		return err == nil && now.Unsealed == 0 && now.Head != head.Head
 	}, time.Minute, 10*time.Millisecond)
 	now := b.allSealed(t)
-	require.Less(t, now.SealedAt.Sub(dispatch.CreatedAt), 10*time.Second, "sealed within a second, and on a busy machine soon after")
+	require.Less(t, now.SealedAt.Sub(dispatch.CreatedAt), 30*time.Second, "sealed within a second, and on a busy machine soon after")
 
 	audited, err := b.verify(t, head.Head, now.Head)
 	require.NoError(t, err)
@@ -416,7 +416,7 @@ func TestReadinessAndMetricsSayHowFarTheAuditIsSealed(t *testing.T) {
 // may be in memory at once. Nothing runs beside it, since the memory is that of the whole process.
 func TestALongAuditIsVerifiedWithoutHoldingIt(t *testing.T) {
 	b := setup(t)
-	entries := b.fill(t, 20_000, 4_000)
+	entries := b.fill(t, 12_000, 4_000)
 	require.Eventually(t, func() bool {
 		_, err := b.store.Seal(t.Context())
 		head, asked := b.store.AuditHead(t.Context())
@@ -446,7 +446,7 @@ func TestALongAuditIsVerifiedWithoutHoldingIt(t *testing.T) {
 	require.GreaterOrEqual(t, audited.Entries, entries)
 	held := int64(peak.Load()) - int64(before.HeapAlloc)
 	t.Logf("%d MiB of entries, %d MiB held at most, gateway and reader together", entries*4000>>20, held>>20)
-	require.Less(t, held, int64(64<<20), "of 76 MiB of text, gateway included")
+	require.Less(t, held, int64(40<<20), "of 45 MiB of text, gateway included")
 }
 
 // fill adds so many entries with texts of a length, numbered and not yet sealed, and answers how many there are now.

@@ -28,11 +28,11 @@ func TestWhatTheRulesRefuseHasACodeOfItsOwn(t *testing.T) {
 	claim := b.claim(t)
 	b.refused(t, register.ProblemCodeActualMissing, b.worker, register.CompleteDispatch(claim.Dispatch.ID, register.CompleteRequest{Claim: claim.ID, Outcome: "done"}))
 
-	b.send(t, b.olga, register.SetBudget(register.BudgetSetRequest{Provider: "codex", Unit: "credits", LimitMicros: 5, ResetAt: time.Now().Add(time.Second)}), nil)
+	b.send(t, b.olga, register.SetBudget(register.BudgetSetRequest{Provider: "codex", Unit: "credits", LimitMicros: 5, ResetAt: time.Now().Add(3 * time.Second)}), nil)
 	require.Eventually(t, func() bool {
 		status, err := b.reader.Budgets(t.Context(), register.By{}, "codex")
 		return err == nil && status.Windows[0].Lapsed
-	}, 20*time.Second, 50*time.Millisecond)
+	}, time.Minute, 50*time.Millisecond)
 	failure = b.refused(t, register.ProblemCodeWindowLapsed, b.olga, register.ResetBudget(register.BudgetResetRequest{Provider: "codex", ResetAt: time.Now().Add(time.Hour)}))
 	require.Equal(t, "zero", failure.Field)
 	b.send(t, b.olga, register.ResetBudget(register.BudgetResetRequest{Provider: "codex", ResetAt: time.Now().Add(time.Hour), Zero: true}), nil)

@@ -34,7 +34,7 @@ func TestAWorkerDeclaresItselfAndStaysAliveWithoutAskingForWork(t *testing.T) {
 	defer b.Mend()
 	options := b.options(t, "true")
 	options.Worker, options.Runtime, options.ModelCeiling = "coder-2", "claude-code", "sonnet"
-	options.Subscriptions, options.Liveness = []string{"claude", "claude/team-a"}, 5*time.Second
+	options.Subscriptions, options.Liveness = []string{"claude", "claude/team-a"}, 10*time.Second
 	start(t, options)
 	var agent register.Agent
 	require.Eventually(t, func() bool {

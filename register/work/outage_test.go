@@ -131,7 +131,7 @@ func TestAGatewayThatHangsHoldsNoReportUp(t *testing.T) {
 	worker.goOn(t)
 	ended := time.Now()
 	b.reaches(t, "D-1", register.DispatchStateDone)
-	require.Less(t, time.Since(ended), 20*time.Second)
+	require.Less(t, time.Since(ended), time.Minute)
 }
 
 func TestAClaimOnAGatewayThatHangsIsRepeated(t *testing.T) {
@@ -166,7 +166,7 @@ func TestAStoppedWorkerDoesNotWaitForAGatewayThatIsGone(t *testing.T) {
 	})
 	asked := time.Now()
 	require.NoError(t, worker.stop(t))
-	require.Less(t, time.Since(asked), 20*time.Second)
+	require.Less(t, time.Since(asked), time.Minute)
 	worker.familyEnds(t)
 }
 

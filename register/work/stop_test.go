@@ -130,7 +130,7 @@ func TestWhatAFinishedCommandLeavesRunningEndsWithIt(t *testing.T) {
 	ends(t, worker.number(t, "child"))
 	done := b.reaches(t, "D-1", register.DispatchStateDone)
 	require.Equal(t, "ready", done.Result.Summary)
-	require.Less(t, done.FinishedAt.Sub(done.StartedAt), 20*time.Second, "its open output holds nothing up")
+	require.Less(t, done.FinishedAt.Sub(done.StartedAt), time.Minute, "its open output holds nothing up")
 }
 
 func TestACommandWhoseClaimIsLostIsStopped(t *testing.T) {
@@ -166,10 +166,10 @@ func TestALongRunIsKeptAlive(t *testing.T) {
 	b := setup(t)
 	b.dispatch(t, "Add a health check")
 	options := b.options(t, waiting)
-	options.TTL = 5 * time.Second
+	options.TTL = 9 * time.Second
 	worker := start(t, options)
 	b.reaches(t, "D-1", register.DispatchStateRunning)
-	require.Never(t, func() bool { return b.show(t, "D-1").State != register.DispatchStateRunning }, 8*time.Second, 200*time.Millisecond)
+	require.Never(t, func() bool { return b.show(t, "D-1").State != register.DispatchStateRunning }, 12*time.Second, 200*time.Millisecond)
 	worker.goOn(t)
 	require.Equal(t, 1, b.reaches(t, "D-1", register.DispatchStateDone).Attempt)
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // patience is how long WaitFor waits when its context sets no limit.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Transcript is every timeline event one person saw, in the order the server gave them.
 type Transcript struct {

@@ -51,7 +51,7 @@ func (g *budgetReadingGrammar) request(r *reader) request {
 	used, percent := strings.CutSuffix(strings.TrimSpace(g.Used), "%")
 	unit := g.Unit
 	if percent && unit == "" {
-		unit = "percent"
+		unit = string(register.UnitPercent)
 	}
 	body := register.ReadingRequest{
 		Provider:     r.provider("--provider", g.Provider),
@@ -66,6 +66,9 @@ func (g *budgetReadingGrammar) request(r *reader) request {
 		var err error
 		body.Unit, err = parseUnit(unit)
 		r.under("--unit", err)
+		if percent && err == nil && body.Unit != register.UnitPercent {
+			r.refuse(problemf("--used %s is a percentage, and --unit says %s. Give what is used in %s, or leave --unit out.", g.Used, body.Unit, body.Unit))
+		}
 	}
 	if g.Limit != "" {
 		body.LimitMicros = r.amount("--limit", g.Limit)

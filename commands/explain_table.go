@@ -35,12 +35,33 @@ func explainTable(d register.Dispatch, now time.Time) string {
 	} else {
 		for i, at := 0, 0; i < len(d.Attempts); i++ {
 			if a := d.Attempts[i]; a.RoomMicros != nil {
-				rows[at][1] += " " + string(a.Estimate.Unit)
+				rows[at][1] += " " + unitInCell(a.Estimate.Unit)
 				at++
 			}
 		}
 	}
 	return "\n" + fence + "\n" + aligned(append([][]string{head}, rows...)) + fence + "\n"
+}
+
+// waitInCell has a wait take as little of a phone's width as it can: "1 h 17 min" is 1h17m.
+var waitInCell = strings.NewReplacer(" h", "h", " min", "m", " d", "d", " s", "s", " ", "")
+
+func unitInCell(unit register.Unit) string {
+	switch unit {
+	case register.UnitCredits:
+		return "cr"
+	case register.UnitTokens:
+		return "tok"
+	case register.UnitMessages:
+		return "msg"
+	case register.UnitComputeMinutes:
+		return "min"
+	case register.UnitDollars:
+		return "$"
+	case register.UnitPercent:
+		return "%"
+	}
+	return string(unit)
 }
 
 func attemptCells(a register.RoutingAttempt, now time.Time) []string {
@@ -59,7 +80,7 @@ func attemptCells(a register.RoutingAttempt, now time.Time) []string {
 		cells[4] = fmt.Sprintf("%d: %s", a.Ahead, budget.Short(a.AheadMicros, ""))
 	}
 	if !a.EarliestStart.IsZero() {
-		cells[5] = strings.TrimPrefix(away(a.EarliestStart, now), "in ")
+		cells[5] = waitInCell.Replace(strings.TrimPrefix(away(a.EarliestStart, now), "in "))
 		if !a.EarliestStart.After(now) {
 			cells[5] = "now"
 		}
@@ -86,7 +107,7 @@ func aligned(rows [][]string) string {
 		line := row[0] + strings.Repeat(" ", widths[0]-utf8.RuneCountInString(row[0]))
 		for column, cell := range row[1:] {
 			if width := widths[column+1]; width > 0 {
-				line += strings.Repeat(" ", 2+width-utf8.RuneCountInString(cell)) + cell
+				line += strings.Repeat(" ", 1+width-utf8.RuneCountInString(cell)) + cell
 			}
 		}
 		out.WriteString(strings.TrimRight(line, " ") + "\n")

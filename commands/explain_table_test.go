@@ -37,18 +37,27 @@ func TestATableSaysWhatEachTryNeededAndWhatRoomThereWas(t *testing.T) {
 	})
 	text := Plain(explainText(d, monday, berlin(t)))
 	require.Contains(t, text, strings.Join([]string{
-		"credits        needs  room  left  ahead   start",
-		"✗ opus            10     0               30 min",
-		"✗ opus team-a     10    40        2: 12     2 h",
-		"✗ sonnet         600   400                never",
-		"✓ haiku            2     8  1.3x            now",
+		"credits       needs room left ahead start",
+		"✗ opus           10    0              30m",
+		"✗ opus team-a    10   40      2: 12    2h",
+		"✗ sonnet        600  400            never",
+		"✓ haiku           2    8 1.3x         now",
 	}, "\n"))
 	require.Contains(t, text, "- ✗ gpt-5.5 on codex: no subscription. No budget window is set for codex.", "what has no numbers is told in words")
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, "✗") || strings.HasPrefix(line, "✓") {
-			require.LessOrEqual(t, utf8.RuneCountInString(line), 50, "a line of the table fits a phone")
+			require.LessOrEqual(t, utf8.RuneCountInString(line), 44, "a line of the table fits a phone")
 		}
 	}
+	d.Attempts = append(d.Attempts[:2:2], try("gpt-5.5", "team-a", register.RoutingAttemptVerdictOverPace, 180, 0, func(a *register.RoutingAttempt) {
+		a.Provider, a.Estimate.Unit, a.EarliestStart = "codex", register.UnitTokens, monday.Add(77*time.Minute)
+	}))
+	require.Contains(t, Plain(explainText(d, monday, berlin(t))), strings.Join([]string{
+		"                   needs room ahead start",
+		"✗ opus             10 cr    0         30m",
+		"✗ opus team-a      10 cr   40 2: 12    2h",
+		"✗ gpt-5.5 team-a 180 tok    0       1h17m",
+	}, "\n"))
 	d.Attempts = d.Attempts[:1]
 	require.NotContains(t, explainText(d, monday, berlin(t)), fence, "one try is said in words alone")
 }

@@ -104,7 +104,7 @@ func (w *way) lines() []string {
 func (w *way) around(wrong *kong.Value) []string {
 	typed := w.said.value(w.model, wrong)
 	if value, ok := w.typeable(wrong); ok && (value != typed || wrong.IsBool()) {
-		return []string{w.said.with(w.model, wrong, value).line(w.command.name, w.model)}
+		return []string{w.said.with(w.model, wrong, value).inUnit(wrong, value).line(w.command.name, w.model)}
 	}
 	var lines []string
 	if typed != "" && look[kindOf(wrong)].all != "" {
@@ -214,6 +214,18 @@ func (s *Said) with(m model, of *kong.Value, value string) *Said {
 	}
 	changed.Flags = append(changed.Flags, SaidFlag{of.Name, value})
 	return changed
+}
+
+// inUnit takes the percent signs off the amounts where the unit became another.
+func (s *Said) inUnit(changed *kong.Value, unit string) *Said {
+	if fieldOf(changed) != "unit" || unit == string(register.UnitPercent) {
+		return s
+	}
+	flags := slices.Clone(s.Flags)
+	for i := range flags {
+		flags[i].Value = strings.TrimSuffix(flags[i].Value, "%")
+	}
+	return &Said{Arguments: s.Arguments, Flags: flags}
 }
 
 // without is the same without one flag.

@@ -144,6 +144,13 @@ Keep the unit, or give the new window another name.
 Example: !mosaic budget set --provider claude --limit 2M --unit credits --reset-at +5h`,
 	},
 	{
+		"budget reading --provider claude --used 42%", 422,
+		register.Problem{Code: "unit_mismatch", Field: "unit", Detail: "The window main counts credits, not percent.", Example: "credits", NextStep: "Give the reading in the window's unit, or name another window."},
+		`Not done. The window main counts credits, not percent.
+Give the reading in the window's unit, or name another window.
+Example: !mosaic budget reading --provider claude --used 42 --unit credits`,
+	},
+	{
 		`dispatch coder "Fix it" --estimate 4ktokens`, 422,
 		register.Problem{Code: "unit_mismatch", Field: "estimate", Detail: "The window counts credits.", Example: `[{"unit": "credits", "micros": 4000000}]`},
 		`Not done. The window counts credits.

@@ -83,6 +83,10 @@ func TestAResultThatTheRegisterHoldsOnlyTheEndOfIsAttachedWhole(t *testing.T) {
 	b.answered(t, asked, "the last line")
 	file := b.answered(t, asked, "D-1-result.txt")
 	require.Equal(t, whole+"\n", b.unsealed(t, file, "secret"))
+	again := b.say(t, "!mosaic output D-1")
+	file, err := b.ada.WaitFor(soon(t), b.fromBot(), client.InThread(again), func(s client.Seen) bool { return s.MsgType == event.MsgFile })
+	require.NoError(t, err)
+	require.Equal(t, whole+"\n", b.unsealed(t, file, "secret"), "who asks gets it again")
 	b.quiet(t)
 	require.Zero(t, b.count(t, `SELECT count(*) FROM outbox WHERE content LIKE '%secret line%'`), "once it is uploaded, nothing of it is kept here")
 }

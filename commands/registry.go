@@ -27,7 +27,7 @@ var registry []*command
 func init() {
 	registry = []*command{
 		helpCommand(), whoAmICommand(), statusCommand(),
-		dispatchCommand(), listCommand(), showCommand(), cancelCommand(), retryCommand(),
+		dispatchCommand(), listCommand(), showCommand(), outputCommand(), cancelCommand(), retryCommand(),
 		agentsCommand(), agentsRetireCommand(), pauseCommand(), resumeCommand(), ackCommand(), roomVerbosityCommand(),
 		budgetSetCommand(), budgetStatusCommand(), budgetResetCommand(), budgetReadingCommand(), budgetExplainCommand(), budgetForecastCommand(), budgetHistoryCommand(), budgetChartCommand(), budgetSimulateCommand(),
 		budgetPolicyCommand(), budgetEstimatesCommand(),

@@ -19,9 +19,10 @@ import (
 type bundle struct {
 	terminal.Options
 	*gatewaytest.Line
-	api  *register.API // past the line
-	out  *bytes.Buffer
-	said *serial // on standard error
+	api    *register.API // past the line
+	worker *register.API
+	out    *bytes.Buffer
+	said   *serial // on standard error
 }
 
 func setup(t *testing.T) *bundle {
@@ -29,6 +30,7 @@ func setup(t *testing.T) *bundle {
 	running := gatewaytest.Start(t)
 	token := running.TokenAs(t, "operator", "olga")
 	b := &bundle{Line: gatewaytest.NewLine(t), api: register.NewAPI(running.URL, token), out: new(bytes.Buffer), said: new(serial)}
+	b.worker = running.As(t, "worker", "coder-1")
 	b.Lead(t, running.URL)
 	b.Options = terminal.Options{API: register.NewAPI(b.URL, token), Out: b.out, Err: b.said, Patience: time.Minute}
 	return b

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+	"unicode"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/commands"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
@@ -77,7 +79,7 @@ func carryOut(ctx context.Context, options Options, asked commands.Asked, as man
 	case options.JSON:
 		fmt.Fprintln(options.Out, commands.JSON(reply))
 	case reply.File.Text != "":
-		fmt.Fprint(options.Out, as.plain(reply.Markdown), "\n\n", reply.File.Text)
+		fmt.Fprint(options.Out, as.plain(reply.Markdown), "\n\n", printable(reply.File.Text))
 	default:
 		fmt.Fprintln(options.Out, as.plain(reply.Markdown))
 	}
@@ -85,6 +87,16 @@ func carryOut(ctx context.Context, options Options, asked commands.Asked, as man
 		return Refused
 	}
 	return Done
+}
+
+// printable is text without what would steer the terminal, since a run's output is whatever its command wrote.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // plain is a reply's Markdown as plain text, with the commands in it as they are given here.

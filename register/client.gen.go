@@ -1554,7 +1554,7 @@ type DispatchRequest struct {
 	// DryRun Answer what would be decided, and reserve and record nothing; the answer's id is `D-0`.
 	DryRun bool `json:"dry_run,omitempty,omitzero"`
 
-	// Estimate What the run is expected to spend on the requested model, one amount a unit: one run may spend tokens of one window and percent of another. Lower tiers scale it by their cost. Only a single amount may come without its unit.
+	// Estimate What the run is expected to spend on the requested model, one amount a unit: one run may spend tokens of one window and percent of another. Lower tiers scale it by their cost. Only a single amount may come without its unit: it then counts the one in which the requested model is metered (several are `422 unit_mismatch`), and of any other what earlier runs say is held, or 1 % of the window.
 	Estimate []EstimateAmount `json:"estimate,omitempty,omitzero"`
 
 	// Exact Never downgrade below `model`.
@@ -1622,7 +1622,7 @@ type EstimateFrom string
 type EstimateAmount struct {
 	Micros int64 `json:"micros"`
 
-	// Unit Without it, the unit of the window it is held against.
+	// Unit Without it, the one unit in which the requested model is metered.
 	Unit Unit `json:"unit,omitempty,omitzero"`
 }
 

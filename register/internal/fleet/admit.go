@@ -22,7 +22,7 @@ type Ask struct {
 	Project, Mission        string
 	Model                   string // the ceiling; empty is the highest tier
 	Exact                   bool
-	Estimate                []Amount // an empty unit is that of the window it is held against
+	Estimate                []Amount // an empty unit is that in which the requested model is metered
 	Priority                int
 	Deadline                time.Time
 	FinishBy                time.Time     // when it has to be over; the deadline is then worked out
@@ -34,6 +34,7 @@ type Ask struct {
 	DryRun                  bool
 
 	retryOf int64  // what this asks for again
+	bare    bool   // its estimate came without a unit
 	note    string // said before the reason of the first decision
 }
 
@@ -58,9 +59,11 @@ func (t *transaction) admitOne(ctx context.Context, b *book, ask Ask) (Dispatch,
 	if err != nil {
 		return Dispatch{}, err
 	}
-	if err := b.spell(&request); err != nil {
+	spelled, err := b.spell(&request)
+	if err != nil {
 		return Dispatch{}, err
 	}
+	row.Bare = row.Bare || spelled
 	given := request.Estimates
 	request.Crew = b.crew(row.Role)
 	if err := t.prepare(ctx, b, row, &request); err != nil {
@@ -102,7 +105,7 @@ func (t *transaction) newDispatch(ask Ask) *query.Dispatch {
 		Priority: int32(ask.Priority), Deadline: pointer(ask.Deadline.UTC().Truncate(time.Microsecond)), Origin: ask.Origin,
 		CreatedBy: t.actor, CreatedAt: t.now, MaxAttempts: int32(cmp.Or(ask.MaxAttempts, maxAttempts)), WaitsOn: []int64{}, WaitsMicros: []int64{}, WaitsMargins: []int64{},
 		Metered: encode([]Amount{}), Actuals: encode([]Amount{}), Learned: encode([]Expectation{}), DependsOn: numbers(ask.DependsOn),
-		ContextTokens: ask.ContextTokens, RetryOf: retryOf(ask), Stands: place.Rank(),
+		ContextTokens: ask.ContextTokens, RetryOf: retryOf(ask), Stands: place.Rank(), Bare: ask.bare,
 	}
 }
 
@@ -202,5 +205,6 @@ func insertion(row *query.Dispatch) query.InsertDispatchParams {
 		Metered: row.Metered, Progress: row.Progress, Actuals: row.Actuals, Unmetered: row.Unmetered, Result: row.Result,
 		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt, DependsOn: row.DependsOn, ReadyAt: row.ReadyAt,
 		ContextTokens: row.ContextTokens, FinishBy: row.FinishBy, Expected: row.Expected, RetryOf: row.RetryOf, WaitsMargins: row.WaitsMargins, Learned: row.Learned, Stands: row.Stands,
+		Bare: row.Bare,
 	}
 }

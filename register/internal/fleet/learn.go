@@ -179,7 +179,8 @@ func widthOf(key budget.Key) string {
 	return fromModel
 }
 
-// expectations gives a request without an estimate what earlier runs say: the requested tier first, since one without runs of its
+// expectations gives a request what earlier runs say of each unit that nobody spoke of: of all of them if there is no estimate, of the
+// others if it came without a unit. Who names units is held to them. The requested tier comes first, since one without runs of its
 // own scales what comes first. A unit that no run was metered in is held at its share of the smallest window, as without any run; of percent,
 // what the tokens of such a run take.
 func (t *transaction) expectations(ctx context.Context, b *book, row *query.Dispatch, request *budget.Request) error {
@@ -188,17 +189,20 @@ func (t *transaction) expectations(ctx context.Context, b *book, row *query.Disp
 		return err
 	}
 	row.Learned = encode(learned)
-	if len(request.Estimates) > 0 || len(learned) == 0 {
+	if len(request.Estimates) > 0 && !row.Bare || len(request.Estimates) == 0 && len(learned) == 0 {
 		return nil
 	}
 	allowed, err := t.Ladder.From(row.ModelRequested)
 	if err != nil {
 		return nil // judged anyway, which says so
 	}
-	met := make(map[string]bool)
+	given, met := make(map[string]bool), make(map[string]bool)
+	for _, estimate := range request.Estimates {
+		given[estimate.Unit], met[estimate.Unit] = true, true
+	}
 	take := func(within bool) {
 		for _, expectation := range learned {
-			if below := allows(allowed, expectation.Model); below == within {
+			if below := allows(allowed, expectation.Model); below == within && !given[expectation.Unit] {
 				request.Estimates = append(request.Estimates, budget.Estimate{
 					Model: expectation.Model, Unit: expectation.Unit, Mean: expectation.MeanMicros, Upper: expectation.UpperMicros,
 				})

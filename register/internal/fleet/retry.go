@@ -94,7 +94,7 @@ func (t *transaction) askAgain(ctx context.Context, row *query.Dispatch, retry R
 	again := Ask{
 		Role: row.Role, Brief: row.Brief, BriefClass: row.BriefClass, Project: row.Project, Mission: row.Mission,
 		Model: row.ModelRequested, Exact: row.Exact, Priority: int(row.Priority), Origin: row.Origin,
-		ContextTokens: row.ContextTokens, MaxAttempts: int(row.MaxAttempts), retryOf: row.ID,
+		ContextTokens: row.ContextTokens, MaxAttempts: int(row.MaxAttempts), retryOf: row.ID, bare: row.Bare,
 	}
 	if err := json.Unmarshal(row.Estimate, &again.Estimate); err != nil {
 		return Ask{}, fmt.Errorf("reading the estimate of %s: %w", DispatchID(row.ID), err)

@@ -194,3 +194,83 @@ func TestAnEstimateWithoutAUnitIsNotTakenForAPercentageThatAProviderReports(t *t
 	require.Equal(t, map[string]int64{"main": 4 * budget.Micro, "5h": budget.Micro}, held, "4 credits are not 4 percent")
 	b.audit(t)
 }
+
+// abroad sets claude's window of messages and codex' window of percent.
+func (b *bundle) abroad(t *testing.T) {
+	t.Helper()
+	b.budget(t, func(s *BudgetSet) { s.Unit = "messages" })
+	b.budget(t, func(s *BudgetSet) { s.Provider, s.Unit, s.LimitMicros = "codex", points, 100*budget.Micro })
+}
+
+func bare(amount int64) func(*Ask) {
+	return func(a *Ask) { a.Estimate = []Amount{{Micros: amount * budget.Micro}} }
+}
+
+func TestAnEstimateWithoutAUnitSaysNothingOfAnotherProvidersUnits(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.abroad(t)
+	lowered := b.dispatch(t, ask(0, bare(400)))
+	require.Equal(t, []Amount{{"messages", 400 * budget.Micro}}, lowered.Estimate)
+	require.Equal(t, StateReady, lowered.State, lowered.Reason)
+	require.Equal(t, "gpt-5.5", lowered.Model)
+	require.Equal(t, int64(600_000), lowered.Holds[0].Micros, "1 % of the window at codex' cost, and not 400 percent")
+
+	waiting := b.dispatch(t, ask(0, bare(400), func(a *Ask) { a.Exact = true }))
+	require.Equal(t, StateQueued, waiting.State)
+	require.Equal(t, []Amount{{"messages", 400 * budget.Micro}}, waiting.Estimate)
+	b.audit(t)
+}
+
+func TestWhatAnEstimateWithoutAUnitLeavesOpenIsWhatEarlierRunsSay(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.abroad(t)
+	for range 3 {
+		b.dispatch(t, ask(0, func(a *Ask) { a.Model, a.Estimate = "gpt-5.5", []Amount{{points, budget.Micro / 2}} }))
+		claim := b.claimed(t)
+		_, err := b.CompleteDispatch(t.Context(), b.by("coder-1"), claim.Dispatch.ID, Completion{
+			Claim: claim.ID, Outcome: StateDone, Actuals: []Amount{{points, budget.Micro / 2}},
+		})
+		require.NoError(t, err)
+	}
+	learned := b.dispatch(t, ask(0, func(a *Ask) { a.Model, a.Estimate = "gpt-5.5", nil }))
+	lowered := b.dispatch(t, ask(0, bare(400)))
+	require.Equal(t, "gpt-5.5", lowered.Model, lowered.Reason)
+	require.Equal(t, learned.Holds, lowered.Holds, "as without any estimate")
+	require.NotEqual(t, int64(600_000), lowered.Holds[0].Micros)
+	b.audit(t)
+}
+
+func TestWhatWaitsWithAnEstimateWithoutAUnitIsJudgedAnewAsItWasAtFirst(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.abroad(t)
+	b.dispatch(t, ask(0, func(a *Ask) { a.Model, a.Estimate = "gpt-5.5", []Amount{{points, 5 * budget.Micro}} }))
+	waiting := b.dispatch(t, ask(0, bare(400)))
+	require.Equal(t, StateQueued, waiting.State, waiting.Reason)
+	b.clock.pass(time.Minute)
+	_, err := b.Wake(t.Context())
+	require.NoError(t, err)
+	started := b.show(t, waiting.ID)
+	require.Equal(t, StateReady, started.State, started.Reason)
+	require.Equal(t, "gpt-5.5", started.Model)
+	require.Equal(t, int64(600_000), started.Holds[0].Micros)
+	_, err = b.CancelDispatch(t.Context(), b.by("olga"), waiting.ID, "")
+	require.NoError(t, err)
+	again, err := b.RetryDispatch(t.Context(), b.by("olga"), waiting.ID, Retry{})
+	require.NoError(t, err)
+	require.Equal(t, started.Holds, again.Holds, "and so is its retry")
+	b.audit(t)
+}
+
+func TestAnEstimateWithoutAUnitForAModelWithoutAWindowMeansTheUnitOfThoseBelow(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.budget(t, func(s *BudgetSet) { s.Provider = "codex" })
+	created := b.dispatch(t, ask(0, bare(4)))
+	require.Equal(t, []Amount{{coins, 4 * budget.Micro}}, created.Estimate)
+	b.budget(t, func(s *BudgetSet) { s.Provider, s.Window, s.Unit = "codex", "five", tokenUnit })
+	_, err := b.CreateDispatch(t.Context(), b.by("olga"), ask(0, bare(4)))
+	requireCode(t, CodeUnitMismatch, err)
+}

@@ -3,9 +3,9 @@ INSERT INTO fleet.dispatches (tenant_id, id, host, role, brief, brief_class, pro
     estimate, priority, deadline, origin, created_by, created_at, state, reason, promised_start, model, provider,
     subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker,
     claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on,
-    context_tokens, finish_by, expected, retry_of, ready_at, waits_margins, learned, stands)
+    context_tokens, finish_by, expected, retry_of, ready_at, waits_margins, learned, stands, bare)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
-    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49);
+    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50);
 
 -- name: PutDispatch :exec
 UPDATE fleet.dispatches

@@ -109,7 +109,7 @@ func (q *Queries) CountUnclaimed(ctx context.Context, arg CountUnclaimedParams) 
 }
 
 const getDispatch = `-- name: GetDispatch :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands, bare FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2
 `
 
 type GetDispatchParams struct {
@@ -174,6 +174,7 @@ func (q *Queries) GetDispatch(ctx context.Context, arg GetDispatchParams) (Dispa
 		&i.WaitsMargins,
 		&i.Learned,
 		&i.Stands,
+		&i.Bare,
 	)
 	return i, err
 }
@@ -183,9 +184,9 @@ INSERT INTO fleet.dispatches (tenant_id, id, host, role, brief, brief_class, pro
     estimate, priority, deadline, origin, created_by, created_at, state, reason, promised_start, model, provider,
     subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker,
     claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on,
-    context_tokens, finish_by, expected, retry_of, ready_at, waits_margins, learned, stands)
+    context_tokens, finish_by, expected, retry_of, ready_at, waits_margins, learned, stands, bare)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
-    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49)
+    $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50)
 `
 
 type InsertDispatchParams struct {
@@ -238,6 +239,7 @@ type InsertDispatchParams struct {
 	WaitsMargins   []int64
 	Learned        json.RawMessage
 	Stands         int64
+	Bare           bool
 }
 
 func (q *Queries) InsertDispatch(ctx context.Context, arg InsertDispatchParams) error {
@@ -291,6 +293,7 @@ func (q *Queries) InsertDispatch(ctx context.Context, arg InsertDispatchParams) 
 		arg.WaitsMargins,
 		arg.Learned,
 		arg.Stands,
+		arg.Bare,
 	)
 	return err
 }
@@ -379,7 +382,7 @@ func (q *Queries) Line(ctx context.Context, tenantID string) ([]LineRow, error) 
 }
 
 const listDispatches = `-- name: ListDispatches :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands, bare FROM fleet.dispatches
 WHERE tenant_id = $1
   AND (cardinality($2::text[]) = 0 OR state = ANY($2::text[]))
   AND ($3::bigint = 0 OR id < $3::bigint)
@@ -461,6 +464,7 @@ func (q *Queries) ListDispatches(ctx context.Context, arg ListDispatchesParams) 
 			&i.WaitsMargins,
 			&i.Learned,
 			&i.Stands,
+			&i.Bare,
 		); err != nil {
 			return nil, err
 		}
@@ -473,7 +477,7 @@ func (q *Queries) ListDispatches(ctx context.Context, arg ListDispatchesParams) 
 }
 
 const lockDependents = `-- name: LockDependents :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands, bare FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'queued' AND cardinality(depends_on) > 0 AND depends_on @> ARRAY[$2::bigint]
 ORDER BY id FOR UPDATE
 `
@@ -546,6 +550,7 @@ func (q *Queries) LockDependents(ctx context.Context, arg LockDependentsParams) 
 			&i.WaitsMargins,
 			&i.Learned,
 			&i.Stands,
+			&i.Bare,
 		); err != nil {
 			return nil, err
 		}
@@ -558,7 +563,7 @@ func (q *Queries) LockDependents(ctx context.Context, arg LockDependentsParams) 
 }
 
 const lockDispatch = `-- name: LockDispatch :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2 FOR UPDATE
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands, bare FROM fleet.dispatches WHERE tenant_id = $1 AND id = $2 FOR UPDATE
 `
 
 type LockDispatchParams struct {
@@ -623,12 +628,13 @@ func (q *Queries) LockDispatch(ctx context.Context, arg LockDispatchParams) (Dis
 		&i.WaitsMargins,
 		&i.Learned,
 		&i.Stands,
+		&i.Bare,
 	)
 	return i, err
 }
 
 const lockExpired = `-- name: LockExpired :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands, bare FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'running' AND claim_expires_at <= $2::timestamptz
 ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED
 `
@@ -701,6 +707,7 @@ func (q *Queries) LockExpired(ctx context.Context, arg LockExpiredParams) ([]Dis
 			&i.WaitsMargins,
 			&i.Learned,
 			&i.Stands,
+			&i.Bare,
 		); err != nil {
 			return nil, err
 		}
@@ -713,7 +720,7 @@ func (q *Queries) LockExpired(ctx context.Context, arg LockExpiredParams) ([]Dis
 }
 
 const lockNextReady = `-- name: LockNextReady :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands, bare FROM fleet.dispatches
 WHERE tenant_id = $1 AND role = $2 AND state = 'ready'
   AND (cardinality($3::text[]) = 0 OR model = ANY($3::text[]))
   AND (cardinality($4::text[]) = 0
@@ -790,12 +797,13 @@ func (q *Queries) LockNextReady(ctx context.Context, arg LockNextReadyParams) (D
 		&i.WaitsMargins,
 		&i.Learned,
 		&i.Stands,
+		&i.Bare,
 	)
 	return i, err
 }
 
 const lockReady = `-- name: LockReady :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches WHERE tenant_id = $1 AND state = 'ready' ORDER BY id FOR UPDATE
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands, bare FROM fleet.dispatches WHERE tenant_id = $1 AND state = 'ready' ORDER BY id FOR UPDATE
 `
 
 func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, error) {
@@ -861,6 +869,7 @@ func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, e
 			&i.WaitsMargins,
 			&i.Learned,
 			&i.Stands,
+			&i.Bare,
 		); err != nil {
 			return nil, err
 		}
@@ -873,7 +882,7 @@ func (q *Queries) LockReady(ctx context.Context, tenantID string) ([]Dispatch, e
 }
 
 const lockReturned = `-- name: LockReturned :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands, bare FROM fleet.dispatches
 WHERE tenant_id = $1 AND role = $2 AND returned_at IS NOT NULL ORDER BY lifted DESC, stands, priority DESC, id FOR UPDATE
 `
 
@@ -945,6 +954,7 @@ func (q *Queries) LockReturned(ctx context.Context, arg LockReturnedParams) ([]D
 			&i.WaitsMargins,
 			&i.Learned,
 			&i.Stands,
+			&i.Bare,
 		); err != nil {
 			return nil, err
 		}
@@ -972,7 +982,7 @@ func (q *Queries) LockRunning(ctx context.Context, arg LockRunningParams) error 
 }
 
 const lockUnclaimed = `-- name: LockUnclaimed :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands, bare FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'ready' AND ready_at <= $2::timestamptz
 ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED
 `
@@ -1045,6 +1055,7 @@ func (q *Queries) LockUnclaimed(ctx context.Context, arg LockUnclaimedParams) ([
 			&i.WaitsMargins,
 			&i.Learned,
 			&i.Stands,
+			&i.Bare,
 		); err != nil {
 			return nil, err
 		}
@@ -1057,7 +1068,7 @@ func (q *Queries) LockUnclaimed(ctx context.Context, arg LockUnclaimedParams) ([
 }
 
 const lockWaiting = `-- name: LockWaiting :many
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands, bare FROM fleet.dispatches
 WHERE tenant_id = $1 AND state = 'queued' ORDER BY id FOR UPDATE
 `
 
@@ -1124,6 +1135,7 @@ func (q *Queries) LockWaiting(ctx context.Context, tenantID string) ([]Dispatch,
 			&i.WaitsMargins,
 			&i.Learned,
 			&i.Stands,
+			&i.Bare,
 		); err != nil {
 			return nil, err
 		}
@@ -1148,7 +1160,7 @@ func (q *Queries) NextPromise(ctx context.Context, tenantID string) (*time.Time,
 }
 
 const nextReady = `-- name: NextReady :one
-SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands FROM fleet.dispatches
+SELECT tenant_id, id, host, role, brief, brief_class, project, mission, model_requested, exact, estimate, priority, deadline, origin, created_by, created_at, state, came_from, reason, promised_start, model, provider, subscription_id, subscription, downgraded, lifted, attempts, waits_on, waits_micros, attempt, max_attempts, worker, claim, claim_expires_at, metered, progress, actuals, unmetered, result, started_at, finished_at, depends_on, worker_host, ready_at, returned_at, context_tokens, finish_by, expected, retry_of, failure, waits_margins, learned, stands, bare FROM fleet.dispatches
 WHERE tenant_id = $1 AND role = $2 AND state = 'ready' ORDER BY lifted DESC, stands, priority DESC, id LIMIT 1
 `
 
@@ -1214,6 +1226,7 @@ func (q *Queries) NextReady(ctx context.Context, arg NextReadyParams) (Dispatch,
 		&i.WaitsMargins,
 		&i.Learned,
 		&i.Stands,
+		&i.Bare,
 	)
 	return i, err
 }

@@ -128,6 +128,7 @@ type Dispatch struct {
 	WaitsMargins   []int64
 	Learned        json.RawMessage
 	Stands         int64
+	Bare           bool
 }
 
 type Estimate struct {

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,24 +68,7 @@ func TestAnApplicationServiceAnswersACommandInAnEncryptedRoomFromWhatIsPushedAlo
 
 func TestAnApplicationServiceKilledBetweenItsJournalAndItsAnswerDoesACommandOnce(t *testing.T) {
 	t.Parallel()
-	b := setupService(t)
-	running := b.process(t)
-	b.talk(t)
-	for i, point := range []string{"sync.decrypted", "sync.journalled"} {
-		b.answered(t, b.say(t, "!mosaic status"), "")
-		b.quiet(t)
-		terminate(t, running)
-		armed := b.process(t, faultVariable+"="+point+"@"+filepath.Join(t.TempDir(), "fired"))
-		asked := b.say(t, "!mosaic dispatch coder \"killed at "+point+"\"")
-		requireKilled(t, armed, point)
-		running = b.process(t)
-		b.answered(t, asked, "D-")
-		b.signed(t, asked, "✅")
-		b.quiet(t)
-		require.Len(t, b.replies(asked), 1, point)
-		require.Equal(t, []string{"✅"}, b.signs(asked), point)
-		require.Len(t, b.fleet.listDispatches(t), i+1, point)
-	}
+	setupService(t).survives(t, "sync.decrypted", "sync.journalled")
 }
 
 // push sends a transaction as the homeserver would.
@@ -148,11 +129,7 @@ func TestOnlyTheHomeserverMayPush(t *testing.T) {
 func TestWhatTheHomeserverLetGoOfWhileItCouldNotReachTheBotIsAskedFor(t *testing.T) {
 	t.Parallel()
 	b := setupService(t)
-	running := b.process(t)
-	b.talk(t)
-	b.answered(t, b.say(t, "!mosaic status"), "")
-	b.quiet(t)
-	terminate(t, running)
+	b.leaves(t)
 	first := b.say(t, `!mosaic dispatch coder "first while away"`)
 	bob := localtest.Person(t, "Bob") // who comes in: from then on ada says things under another key
 	require.NoError(t, b.ada.Invite(t.Context(), b.room, bob.UserID))
@@ -251,11 +228,7 @@ func TestTheDoctorSaysWhetherTheHomeserverKnowsAndReachesAnApplicationService(t 
 func TestAnApplicationServiceWhoseDeviceWasDeletedGoesOnWithANewOne(t *testing.T) {
 	t.Parallel()
 	b := setupService(t)
-	running := b.process(t)
-	b.talk(t)
-	b.answered(t, b.say(t, "!mosaic status"), "")
-	b.quiet(t)
-	terminate(t, running)
+	b.leaves(t)
 	service, err := mautrix.NewClient(b.options.Homeserver, id.UserID(b.options.UserID), b.options.Registration.Token)
 	require.NoError(t, err)
 	service.SetAppServiceUserID = true
@@ -282,21 +255,8 @@ func TestAnApplicationServiceLooksForAMessageWhoseAnswerWasLostBeforeItSendsAgai
 	b.talk(t)
 	b.answered(t, b.say(t, "!mosaic status"), "")
 	b.quiet(t)
-	var lost atomic.Int32
-	b.homeserver.set(func(_ http.ResponseWriter, r *http.Request) bool {
-		if !sends(r) || lost.Add(1) > 2 {
-			return false
-		}
-		b.homeserver.forward.ServeHTTP(httptest.NewRecorder(), r)
-		cut()
-		return true
-	})
-	asked := b.say(t, "!mosaic status")
-	b.answered(t, asked, "")
-	b.signed(t, asked, "✅")
-	b.quiet(t)
-	require.Len(t, b.replies(asked), 1)
-	require.Len(t, b.signs(asked), 1)
+	b.losesTwoAnswers()
+	b.answeredOnce(t)
 }
 
 func TestOldStateThatIsPushedLateTakesThePlaceOfNoneThatIsNewer(t *testing.T) {

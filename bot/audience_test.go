@@ -35,15 +35,11 @@ func TestHowToVerifyIsReadableByThatPersonsTrustedDevicesAlone(t *testing.T) {
 	b.start(t)
 	account := localtest.Register(t, "Ben")
 	ben := localtest.LogIn(t, account)
-	b.fleet.identify(t, "ben", ben.UserID.String(), register.FleetRoleOperator)
-	room, err := b.ada.CreateRoom(t.Context(), client.Room{Name: "ops", Invite: []id.UserID{id.UserID(b.options.UserID), ben.UserID}})
-	require.NoError(t, err)
-	require.NoError(t, b.ada.WaitUntilJoined(soon(t), room, id.UserID(b.options.UserID), ben.UserID))
-	b.room = room
+	b.talkWith(t, ben)
 	b.answered(t, b.say(t, "!mosaic status"), "")
 	fresh := unverified(t, account)
 
-	asked := fresh.say(t, room, `!mosaic dispatch coder "from a borrowed phone"`)
+	asked := fresh.say(t, b.room, `!mosaic dispatch coder "from a borrowed phone"`)
 	refusal, err := ben.WaitFor(soon(t), b.fromBot(), client.InThread(asked), client.Contains("a session that is not verified"))
 	require.NoError(t, err, "that person's trusted device reads it")
 	require.Equal(t, []string{"🔒"}, b.signed(t, asked, "🔒"), "the sign is readable by all")
@@ -53,14 +49,14 @@ func TestHowToVerifyIsReadableByThatPersonsTrustedDevicesAlone(t *testing.T) {
 
 	// Asking for the key brings it to nobody it is not for.
 	session, sender := sessionOf(t, b, refusal.EventID)
-	require.NoError(t, b.ada.Olm.SendRoomKeyRequest(t.Context(), room, sender, session, "", map[id.UserID][]id.DeviceID{id.UserID(b.options.UserID): {"*"}}))
+	require.NoError(t, b.ada.Olm.SendRoomKeyRequest(t.Context(), b.room, sender, session, "", map[id.UserID][]id.DeviceID{id.UserID(b.options.UserID): {"*"}}))
 	after := b.answered(t, b.say(t, "!mosaic status"), "")
 	require.True(t, seenBy(t, b.ada, refusal.EventID).Undecrypted)
 	rooms, _ := sessionOf(t, b, after.EventID)
 	require.NotEqual(t, rooms, session, "it has a session of its own")
 	require.Equal(t, 1, b.count(t, `SELECT count(*) FROM crypto_megolm_outbound_session WHERE session_id = $1`, rooms), "and the room's goes on beside it")
 
-	second := fresh.say(t, room, "!mosaic status")
+	second := fresh.say(t, b.room, "!mosaic status")
 	again, err := ben.WaitFor(soon(t), b.fromBot(), client.InThread(second), client.Contains("a session that is not verified"))
 	require.NoError(t, err)
 	other, _ := sessionOf(t, b, again.EventID)

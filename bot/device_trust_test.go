@@ -19,7 +19,6 @@ import (
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/client"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
 // device is a further session of a person, which nobody vouches for until it verifies.
@@ -107,14 +106,10 @@ func TestACommandOfAnUnverifiedDeviceIsRefusedToTrustedDevicesOnlyAndReadableAtO
 	b.start(t)
 	account := localtest.Register(t, "Ben")
 	ben := localtest.LogIn(t, account)
-	b.fleet.identify(t, "ben", ben.UserID.String(), register.FleetRoleOperator)
-	room, err := b.ada.CreateRoom(t.Context(), client.Room{Name: "ops", Invite: []id.UserID{id.UserID(b.options.UserID), ben.UserID}})
-	require.NoError(t, err)
-	require.NoError(t, b.ada.WaitUntilJoined(soon(t), room, id.UserID(b.options.UserID), ben.UserID))
-	b.room = room
+	b.talkWith(t, ben)
 	fresh := unverified(t, account)
 
-	asked := fresh.say(t, room, `!mosaic dispatch coder "from a borrowed phone"`)
+	asked := fresh.say(t, b.room, `!mosaic dispatch coder "from a borrowed phone"`)
 	refusal, err := ben.WaitFor(soon(t), b.fromBot(), client.InThread(asked), client.Contains("a session that is not verified"))
 	require.NoError(t, err, "the person's trusted device is told how to verify")
 	require.Equal(t, []string{"🔒"}, b.signed(t, asked, "🔒"), "the sign is readable by all")
@@ -123,7 +118,7 @@ func TestACommandOfAnUnverifiedDeviceIsRefusedToTrustedDevicesOnlyAndReadableAtO
 	require.Empty(t, b.fleet.listDispatches(t))
 
 	require.NoError(t, fresh.olm.VerifyWithRecoveryKey(t.Context(), ben.RecoveryKey()))
-	again := fresh.say(t, room, `!mosaic dispatch coder "now it is mine"`)
+	again := fresh.say(t, b.room, `!mosaic dispatch coder "now it is mine"`)
 	reply, err := b.ada.WaitFor(soon(t), b.fromBot(), client.InThread(again), client.Contains("D-1"))
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {

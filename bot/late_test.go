@@ -8,10 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"maunium.net/go/mautrix/id"
 
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/client"
-	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
@@ -28,12 +25,7 @@ func TestACommandThatCouldNotBeBegunInTimeIsOfferedToItsAskerOnce(t *testing.T) 
 	var clock clock
 	b.options.Now = clock.now
 	b.start(t)
-	ben := localtest.Person(t, "Ben")
-	b.fleet.identify(t, "ben", ben.UserID.String(), register.FleetRoleOperator)
-	room, err := b.ada.CreateRoom(t.Context(), client.Room{Name: "ops", Invite: []id.UserID{id.UserID(b.options.UserID), ben.UserID}})
-	require.NoError(t, err)
-	require.NoError(t, b.ada.WaitUntilJoined(soon(t), room, id.UserID(b.options.UserID), ben.UserID))
-	b.room = room
+	ben := b.talkOfThree(t)
 	b.answered(t, b.say(t, "!mosaic status"), "")
 
 	b.gateway.set(unavailable)
@@ -47,7 +39,7 @@ func TestACommandThatCouldNotBeBegunInTimeIsOfferedToItsAskerOnce(t *testing.T) 
 	require.Empty(t, b.fleet.listDispatches(t))
 	clock.moveOn(0)
 
-	others, err := ben.Say(t.Context(), room, "!mosaic run K1")
+	others, err := ben.Say(t.Context(), b.room, "!mosaic run K1")
 	require.NoError(t, err)
 	b.answered(t, others, "no K1 to offer you")
 	taken := b.say(t, "!mosaic run K1")
@@ -62,11 +54,7 @@ func TestACommandThatCouldNotBeBegunInTimeIsOfferedToItsAskerOnce(t *testing.T) 
 func TestACommandSaidLongBeforeTheBotCameBackIsOfferedAndAQuestionAnswered(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	away := b.process(t)
-	b.talk(t)
-	b.answered(t, b.say(t, "!mosaic status"), "")
-	b.quiet(t)
-	terminate(t, away)
+	b.leaves(t)
 	asked := b.say(t, "!mosaic dispatch coder \"an hour ago\"")
 	question := b.say(t, "!mosaic list")
 	var clock clock
@@ -135,11 +123,7 @@ func TestAnEventGivenUpOnIsListedWithItsReasonAndCanBeReplayed(t *testing.T) {
 func TestACommandTakenBackWhileTheBotWasAwayIsDropped(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	away := b.process(t)
-	b.talk(t)
-	b.answered(t, b.say(t, "!mosaic status"), "")
-	b.quiet(t)
-	terminate(t, away)
+	b.leaves(t)
 	asked := b.say(t, "!mosaic dispatch coder \"oops\"")
 	_, err := b.ada.Redact(t.Context(), b.room, asked, "")
 	require.NoError(t, err)

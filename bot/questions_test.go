@@ -34,12 +34,18 @@ func (b *bench) stateOf(t *testing.T, dispatch string) register.DispatchState {
 func (b *bench) talkOfThree(t *testing.T) *client.Client {
 	t.Helper()
 	ben := localtest.Person(t, "Ben")
+	b.talkWith(t, ben)
+	return ben
+}
+
+// talkWith makes somebody an operator and has ada take them and the bot into a room.
+func (b *bench) talkWith(t *testing.T, ben *client.Client) {
+	t.Helper()
 	b.fleet.identify(t, "ben", ben.UserID.String(), register.FleetRoleOperator)
 	room, err := b.ada.CreateRoom(t.Context(), client.Room{Name: "ops", Invite: []id.UserID{id.UserID(b.options.UserID), ben.UserID}})
 	require.NoError(t, err)
 	require.NoError(t, b.ada.WaitUntilJoined(soon(t), room, id.UserID(b.options.UserID), ben.UserID))
 	b.room = room
-	return ben
 }
 
 func TestRunningWorkIsCancelledOnlyAfterItsAskerConfirmsAndOnce(t *testing.T) {

@@ -225,16 +225,22 @@ func TestAnOAuthTokenIsRenewedBeforeItEndsAndEachRefreshTokenIsUsedOnce(t *testi
 	require.Equal(t, 1, b.count(t, `SELECT count(*) FROM renewal WHERE token = $1`, e.good))
 }
 
-// A homeserver's memory of transaction IDs may belong to the access token.
-func TestAMessageWhoseAnswerWasLostIsNotSentTwiceAlthoughTheTokenChanged(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	e := withOAuth(t, b, time.Hour)
+// overOAuth has a bot at work with the first token of an endpoint, one that does not end by itself.
+func overOAuth(t *testing.T) (b *bench, e *tokenEndpoint, first string) {
+	t.Helper()
+	b = setup(t)
+	e = withOAuth(t, b, time.Hour)
 	b.start(t)
 	b.talk(t)
 	b.answered(t, b.say(t, "!mosaic status"), "")
 	b.quiet(t)
-	first := b.token(t)
+	return b, e, b.token(t)
+}
+
+// A homeserver's memory of transaction IDs may belong to the access token.
+func TestAMessageWhoseAnswerWasLostIsNotSentTwiceAlthoughTheTokenChanged(t *testing.T) {
+	t.Parallel()
+	b, e, first := overOAuth(t)
 	var lost atomic.Int32
 	b.homeserver.set(func(w http.ResponseWriter, r *http.Request) bool {
 		if sends(r) && lost.Add(1) == 1 {
@@ -256,13 +262,7 @@ func TestAMessageWhoseAnswerWasLostIsNotSentTwiceAlthoughTheTokenChanged(t *test
 
 func TestARefreshTokenIsNotUsedAgainBeforeWhatItGaveIsStored(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	e := withOAuth(t, b, time.Hour)
-	b.start(t)
-	b.talk(t)
-	b.answered(t, b.say(t, "!mosaic status"), "")
-	b.quiet(t)
-	first := b.token(t)
+	b, e, first := overOAuth(t)
 	_, err := b.bots(t).Exec(t.Context(), `ALTER TABLE renewal ADD CONSTRAINT cut CHECK (access_token = '`+first+`') NOT VALID`)
 	require.NoError(t, err)
 	e.end(first)

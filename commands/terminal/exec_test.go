@@ -175,7 +175,7 @@ func TestAGatewayThatHangsIsNotWaitedForLonger(t *testing.T) {
 	code, _, said := b.exec(t, "dispatch", "coder", "Add a health check")
 	require.Equal(t, terminal.Unanswered, code)
 	require.Contains(t, said, "It is not known")
-	require.Less(t, time.Since(asked), 20*time.Second)
+	require.Less(t, time.Since(asked), time.Minute)
 }
 
 func TestAnInterruptedCommandIsNotCalledUndone(t *testing.T) {

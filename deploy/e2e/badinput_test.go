@@ -14,6 +14,7 @@ var messageType = event.EventMessage
 
 // TestBadInputGetsOneClearSentenceAndChangesNothing types each mistake of an operator into a room.
 func TestBadInputGetsOneClearSentenceAndChangesNothing(t *testing.T) {
+	t.Parallel()
 	f := setup(t, false)
 	f.setBudget(500, time.Time{})
 	before := f.window()

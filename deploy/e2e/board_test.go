@@ -49,6 +49,7 @@ func (f *fleet) tally(approve, reject int) register.Proposal {
 }
 
 func TestTheBoardOverridesARefusalByReactionAndTheDispatchRunsOnce(t *testing.T) {
+	t.Parallel()
 	f, command, proposal := refusedAndProposed(t)
 	f.taps("cfo", proposal, "❌")
 	f.tally(0, 1)
@@ -69,6 +70,7 @@ func TestTheBoardOverridesARefusalByReactionAndTheDispatchRunsOnce(t *testing.T)
 }
 
 func TestAWithdrawnReactionIsAWithdrawnVote(t *testing.T) {
+	t.Parallel()
 	f, _, proposal := refusedAndProposed(t)
 	reaction := f.taps("ceo", proposal, "✅")
 	f.tally(1, 0)
@@ -80,6 +82,7 @@ func TestAWithdrawnReactionIsAWithdrawnVote(t *testing.T) {
 }
 
 func TestSeedsAndThoseWithoutASeatAreNotCounted(t *testing.T) {
+	t.Parallel()
 	f, _, proposal := refusedAndProposed(t)
 	_, err := f.operator.React(t.Context(), f.board, proposal, "✅")
 	require.NoError(t, err)
@@ -92,6 +95,7 @@ func TestSeedsAndThoseWithoutASeatAreNotCounted(t *testing.T) {
 }
 
 func TestARejectedProposalLeavesTheRefusalStanding(t *testing.T) {
+	t.Parallel()
 	f, _, proposal := refusedAndProposed(t)
 	f.taps("ceo", proposal, "❌")
 	f.taps("cto", proposal, "👎")

@@ -36,40 +36,46 @@ func (f *fleet) onceOnly(command client.Seen) {
 const slow = `cat > /dev/null; sleep 4; echo '{"outcome":"done","actuals":[{"unit":"credits","micros":2000000}]}' > "$MOSAIC_RESULT_FILE"`
 
 func TestKillingTheBotInTheMiddleOfADispatchLeavesOneDispatchAndOneReply(t *testing.T) {
-	f := setup(t, false)
-	f.setBudget(500, time.Now().Add(-time.Hour))
-	f.work(slow)
-	command := f.say(f.fleet, `!mosaic dispatch coder "Survive"`)
-	f.reaches("D-1", register.DispatchStateRunning)
-	f.Process("bot").Kill9()
-	require.NoError(t, f.StartBot(t.Context()))
-	f.onceOnly(client.Seen{EventID: command})
+	t.Parallel()
+	survives(t, func(f *fleet) {
+		f.reaches("D-1", register.DispatchStateRunning)
+		f.Process("bot").Kill9()
+		require.NoError(t, f.StartBot(t.Context()))
+	})
 }
 
 func TestKillingTheGatewayInTheMiddleOfADispatchLeavesOneDispatchAndOneReply(t *testing.T) {
-	f := setup(t, false)
-	f.setBudget(500, time.Now().Add(-time.Hour))
-	f.work(slow)
-	command := f.say(f.fleet, `!mosaic dispatch coder "Survive"`)
-	f.reaches("D-1", register.DispatchStateRunning)
-	f.Process("gateway").Kill9()
-	require.NoError(t, f.StartGateway(t.Context()))
-	f.onceOnly(client.Seen{EventID: command})
+	t.Parallel()
+	survives(t, func(f *fleet) {
+		f.reaches("D-1", register.DispatchStateRunning)
+		f.Process("gateway").Kill9()
+		require.NoError(t, f.StartGateway(t.Context()))
+	})
 }
 
 func TestKillingBothAtOnceLeavesOneDispatchAndOneReply(t *testing.T) {
+	t.Parallel()
+	survives(t, func(f *fleet) {
+		f.Process("bot").Kill9()
+		f.Process("gateway").Kill9()
+		require.NoError(t, f.StartGateway(t.Context()))
+		require.NoError(t, f.StartBot(t.Context()))
+	})
+}
+
+// survives has something happen to a fleet once a dispatch was asked for, which all the same is run and told of once.
+func survives(t *testing.T, happens func(f *fleet)) {
+	t.Helper()
 	f := setup(t, false)
 	f.setBudget(500, time.Now().Add(-time.Hour))
 	f.work(slow)
 	command := f.say(f.fleet, `!mosaic dispatch coder "Survive"`)
-	f.Process("bot").Kill9()
-	f.Process("gateway").Kill9()
-	require.NoError(t, f.StartGateway(t.Context()))
-	require.NoError(t, f.StartBot(t.Context()))
+	happens(f)
 	f.onceOnly(client.Seen{EventID: command})
 }
 
 func TestWithTheGatewayDownTheCommandIsKeptAndTheSenderToldOnce(t *testing.T) {
+	t.Parallel()
 	f := setup(t, false)
 	f.setBudget(500, time.Now().Add(-time.Hour))
 	f.Process("gateway").Kill9()

@@ -11,6 +11,7 @@ import (
 )
 
 func TestADispatchFromAnEncryptedRoomRunsAndItsThreadTellsTheSpend(t *testing.T) {
+	t.Parallel()
 	f := setup(t, false)
 	f.setBudget(500, time.Now().Add(-time.Hour))
 	f.work(quick)
@@ -38,6 +39,7 @@ func TestADispatchFromAnEncryptedRoomRunsAndItsThreadTellsTheSpend(t *testing.T)
 }
 
 func TestTheThreadShowsThatADispatchIsRunning(t *testing.T) {
+	t.Parallel()
 	f := setup(t, false)
 	f.setBudget(500, time.Now().Add(-time.Hour))
 	f.work(`cat > /dev/null; echo "half way"; sleep 3; echo '{"outcome":"done","actuals":[{"unit":"credits","micros":1000000}]}' > "$MOSAIC_RESULT_FILE"`)
@@ -52,6 +54,7 @@ func TestTheThreadShowsThatADispatchIsRunning(t *testing.T) {
 }
 
 func TestAFailedRunSaysSoAndKeepsItsSpend(t *testing.T) {
+	t.Parallel()
 	f := setup(t, false)
 	f.setBudget(500, time.Now().Add(-time.Hour))
 	f.work(`cat > /dev/null; echo "the tests do not pass"; echo '{"actuals":[{"unit":"credits","micros":3000000}]}' > "$MOSAIC_RESULT_FILE"; exit 7`)

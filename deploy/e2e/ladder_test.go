@@ -11,6 +11,7 @@ import (
 )
 
 func TestTheLadderDowngradesThenQueuesThenRefusesAndSaysSo(t *testing.T) {
+	t.Parallel()
 	f := setup(t, false)
 	_, reply := f.ask(f.budget, "!mosaic budget set --provider claude --limit 500 --unit credits --reset-at +2h")
 	require.Contains(t, reply.Body, "starts now", "a window without --since begins now, and the reply says so")
@@ -63,6 +64,7 @@ func (f *fleet) budgetSays(word string) {
 }
 
 func TestAQueuedDispatchStartsWhenItWasPromised(t *testing.T) {
+	t.Parallel()
 	f := setup(t, false)
 	f.work(quick)
 	f.ask(f.budget, "!mosaic budget set --provider claude --limit 500 --unit credits --reset-at +2h")

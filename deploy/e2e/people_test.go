@@ -15,6 +15,7 @@ import (
 )
 
 func TestAStrangerGetsOnePoliteLineOnceAndCommandsNothing(t *testing.T) {
+	t.Parallel()
 	f := setup(t, false)
 	f.setBudget(500, time.Now().Add(-time.Hour))
 	stranger := localtest.Person(t, "stranger")
@@ -45,6 +46,7 @@ func TestAStrangerGetsOnePoliteLineOnceAndCommandsNothing(t *testing.T) {
 }
 
 func TestABoardMemberMayNotSpend(t *testing.T) {
+	t.Parallel()
 	f := setup(t, true)
 	f.setBudget(500, time.Now().Add(-time.Hour))
 	command, err := f.seats["ceo"].Say(t.Context(), f.board, `!mosaic dispatch coder "I am the CEO"`)
@@ -55,6 +57,7 @@ func TestABoardMemberMayNotSpend(t *testing.T) {
 }
 
 func TestTheBotAnswersAMentionAndADirectChatWithoutPrefix(t *testing.T) {
+	t.Parallel()
 	f := setup(t, false)
 	f.setBudget(500, time.Now().Add(-time.Hour))
 
@@ -70,6 +73,7 @@ func TestTheBotAnswersAMentionAndADirectChatWithoutPrefix(t *testing.T) {
 }
 
 func TestTheBotWorksWithAnAccessTokenAndNoPassword(t *testing.T) {
+	t.Parallel()
 	f := setupWith(t, false, func(options *system.Options) {
 		matrix, err := mautrix.NewClient(options.Homeserver, "", "")
 		require.NoError(t, err)
@@ -89,6 +93,7 @@ func TestTheBotWorksWithAnAccessTokenAndNoPassword(t *testing.T) {
 }
 
 func TestPhoneTypingParsesAsMeant(t *testing.T) {
+	t.Parallel()
 	f := setup(t, false)
 	f.ask(f.budget, "!Mosaic\u00a0Budget set —provider claude limit=500 —unit credits —reset—at +2h")
 	require.EqualValues(t, 500_000_000, f.window().LimitMicros)
@@ -99,6 +104,7 @@ func TestPhoneTypingParsesAsMeant(t *testing.T) {
 }
 
 func TestTheBotIgnoresItsOwnWordsNoticesAndChatter(t *testing.T) {
+	t.Parallel()
 	f := setup(t, false)
 	f.setBudget(500, time.Now().Add(-time.Hour))
 	chatter := f.say(f.fleet, "shall we dispatch the coder?")

@@ -11,6 +11,7 @@ import (
 )
 
 func TestARefusalIsPutToTheBoardByItselfAndItsVotesRunTheWork(t *testing.T) {
+	t.Parallel()
 	f := setup(t, true)
 	f.work(quick)
 	f.setBudget(500, time.Time{})

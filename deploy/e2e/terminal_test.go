@@ -20,6 +20,7 @@ func (f *fleet) tty() []string {
 }
 
 func TestEveryOperationWorksOnATTYWhileChatIsDown(t *testing.T) {
+	t.Parallel()
 	f := setup(t, true)
 	f.work(quick)
 	f.Process("bot").Stop()
@@ -42,6 +43,7 @@ func TestEveryOperationWorksOnATTYWhileChatIsDown(t *testing.T) {
 }
 
 func TestJSONPrintsTheTypedResult(t *testing.T) {
+	t.Parallel()
 	f := setup(t, false)
 	f.setBudget(500, time.Time{})
 	out, problems, code := f.run(t.Context(), f.tty(), "exec", "--json", "budget", "status")
@@ -60,6 +62,7 @@ func TestJSONPrintsTheTypedResult(t *testing.T) {
 }
 
 func TestATTYSaysWhatWasWrongAndExitsAccordingly(t *testing.T) {
+	t.Parallel()
 	f := setup(t, false)
 	f.setBudget(500, time.Time{})
 	_, problems, code := f.run(t.Context(), f.tty(), "exec", "budget", "stauts")
@@ -75,6 +78,7 @@ func TestATTYSaysWhatWasWrongAndExitsAccordingly(t *testing.T) {
 }
 
 func TestADispatchFromATTYIsToldInTheFleetRoom(t *testing.T) {
+	t.Parallel()
 	f := setup(t, false)
 	f.setBudget(500, time.Now().Add(-time.Hour))
 	f.work(quick)

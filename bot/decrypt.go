@@ -49,15 +49,22 @@ func (b *Bot) understand(ctx context.Context, h *heard) (*said, error) {
 	if err != nil {
 		return nil, err
 	}
-	if clear.Mautrix.TrustState < trustFloor && (b.devicesAsked.due(h.Sender, b.now()) || b.keys.outdated(ctx, h.Sender)) {
-		// The device may be new to us, or signed since we last looked, as when it verifies and at once asks again.
+	// What is known of a sender whose devices changed since may hold no more: their keys may have been reset. And a device that is not
+	// trusted may be new to us, or signed since we last looked, as when it verifies and at once asks again.
+	trusted := clear.Mautrix.TrustState >= trustFloor
+	if b.keys.outdated(ctx, h.Sender) || !trusted && b.devicesAsked.due(h.Sender, b.now()) {
 		b.keys.RLock()
 		err := b.keys.fetchDevices(ctx, []id.UserID{h.Sender})
 		b.keys.RUnlock()
-		if err != nil {
-			zerolog.Ctx(ctx).Warn().Err(err).Msg("Devices of a sender cannot be asked for")
-		} else if clear, err = b.decrypt(ctx, evt); err != nil {
+		switch {
+		case err != nil && trusted:
 			return nil, err
+		case err != nil:
+			zerolog.Ctx(ctx).Warn().Err(err).Msg("Devices of a sender cannot be asked for")
+		default:
+			if clear, err = b.decrypt(ctx, evt); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return &said{Event: clear, Trusted: clear.Mautrix.TrustState >= trustFloor}, nil

@@ -16,11 +16,16 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
-// resetIdentity has a person set up cross-signing anew, as after a lost recovery key.
-func resetIdentity(t *testing.T, person *client.Client) id.Ed25519 {
+// resetIdentity has a person set up cross-signing anew, as after a lost recovery key, and waits until the bot is told that something
+// changed. A homeserver may tell that later than what the person says next.
+func (b *bench) resetIdentity(t *testing.T, running *Bot, person *client.Client) id.Ed25519 {
 	t.Helper()
 	key, err := person.ResetIdentity(t.Context())
 	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		return running.keys.outdated(t.Context(), person.UserID) ||
+			b.count(t, `SELECT count(*) FROM crypto_cross_signing_keys WHERE user_id = $1 AND usage = 'master' AND key = $2`, person.UserID, key) == 1
+	}, patience, 5*time.Millisecond)
 	return key
 }
 
@@ -46,7 +51,7 @@ func TestWhoseKeysWereResetIsHeardOnceAnAdminAcceptsTheVeryNewKey(t *testing.T) 
 	require.NoError(t, err)
 	b.answered(t, before, "")
 
-	key := resetIdentity(t, ben)
+	key := b.resetIdentity(t, running, ben)
 	refused, err := ben.Say(t.Context(), room, `!mosaic dispatch coder "who am I?"`)
 	require.NoError(t, err)
 	b.answered(t, refused, "Your keys were reset")
@@ -72,7 +77,7 @@ func TestWhoseKeysWereResetIsHeardOnceAnAdminAcceptsTheVeryNewKey(t *testing.T) 
 	require.Empty(t, b.fleet.listDispatches(t))
 
 	// An acceptance whose event was never heard is found by the sweep.
-	again := resetIdentity(t, ben)
+	again := b.resetIdentity(t, running, ben)
 	late, err := ben.Say(t.Context(), room, "!mosaic status")
 	require.NoError(t, err)
 	b.signed(t, late, "🔒")
@@ -91,12 +96,12 @@ func TestWhoseKeysWereResetIsHeardOnceAnAdminAcceptsTheVeryNewKey(t *testing.T) 
 func TestAKeyAcceptedWhileTheRoomsKeysAreBeingSharedReadsTheVeryNextReply(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.start(t)
+	running := b.start(t)
 	ben := localtest.LogIn(t, localtest.Register(t, "Ben"))
 	b.fleet.identify(t, "ben", ben.UserID.String(), register.FleetRoleOperator)
 	b.meet(t, ben)
 	b.answered(t, b.say(t, "!mosaic status"), "")
-	key := resetIdentity(t, ben)
+	key := b.resetIdentity(t, running, ben)
 	refused, err := ben.Say(t.Context(), b.room, "!mosaic status")
 	require.NoError(t, err)
 	b.answered(t, refused, "Your keys were reset")

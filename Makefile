@@ -45,14 +45,17 @@ up: build ## Set up and stay, with a prompt. SERVER=synapse HOST=0.0.0.0 SERVER_
 test: build shells ## Run all tests on a Postgres and a homeserver of their own (needs zsh and fish; installed on Debian and Ubuntu). PACKAGES=./bot/... ARGS='-run Name -v'
 	@$(TESTBED) -- go test -timeout 30m $(TAGS) $(ARGS) $(or $(PACKAGES),./...)
 
-# What the race detector makes slow and finds nothing in that it does not find in other tests: a measure of memory, the largest of the
-# simulations, homeservers that only start, and the broken gateways of the conformance tests, which are asked what their whole one is.
-RACE_SKIPS := ^(TestALongAuditIsVerifiedWithoutHoldingIt|TestAtSaturationTheGovernorPacesBetterAndWastesNothing|TestThe(Synapse|Dendrite)ExampleRuns|TestABrokenGatewayIsCaughtByTheRightPromise)$$
+# What the race detector makes slow, or has wait a minute, and finds nothing in that it does not find in other tests: a measure of memory,
+# the largest of the simulations, homeservers that only start, the broken gateways of the conformance tests, which are asked what their
+# whole one is, and single commands that are late, many, or in many kinds of room.
+RACE_SKIPS := ^(TestALongAuditIsVerifiedWithoutHoldingIt|TestAtSaturationTheGovernorPacesBetterAndWastesNothing|TestThe(Synapse|Dendrite)ExampleRuns|TestABrokenGatewayIsCaughtByTheRightPromise|TestKeysThatComeAMinuteLateRunTheCommandThenAndSaySo|TestAnOAuthTokenIsRenewedBeforeItEndsAndEachRefreshTokenIsUsedOnce|TestBehindAGapOf500EventsAllCommandsRunInOrder|TestEveryRoomVersionTheHomeserverOffersIsARoomLikeAnyOther)$$
+# These test programs that they build without the detector.
+RACE_LEAVES := /deploy/(e2e|chaos|program|local/testbed)$$
 
 .PHONY: race
-race: build shells ## The same tests with the race detector (needs a C compiler; installed on Debian and Ubuntu)
+race: build shells ## The same tests with the race detector, but for those of programs (needs a C compiler; installed on Debian and Ubuntu)
 	@command -v gcc >/dev/null || command -v clang >/dev/null || $(MAKE) c-compiler
-	@$(TESTBED) -- env CGO_ENABLED=1 go test -race -timeout 45m -skip '$(RACE_SKIPS)' $(TAGS) $(ARGS) $(or $(PACKAGES),./...)
+	@$(TESTBED) -- env CGO_ENABLED=1 go test -race -timeout 45m -skip '$(RACE_SKIPS)' $(TAGS) $(ARGS) $(or $(PACKAGES),$$(go list $(TAGS) ./... | grep -vE '$(RACE_LEAVES)'))
 
 .PHONY: c-compiler
 c-compiler:

@@ -1,6 +1,7 @@
 package budget
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -51,42 +52,48 @@ func TestHoldsAlwaysSumUp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := credits(1)
 		var held []Hold
-		spent, overruns := int64(0), int64(0)
-		take := func(t *rapid.T) Hold {
+		spent, promised, overruns := int64(0), int64(0), int64(0)
+		for range rapid.IntRange(1, 60).Draw(t, "moves") {
+			moves := []string{"reserve", "settle", "release", "expire"}
 			if len(held) == 0 {
-				t.Skip("nothing is held")
+				moves = moves[:1] // what is not held cannot end
 			}
-			i := rapid.IntRange(0, len(held)-1).Draw(t, "which")
-			hold := held[i]
-			held = append(held[:i:i], held[i+1:]...)
-			return hold
-		}
-		t.Repeat(map[string]func(*rapid.T){
-			"reserve": func(t *rapid.T) {
+			move := rapid.SampledFrom(moves).Draw(t, "move")
+			if move == "reserve" {
 				micros := rapid.Int64Range(0, 100*Micro).Draw(t, "micros")
 				hold := Hold{Micros: micros, Margin: rapid.Int64Range(0, micros).Draw(t, "margin")}
 				w.reserve(hold, start)
 				held = append(held, hold)
-			},
-			"settle": func(t *rapid.T) {
-				hold, cost := take(t), rapid.Int64Range(0, 200*Micro).Draw(t, "cost")
-				overruns += w.Settle(hold, cost)
-				spent += cost
-			},
-			"release": func(t *rapid.T) { w.Release(take(t)) },
-			"": func(t *rapid.T) {
-				reserved, means, worst := int64(0), int64(0), int64(0)
-				for _, hold := range held {
-					reserved += hold.Micros
-					means += hold.Micros - hold.Margin
+			} else {
+				i := rapid.IntRange(0, len(held)-1).Draw(t, "which")
+				hold := held[i]
+				held = slices.Delete(held, i, i+1)
+				promised += hold.Micros
+				switch cost := rapid.Int64Range(0, 200*Micro).Draw(t, "cost"); move {
+				case "settle":
+					overruns += w.Settle(hold, cost)
+					spent += cost
+				case "release":
+					w.Release(hold)
+				case "expire":
+					known := rapid.Bool().Draw(t, "metered")
+					if !known {
+						cost = hold.Micros - hold.Margin
+					}
+					overruns += w.Expire(hold, cost, known)
+					spent += cost
 				}
-				worst = spent - overruns
-				require.Equal(t, reserved, w.Reserved)
-				require.Equal(t, spent, w.Committed)
-				require.Equal(t, spent+means, w.Expected())
-				require.GreaterOrEqual(t, w.Recent, int64(0))
-				require.LessOrEqual(t, w.Committed-worst, overruns, "actual spend passes what was held by the overruns alone")
-			},
-		})
+			}
+			reserved, means := int64(0), int64(0)
+			for _, hold := range held {
+				reserved += hold.Micros
+				means += hold.Micros - hold.Margin
+			}
+			require.Equal(t, reserved, w.Reserved)
+			require.Equal(t, spent, w.Committed)
+			require.Equal(t, spent+means, w.Expected())
+			require.GreaterOrEqual(t, w.Recent, int64(0))
+			require.LessOrEqual(t, w.Committed-overruns, promised, "actual spend passes what was held by the overruns alone")
+		}
 	})
 }

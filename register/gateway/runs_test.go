@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -142,4 +143,41 @@ func TestAClaimsLifeIsWithinBounds(t *testing.T) {
 	var answer register.Heartbeat
 	b.send(t, b.worker, beat(86_400), &answer)
 	require.WithinDuration(t, time.Now().Add(24*time.Hour), answer.ExpiresAt, time.Minute)
+}
+
+// TestAWindowSaysHowFarWhatIsHeldLiesAboveWhatWillProbablyBeSpent is margin_micros: the bound of a learned estimate less its mean.
+func TestAWindowSaysHowFarWhatIsHeldLiesAboveWhatWillProbablyBeSpent(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.budget(t)
+	shown := func() (register.Window, string) {
+		var status register.BudgetStatus
+		_, _, body := b.raw(t, "GET", "/api/fleet/budgets", b.tokens["olga"], "")
+		require.NoError(t, json.Unmarshal(body, &status))
+		return status.Windows[0], string(body)
+	}
+	for i := range int64(12) {
+		b.dispatch(t, ask(0))
+		claim := b.claim(t)
+		end := register.CompleteRequest{Claim: claim.ID, Outcome: register.CompleteRequestOutcomeDone, Actuals: []register.Amount{{Unit: "credits", Micros: (i%3 + 1) * credit / 4}}}
+		b.send(t, b.worker, register.CompleteDispatch(claim.Dispatch.ID, end), nil)
+	}
+	work := ask(0)
+	work.Estimate = nil
+	made := b.dispatch(t, work)
+	require.Equal(t, register.DispatchStateReady, made.State, made.Reason)
+	learned := made.Learned[0]
+	require.Greater(t, learned.UpperMicros, learned.MeanMicros)
+	window, _ := shown()
+	require.Equal(t, learned.UpperMicros, window.ReservedMicros)
+	require.Equal(t, learned.UpperMicros-learned.MeanMicros, window.MarginMicros)
+
+	claim := b.claim(t)
+	end := register.CompleteRequest{Claim: claim.ID, Outcome: register.CompleteRequestOutcomeDone, Actuals: credits(1)}
+	b.send(t, b.worker, register.CompleteDispatch(claim.Dispatch.ID, end), nil)
+	b.dispatch(t, ask(3))
+	window, body := shown()
+	require.Equal(t, 3*credit, window.ReservedMicros)
+	require.Zero(t, window.MarginMicros, "who gives an estimate is taken at their word")
+	require.NotContains(t, body, "margin_micros")
 }

@@ -214,7 +214,7 @@ func TestAnOverrideIsAskedBackBeforeItSpends(t *testing.T) {
 
 	const line = `!mosaic budget override claude 40 --cycles 2 --reason "the audit"`
 	asked := b.say(t, line)
-	prompt := b.answered(t, asked, "Grant 40 credits more pace on claude, for 2 epochs?")
+	prompt := b.answered(t, asked, "Grant 40 credits more pace on claude, for 2 cycles?")
 	require.Contains(t, prompt.Body, "of 500 credits used")
 	require.Contains(t, prompt.Body, "Why: the audit")
 	require.Contains(t, prompt.Body, "!mosaic confirm C1")
@@ -230,7 +230,7 @@ func TestAnOverrideIsAskedBackBeforeItSpends(t *testing.T) {
 	b.answered(t, others, "asked you nothing as C1")
 	require.Zero(t, b.overrides(t), "only whoever was asked can confirm, and by a signed word")
 
-	b.answered(t, b.say(t, "!mosaic confirm C1"), "O-1: 40 credits more pace on claude, for 2 epochs")
+	b.answered(t, b.say(t, "!mosaic confirm C1"), "O-1: 40 credits more pace on claude, for 2 cycles")
 	b.answered(t, b.say(t, "!mosaic confirm C1"), "was confirmed already")
 	require.Equal(t, 1, b.overrides(t))
 

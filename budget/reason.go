@@ -69,7 +69,10 @@ func (a *Attempt) passedOver() string {
 	case toStay:
 		return fmt.Sprintf("Fits too; the context is warm on %s.", a.chosen.Name)
 	}
-	return fmt.Sprintf("Fits too at %.2f of the even rate; %s has %.2f.", a.Headroom, a.chosen.Name, a.chosenHeadroom)
+	if a.Headroom == a.chosenHeadroom {
+		return fmt.Sprintf("Fits too; %s has as much left for the time to its reset and comes first.", a.chosen.Name)
+	}
+	return fmt.Sprintf("Fits too; %s has more left for the time to its reset, %.2f times the even rate against %.2f.", a.chosen.Name, a.chosenHeadroom, a.Headroom)
 }
 
 // Reason is the decision in one sentence with its numbers.

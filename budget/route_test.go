@@ -42,7 +42,7 @@ func TestPaceFollowsTheEvenRateAndDrainWhatExpiresFirst(t *testing.T) {
 	require.InDelta(t, 1.01, pace.Attempts[0].Headroom, 0.01)
 	require.InDelta(t, 1.16, pace.Attempts[1].Headroom, 0.01)
 	require.Equal(t, PassedOver, pace.Attempts[0].Verdict)
-	require.Equal(t, "Fits too at 1.01 of the even rate; B has 1.16.", pace.Attempts[0].Reason())
+	require.Equal(t, "Fits too; B has more left for the time to its reset, 1.16 times the even rate against 1.01.", pace.Attempts[0].Reason())
 
 	fleet = weeklies(start, account{0, 6}, account{40, 4})
 	require.Equal(t, "A", decide(t, request, fleet, start).Subscription)

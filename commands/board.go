@@ -42,7 +42,7 @@ type proposeGrammar struct {
 	Closes   string `placeholder:"T" kind:"time" field:"closes_at" help:"When voting ends, such as 24h, which it is unless given, or fri 17:00."`
 	Signed   bool   `help:"Only votes written in an encrypted room from a verified device count; reactions show an intent."`
 	For      string `placeholder:"D-12" kind:"dispatch" field:"action.dispatch" help:"The refused dispatch whose pace the board is to lift."`
-	Override string `placeholder:"P:N[:CYCLES]" field:"action.override" help:"Lift the pace of a provider's window by an amount, for some epochs, such as claude:40 or claude:40credits:2."`
+	Override string `placeholder:"P:N[:CYCLES]" field:"action.override" help:"Lift the pace of a provider's window by an amount, for some cycles, such as claude:40 or claude:40credits:2."`
 	Pause    bool   `help:"Pause the fleet if it passes."`
 	Resume   bool   `help:"Let the fleet resume if it passes."`
 	Dispatch string `placeholder:"WORK" kind:"text" field:"action.request" help:"Work to dispatch if it passes, written as the command dispatch does."`

@@ -40,7 +40,7 @@ func (g *proposeGrammar) action(r *reader) register.Action {
 func (r *reader) lift(where, typed string) *register.OverrideRequest {
 	parts := strings.Split(straightDashes(typed), ":")
 	if len(parts) < 2 || len(parts) > 3 {
-		r.refuse(problemf("%s: %s is not a provider and an amount, such as claude:40 or claude:40:2 for two epochs.", where, read(typed)))
+		r.refuse(problemf("%s: %s is not a provider and an amount, such as claude:40 or claude:40:2 for two cycles.", where, read(typed)))
 		return nil
 	}
 	out := &register.OverrideRequest{Provider: r.provider(where, parts[0])}

@@ -78,7 +78,7 @@ func recurs(w register.Window) string {
 	case strings.HasPrefix(w.Recurrence, "every "):
 		text = "It resets " + escape(w.Recurrence)
 	case strings.HasPrefix(w.Recurrence, "rolling "):
-		text = "It lasts " + escape(strings.TrimPrefix(w.Recurrence, "rolling ")) + " from its first admission on"
+		text = "It lasts " + escape(strings.TrimPrefix(w.Recurrence, "rolling ")) + " from its first work on"
 	case w.Recurrence == "provider":
 		text = "It resets when its provider says so"
 	}

@@ -20,7 +20,7 @@ func TestAWindowIsEchoedWithWhatItMetersAndHowItRecurs(t *testing.T) {
 		w.Since, w.ResetAt = time.Time{}, time.Time{}
 	}),
 		"claude 5h: 500 credits once it opens",
-		"It lasts 5h from its first admission on",
+		"It lasts 5h from its first work on",
 		"Nothing is used; it opens with the first work that is admitted.")
 	reads(t, echo(func(w *register.Window) {
 		w.Provider, w.Subscription, w.Window, w.Scope, w.Recurrence, w.Zone = "all", "all", "coders", "role:coder", "every week on mon at 09:00 in Europe/Berlin", "Europe/Berlin"

@@ -70,7 +70,7 @@ func runChart(ctx context.Context, s *session, call Call) (Reply, error) {
 	shown := slices.MinFunc(forecasts, urgency)
 	png, err := chart.Draw(shown, s.zone)
 	if err != nil {
-		return Reply{Mood: MoodRefused, Data: shown, Markdown: paragraph("**Nothing to draw yet**: "+escape(windowOf(shown.Window))+" opens at its first admission.",
+		return Reply{Mood: MoodRefused, Data: shown, Markdown: paragraph("**Nothing to draw yet**: "+escape(windowOf(shown.Window))+" opens with its first work.",
 			"How it stands: "+say("budget status"))}, nil
 	}
 	alt := Plain(chartWords(shown, s.zone))

@@ -47,7 +47,7 @@ func estimatesText(list register.EstimateList, role string) string {
 	items := make([]string, len(list.Estimates))
 	for i, e := range list.Estimates {
 		items[i] = "**" + whoseRuns(e.Role, e.BriefClass, e.Model) + "** " + expected(e.MeanMicros, e.UpperMicros, e.Unit) +
-			" · " + count(e.Runs, "run", "runs") + ", confidence " + string(e.Confidence)
+			" · " + count(e.Runs, "run", "runs") + ", " + sureness(string(e.Confidence))
 	}
 	return bullets("**What runs spend**", items...)
 }
@@ -64,9 +64,20 @@ func whoseRuns(role, class, model string) string {
 	return text + " on " + escape(model)
 }
 
-// expected is a mean and a bound: "≈ 4 credits, 90 % under 6.2".
+// expected is a mean and a bound: "≈ 4 credits, 9 in 10 under 6.2".
 func expected(mean, upper int64, unit register.Unit) string {
-	return "≈ " + budget.Short(mean, string(unit)) + ", 90 % under " + budget.Short(upper, "")
+	return "≈ " + budget.Short(mean, string(unit)) + ", 9 in 10 under " + budget.Short(upper, "")
+}
+
+// sureness is how far an estimate can be relied on, and why not further.
+func sureness(confidence string) string {
+	switch budget.Confidence(confidence) {
+	case budget.NoConfidence:
+		return "a guess: no run was seen yet"
+	case budget.LowConfidence:
+		return "low confidence: few or old runs"
+	}
+	return confidence + " confidence"
 }
 
 // learnedLine says what earlier runs say of a dispatch on the model it runs on, or was asked for.
@@ -78,7 +89,7 @@ func learnedLine(d register.Dispatch) string {
 	var says []string
 	for _, e := range d.Learned {
 		if e.Model == model {
-			says = append(says, fmt.Sprintf("%s, from %s (confidence %s)", expected(e.MeanMicros, e.UpperMicros, e.Unit), runsOf(d, e), e.Confidence))
+			says = append(says, fmt.Sprintf("%s, from %s (%s)", expected(e.MeanMicros, e.UpperMicros, e.Unit), runsOf(d, e), sureness(string(e.Confidence))))
 		}
 	}
 	switch {

@@ -40,7 +40,7 @@ func TestAHistoryHasALineForEachCycle(t *testing.T) {
 	}}, berlin(t)),
 		"claude, newest first", "",
 		"- Mon 23 Nov 10:00–15:00 ▰▰▱▱▱▱▱▱▱▱ 100 of 500 credits · 400 left so far",
-		"- Sun 22 Nov 10:00 – Mon 23 Nov 10:00 ▰▰▰▰▰▰▰▰▰▰ 510 of 500 credits · 0 left at the reset · overshoot 10 · 30 unattributed · came to refuse · 3 lowered · 1 refused")
+		"- Sun 22 Nov 10:00 – Mon 23 Nov 10:00 ▰▰▰▰▰▰▰▰▰▰ 510 of 500 credits · 0 left at the reset · 10 over the limit · 30 unattributed · came to refuse · 3 lowered · 1 refused")
 }
 
 func TestAWordNamesWindowsByWhateverTheyAreCalled(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 func budgetHistoryCommand() *command {
 	return &command{
 		name:     "budget history",
-		summary:  "How the last cycles of a window went: used, left at the reset, overshoot, what no dispatch explains, lowered and refused work.",
+		summary:  "How the last cycles of a window went: used, left at the reset, over the limit, what no dispatch explains, lowered and refused work.",
 		examples: []string{"budget history claude", "budget history weekly --cycles 10"},
 		grammar:  func() grammar { return new(budgetHistoryGrammar) },
 		run: func(ctx context.Context, s *session, call Call) (Reply, error) {
@@ -53,7 +53,7 @@ func (g *budgetHistoryGrammar) request(r *reader) request {
 
 func historyText(h register.BudgetHistory, zone *time.Location) string {
 	if len(h.Epochs) == 0 {
-		return "**" + windowOf(h.Window) + "** has not begun: it opens at its first admission."
+		return "**" + windowOf(h.Window) + "** has not begun: it opens with its first work."
 	}
 	items := make([]string, len(h.Epochs))
 	for i, e := range h.Epochs {
@@ -73,7 +73,7 @@ func epochLine(e register.BudgetEpoch, zone *time.Location) string {
 		bare(e.LeftMicros, e.Unit) + " " + left,
 	}
 	if e.OvershootMicros > 0 {
-		parts = append(parts, "overshoot "+bare(e.OvershootMicros, e.Unit))
+		parts = append(parts, bare(e.OvershootMicros, e.Unit)+" over the limit")
 	}
 	if e.UnattributedMicros != 0 {
 		parts = append(parts, bare(e.UnattributedMicros, e.Unit)+" unattributed")

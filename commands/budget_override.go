@@ -12,7 +12,7 @@ import (
 func budgetOverrideCommand() *command {
 	return &command{
 		name:    "budget override",
-		summary: "Lift a window's pace, floor or own limit by an amount, for some epochs.",
+		summary: "Lift a window's pace, floor or own limit by an amount, for some cycles.",
 		about: "The window is provider, subscription and name after colons; what is left out is the provider's own and main. " +
 			"Work still passes the same gate, at the numbers the override leaves. A limit the provider reports is never lifted.",
 		roles: admins,
@@ -34,9 +34,9 @@ func budgetOverrideCommand() *command {
 
 type budgetOverrideGrammar struct {
 	Window  string `arg:"" placeholder:"P[:S[:W]]" field:"window" help:"The window: claude, claude:team-a or claude:team-a:weekly."`
-	Amount  string `arg:"" placeholder:"N" field:"micros" help:"How much more in each epoch, such as 40, 40k or 40credits."`
+	Amount  string `arg:"" placeholder:"N" field:"micros" help:"How much more in each cycle, such as 40, 40k or 40credits."`
 	Lifts   string `placeholder:"WHAT" help:"pace, floor or limit; pace unless given."`
-	Cycles  string `placeholder:"N" help:"For how many epochs, the current one included; 1 unless given."`
+	Cycles  string `placeholder:"N" help:"For how many cycles, the current one included; 1 unless given."`
 	Expires string `placeholder:"T" kind:"time" field:"expires_at" help:"When it ends at the latest, such as +2h or fri 17:00."`
 	Reason  string `required:"" placeholder:"TEXT" help:"Why, for whoever reads it later."`
 	sure
@@ -89,7 +89,7 @@ func overriddenText(change register.OverrideChange, zone *time.Location) string 
 func overrideLine(o register.Override, now time.Time, zone *time.Location) string {
 	text := amount(o.Micros, o.Unit) + " more " + string(o.Lifts) + " on " + windowName(o.Provider, o.Subscription, o.Window)
 	if o.EndedAt.IsZero() {
-		text += ", for " + count(o.CyclesLeft, "epoch", "epochs")
+		text += ", for " + count(o.CyclesLeft, "cycle", "cycles")
 	}
 	if !o.ExpiresAt.IsZero() && o.EndedAt.IsZero() {
 		text += ", until " + ahead(o.ExpiresAt, now, zone)

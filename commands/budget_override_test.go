@@ -39,8 +39,8 @@ func TestAnAdminLiftsAWindowInARoom(t *testing.T) {
 	b.answered(t, "anna", "budget overrides", MoodDone, "Nothing is lifted.")
 	b.answered(t, "olga", `budget override claude 40 --reason "the audit"`, MoodRefused, "that takes the role admin")
 	b.answered(t, "anna", `budget override claude 40 --reason "the audit"`, MoodDone,
-		"O-1: 40 credits more pace on claude, for 1 epoch", "Why: the audit", "No waiting work was moved by it.", "!mosaic budget revoke O-1")
-	b.answered(t, "anna", "budget overrides", MoodDone, "1 override", "O-1 40 credits more pace on claude, for 1 epoch · by anna: the audit")
+		"O-1: 40 credits more pace on claude, for 1 cycle", "Why: the audit", "No waiting work was moved by it.", "!mosaic budget revoke O-1")
+	b.answered(t, "anna", "budget overrides", MoodDone, "1 override", "O-1 40 credits more pace on claude, for 1 cycle · by anna: the audit")
 	b.answered(t, "anna", "budget revoke O-1", MoodDone, "O-1 has ended: 40 credits more pace on claude")
 	b.answered(t, "anna", "budget overrides --all", MoodDone, "over: revoked by anna")
 	b.answered(t, "anna", `budget override codex 40 --reason "x"`, MoodRefused, "There is no budget window main of codex.", "!mosaic help budget set")

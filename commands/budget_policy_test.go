@@ -31,11 +31,11 @@ func TestWhatEarlierRunsSayIsOneLine(t *testing.T) {
 		{Model: "opus", Unit: "credits", MeanMicros: 4_000_000, UpperMicros: 6_200_000, Runs: 37, Confidence: "high", From: register.ExpectationFromRole},
 		{Model: "sonnet", Unit: "credits", MeanMicros: 2_000_000, UpperMicros: 3_000_000, Runs: 3, Confidence: "low", From: register.ExpectationFromModel},
 	}
-	require.Equal(t, "Estimate: ≈ 4 credits, 90 % under 6.2, from 37 runs of coder on opus (confidence high)", Plain(learnedLine(d)))
+	require.Equal(t, "Estimate: ≈ 4 credits, 9 in 10 under 6.2, from 37 runs of coder on opus (high confidence)", Plain(learnedLine(d)))
 	d.Model = "sonnet"
-	require.Equal(t, "Estimate: ≈ 2 credits, 90 % under 3, from 3 runs on sonnet (confidence low)", Plain(learnedLine(d)))
+	require.Equal(t, "Estimate: ≈ 2 credits, 9 in 10 under 3, from 3 runs on sonnet (low confidence: few or old runs)", Plain(learnedLine(d)))
 	d.Model, d.Estimate = "opus", []register.Amount{{Unit: "credits", Micros: 1_000_000}}
-	require.Equal(t, "Earlier runs took ≈ 4 credits, 90 % under 6.2, from 37 runs of coder on opus (confidence high)", Plain(learnedLine(d)), "who gave an estimate sees what runs took")
+	require.Equal(t, "Earlier runs took ≈ 4 credits, 9 in 10 under 6.2, from 37 runs of coder on opus (high confidence)", Plain(learnedLine(d)), "who gave an estimate sees what runs took")
 }
 
 func TestAnAdminSetsThePolicyInARoomAndEveryoneSeesIt(t *testing.T) {

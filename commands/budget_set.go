@@ -10,8 +10,8 @@ func budgetSetCommand() *command {
 	return &command{
 		name:    "budget set",
 		summary: "Set a window: its limit, whose work it meters and when it resets; set again, it keeps its use.",
-		about: "Without --since, and without a recurrence, a new window starts now, with nothing used unless --used says so. A rolling one opens with its " +
-			"first admission. --scope meters one role, project or mission, over all subscriptions unless --subscription names one; provider all is every provider.",
+		about: "Without --since, --rolling or --every a new window starts now, with nothing used unless --used says so. A rolling one opens with its " +
+			"first work. --scope meters one role, project or mission, over all subscriptions unless --subscription names one; provider all is every provider.",
 		roles: operators,
 		examples: []string{
 			"budget set --provider claude --limit 500 --unit credits --reset-at +5h",
@@ -37,7 +37,7 @@ type budgetSetGrammar struct {
 	Limit        string `required:"" placeholder:"N" field:"limit_micros" help:"The whole quota, such as 500, 40k, 2M or 12.50."`
 	Unit         string `required:"" placeholder:"U" choices:"messages,tokens,dollars,credits,compute-minutes,percent" help:"What it counts: messages, tokens, dollars, credits, compute-minutes or percent."`
 	ResetAt      string `placeholder:"T" kind:"time" help:"When it resets, such as +5h or fri 17:00."`
-	Rolling      string `placeholder:"D" kind:"duration" help:"It opens with its first admission and lasts so long, such as 5h."`
+	Rolling      string `placeholder:"D" kind:"duration" help:"It opens with its first work and lasts so long, such as 5h."`
 	Every        string `placeholder:"R" kind:"text" field:"recurrence" help:"It resets so often by the clock, such as week, or day at 09:00, or 2 weeks on mon at 09:00."`
 	Zone         string `placeholder:"Z" help:"The time zone of that clock, such as Europe/Berlin; without it yours."`
 	Hours        string `placeholder:"H" kind:"text" help:"Spread it over working hours, such as mon-fri 09:00-18:00; none takes them away."`

@@ -147,7 +147,7 @@ func runSimulate(ctx context.Context, s *session, call Call) (Reply, error) {
 		return Reply{}, err
 	}
 	if asked.Work == "ledger" && ledger == nil {
-		return Reply{Mood: MoodRefused, Data: windows, Markdown: paragraph("**No dispatch says yet what it cost**, so there is no ledger to play.",
+		return Reply{Mood: MoodRefused, Data: windows, Markdown: paragraph("**No dispatch says yet what it cost**, so there is no past work to play.",
 			"Play made-up work: "+say("budget simulate --work made-up"))}, nil
 	}
 	if asked.Work == "made-up" || asked.Work == "" && (ledger == nil || len(ledger.Jobs) < enoughToReplay) {

@@ -38,12 +38,12 @@ func TestWhatWasSpentIsPlayedAgainOnTheWindowsAsSetAndOtherwise(t *testing.T) {
 		Provider: "claude", Unit: register.UnitCredits, LimitMicros: 500 * credit, Since: time.Now().Add(-time.Hour), ResetAt: time.Now().Add(time.Hour),
 	}), nil)
 	b.answered(t, "olga", "budget simulate --work ledger", MoodRefused, "No dispatch says yet what it cost", "--work made-up")
-	b.answered(t, "olga", "budget simulate", MoodDone, "Made-up work, 1.5 times what fits", "As set: used at reset", "over the cap 0 %", "(slack 5 %)", "Nothing was changed.", "budget simulate --slack 10")
+	b.answered(t, "olga", "budget simulate", MoodDone, "Made-up work, 1.5 times what fits", "As set: used at reset", "over the cap 0 %", "(5 % is allowed)", "Nothing was changed.", "budget simulate --slack 10")
 
 	b.runs(t, enoughToReplay, 3)
 	began := time.Now()
 	reply := b.answered(t, "olga", "budget simulate claude --slack 10 --limits 150", MoodDone,
-		"Your last 20 dispatches", "As set: used at reset", "With slack 10 %, limits at 150 %: used at reset", "(slack 10 %)", "20 started, 0 % of them on a cheaper model · 0 refused")
+		"Your last 20 dispatches", "As set: used at reset", "With slack 10 %, limits at 150 %: used at reset", "(10 % is allowed)", "20 started, 0 % of them on a cheaper model · 0 refused")
 	t.Logf("answered in %s", time.Since(began))
 	done := reply.Data.(Simulation)
 	require.Equal(t, "ledger", done.Work)
@@ -148,11 +148,11 @@ func TestASimulationIsSaidInAFewLinesThatFitAPhone(t *testing.T) {
 	reads(t, text,
 		"Made-up work, 1.5 times what fits, drawn 2 times, on your windows (there was time for 2 of 3)", "",
 		"- As set: used at reset 99 % (least 99 %) · over the cap 0 %",
-		"  4.6 % off the even spread (slack 5 %) · 7 step changes a day, at most 2 before it eased",
+		"  4.6 % off the even spread (5 % is allowed) · 7 step changes a day, at most 2 until it was normal again",
 		"  waits: half under 37 min, 95 of 100 under 43 min · 98 % of promised starts kept",
 		"  210 started, 55 % of them on a cheaper model · 3 refused, 1 still waiting at the end",
 		"- With slack 10 %: used at reset 99 % (least 99 %) · over the cap under 0.1 %",
-		"  4.6 % off the even spread (slack 10 %) · 7 step changes a day, at most 2 before it eased",
+		"  4.6 % off the even spread (10 % is allowed) · 7 step changes a day, at most 2 until it was normal again",
 		"  nothing had to wait",
 		"  210 started, 55 % of them on a cheaper model · 3 refused, 1 still waiting at the end", "",
 		"Nothing was changed.",

@@ -9,7 +9,7 @@ import (
 
 // simulationText says in short what would have happened, setting by setting.
 func simulationText(s Simulation, word string) string {
-	head := fmt.Sprintf("**Your last %s, from %s, played on empty windows**", count(s.Dispatches, "dispatch", "dispatches"), length(seconds(s.Span)))
+	head := fmt.Sprintf("**Your last %s, which came within %s, played on empty windows**", count(s.Dispatches, "dispatch", "dispatches"), length(seconds(s.Span)))
 	if s.Work != "ledger" {
 		head = fmt.Sprintf("**Made-up work, %g times what fits, drawn %s, on your windows**", s.Demand, count(s.Plans, "time", "times"))
 		if s.Plans < s.Wanted {
@@ -53,11 +53,19 @@ func (o SimulationOutcome) text(ledger bool) string {
 	}
 	lines := []string{
 		"**" + strings.ToUpper(o.Setting[:1]) + o.Setting[1:] + "**: " + used + " · over the cap " + share(o.Overshoot),
-		share(o.PacingError) + " off the even spread (slack " + share(o.Slack) + ") · " + count(int(math.Round(o.StepsPerDay)), "step change", "step changes") + fmt.Sprintf(" a day, at most %d before it eased", o.MostSteps),
+		share(o.PacingError) + " off the even spread (" + share(o.Slack) + " is allowed) · " + o.steps(),
 		waits,
 		fmt.Sprintf("%d started, %s of them on a cheaper model · %d refused, %d still waiting at the end", o.Started, share(o.Lowered), o.Refused, o.Waiting),
 	}
 	return strings.Join(lines, "  \n  ")
+}
+
+// steps is how often the step of a window changed.
+func (o SimulationOutcome) steps() string {
+	if o.MostSteps == 0 && o.StepsPerDay == 0 {
+		return "no step changes"
+	}
+	return count(int(math.Round(o.StepsPerDay)), "step change", "step changes") + fmt.Sprintf(" a day, at most %d until it was normal again", o.MostSteps)
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

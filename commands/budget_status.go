@@ -15,7 +15,7 @@ func budgetStatusCommand() *command {
 	return &command{
 		name:    "budget status",
 		summary: "Every window: used, allowed by now, pace, step and time to reset.",
-		about: "Pace is what was used against what an even spread allows by now: under 100 % there is room, over 100 % it is spent too fast. " +
+		about: "Pace is what was used against what an even spread allows by now: under 100 % there is room, over 100 % it is spent too fast. Slack is how far work may run ahead of that. " +
 			"Unattributed is what no dispatch explains; unsettled is estimated, until a reading tells. Of a window in percent, once readings have shown it, " +
 			"how many tokens take 1 % of it.",
 		examples: []string{"budget status", "budget status claude", "budget status role:coder"},

@@ -125,7 +125,7 @@ func askBeforeOverride(ctx context.Context, s *session, call Call) (Question, er
 // overrideQuestion is what an override would lift and for how long.
 func overrideQuestion(asked register.OverrideRequest, w register.Window, now time.Time, zone *time.Location) string {
 	lifted := amount(asked.Micros, cmp.Or(asked.Unit, w.Unit)) + " more " + string(cmp.Or(asked.Lifts, register.LiftPace)) + " on " + windowOf(w)
-	text := "Grant " + lifted + ", for " + count(max(asked.Cycles, 1), "epoch", "epochs")
+	text := "Grant " + lifted + ", for " + count(max(asked.Cycles, 1), "cycle", "cycles")
 	if !asked.ExpiresAt.IsZero() {
 		text += ", until " + ahead(asked.ExpiresAt, now, zone)
 	}

@@ -31,7 +31,7 @@ func granter(o register.Override) string {
 	return escape(o.GrantedBy)
 }
 
-// holdsUntil is when an override ends: after its epochs, or when it expires if that is sooner.
+// holdsUntil is when an override ends: after its cycles, or when it expires if that is sooner.
 func holdsUntil(event register.Event, zone *time.Location) string {
 	o, reset := event.Override, event.Window.ResetAt
 	expires := "until " + ahead(o.ExpiresAt, event.At, zone)
@@ -41,7 +41,7 @@ func holdsUntil(event register.Event, zone *time.Location) string {
 	case o.CyclesLeft == 1 && !reset.IsZero():
 		return "until the reset " + ahead(reset, event.At, zone)
 	}
-	text := "for " + count(o.CyclesLeft, "epoch", "epochs")
+	text := "for " + count(o.CyclesLeft, "cycle", "cycles")
 	if !reset.IsZero() {
 		text += ", the first until " + ahead(reset, event.At, zone)
 	}

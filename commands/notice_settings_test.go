@@ -35,8 +35,8 @@ func TestTheEndOfAnOverrideIsTheSoonerOfItsEpochsAndItsExpiry(t *testing.T) {
 	for says, o := range map[string]register.Override{
 		"until Mon 23 Nov 12:00 CET, in 2 h":                             lift(func(o *register.Override) { o.ExpiresAt = monday.Add(2 * time.Hour) }),
 		"until the reset Sun 29 Nov 13:00 CET, in 6 d 3 h":               lift(func(o *register.Override) { o.ExpiresAt = monday.AddDate(0, 1, 0) }),
-		"for 2 epochs, the first until Sun 29 Nov 13:00 CET, in 6 d 3 h": lift(func(o *register.Override) { o.CyclesLeft = 2 }),
-		"for 2 epochs, the first until Sun 29 Nov 13:00 CET, in 6 d 3 h, and no longer than until Mon 30 Nov 10:00 CET, in 7 d": lift(func(o *register.Override) {
+		"for 2 cycles, the first until Sun 29 Nov 13:00 CET, in 6 d 3 h": lift(func(o *register.Override) { o.CyclesLeft = 2 }),
+		"for 2 cycles, the first until Sun 29 Nov 13:00 CET, in 6 d 3 h, and no longer than until Mon 30 Nov 10:00 CET, in 7 d": lift(func(o *register.Override) {
 			o.CyclesLeft, o.ExpiresAt = 2, monday.Add(7*24*time.Hour)
 		}),
 	} {

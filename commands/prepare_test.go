@@ -56,7 +56,7 @@ func TestBadInputIsAnsweredWithWhatWasReadWhatIsAcceptedAndAnExample(t *testing.
 			`--reset-at: "CET" is not a time zone; write one such as Europe/Berlin or UTC, as in 17:00 Europe/Berlin.`, "", setUsage, setExample,
 		},
 		set + "--reset-at":                  {`--reset-at needs a value: when it resets, such as +5h or fri 17:00.`, "", setUsage, setExample},
-		set + "--rolling 5h --every week":   {`--rolling and --every exclude each other: a window opens with its first admission, or it resets by the clock.`, "", setUsage, ""},
+		set + "--rolling 5h --every week":   {`--rolling and --every exclude each other: a window opens with its first work, or it resets by the clock.`, "", setUsage, ""},
 		set + "--rolling 30s":               {`--rolling: "30s" is not how long a window lasts, from 1m to 30d, such as 5h or 7d.`, "", setUsage, ""},
 		set + "--every fortnight":           {`--every: "fortnight" is not a period, write hours, days, weeks or months, such as every 2 weeks.`, "", setUsage, ""},
 		set + "--every week on moonday":     {`--every: "moonday" is not a weekday, write mon, tue, wed, thu, fri, sat or sun, such as on mon.`, "", setUsage, ""},

@@ -22,7 +22,7 @@ func (r *reader) recurrence(rolling, every, zone string) (recurrence, in string)
 	}
 	switch {
 	case rolling != "" && every != "":
-		r.refuse(problemf("--rolling and --every exclude each other: a window opens with its first admission, or it resets by the clock."))
+		r.refuse(problemf("--rolling and --every exclude each other: a window opens with its first work, or it resets by the clock."))
 		return "", ""
 	case rolling != "":
 		length, err := parseDuration(rolling)

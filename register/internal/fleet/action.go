@@ -209,12 +209,12 @@ func (t *transaction) grantWords(ctx context.Context, action *Action) (words, er
 	if err := wanted.check(window, b.now); err != nil {
 		return words{}, err
 	}
-	epochs := "the current epoch"
+	cycles := "the current cycle"
 	if wanted.Cycles > 1 {
-		epochs = fmt.Sprintf("each of %d epochs, the current one included", wanted.Cycles)
+		cycles = fmt.Sprintf("each of %d cycles, the current one included", wanted.Cycles)
 	}
 	return words{
-		text:   fmt.Sprintf("Lift the %s of %s by %s in %s. Work still passes the same gate.", wanted.Lifts, key, budget.Format(wanted.Micros, window.Unit), epochs),
+		text:   fmt.Sprintf("Lift the %s of %s by %s in %s. Work still passes the same gate.", wanted.Lifts, key, budget.Format(wanted.Micros, window.Unit), cycles),
 		spends: true, amounts: []Amount{{Unit: window.Unit, Micros: inAll(wanted.Micros, int64(wanted.Cycles))}},
 	}, nil
 }

@@ -303,7 +303,7 @@ func TestAnOwnLimitAtItsCapIsPutToTheBoardWithTheLiftThatWhatWaitsNeeds(t *testi
 	b.budget(t, func(s *BudgetSet) { s.UsedMicros = new(int64(500 * budget.Micro)) })
 	p := b.now(t, 1)
 	require.Equal(t, "cap:claude/claude/main@", p.Incident[:len("cap:claude/claude/main@")])
-	require.Equal(t, "Lift the limit of claude/claude/main by 60 credits in the current epoch. Work still passes the same gate.", p.ActionText)
+	require.Equal(t, "Lift the limit of claude/claude/main by 60 credits in the current cycle. Work still passes the same gate.", p.ActionText)
 	b.reacts(t, p.ID, "ada", "ceo", VerdictApprove, "$1")
 	passed := b.reacts(t, p.ID, "ben", "cto", VerdictApprove, "$2")
 	require.True(t, passed.Outcome.CarriedOut, passed.Outcome.Text)
@@ -424,7 +424,7 @@ func TestAPassedGrantLiftsTheWindowAndAStaleOneIsNotCarriedOut(t *testing.T) {
 		return &Action{Kind: ActionGrant, Grant: &OverrideGrant{Provider: "claude", Micros: micros, Cycles: 2}}
 	}
 	p := b.propose(t, Question{Action: grant(40 * budget.Micro)})
-	require.Equal(t, "Lift the pace of claude/claude/main by 40 credits in each of 2 epochs, the current one included. Work still passes the same gate.", p.ActionText)
+	require.Equal(t, "Lift the pace of claude/claude/main by 40 credits in each of 2 cycles, the current one included. Work still passes the same gate.", p.ActionText)
 	require.False(t, p.Signed)
 	require.True(t, b.propose(t, Question{Action: grant(501 * budget.Micro)}).Signed, "two epochs of it are over a thousand credits")
 	waiting := b.dispatch(t, ask(50, exact))

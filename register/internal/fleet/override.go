@@ -184,9 +184,9 @@ func (o Override) text() string {
 
 func cycles(count int) string {
 	if count == 1 {
-		return "this epoch"
+		return "this cycle"
 	}
-	return fmt.Sprintf("%d epochs", count)
+	return fmt.Sprintf("%d cycles", count)
 }
 
 // grant makes the live overrides hold in the windows of a book, at its instant.
@@ -334,7 +334,7 @@ func (s *Store) endOverrides(ctx context.Context) error {
 		for _, row := range rows {
 			switch override := overrideOf(row, b.epochOf(row)); {
 			case override.CyclesLeft == 0:
-				over[override.ID] = "its epochs are over"
+				over[override.ID] = "its cycles are over"
 			case !override.live(b.now):
 				over[override.ID] = "it has expired"
 			}

@@ -42,7 +42,7 @@ func TestAnOverrideOfThePaceStartsWhatWaitsAndIsAudited(t *testing.T) {
 	granted := events[len(events)-3] // the start of what waited and the new dispatch come after it
 	require.Equal(t, "override.granted", granted.Type)
 	require.Equal(t, "olga", granted.Actor)
-	require.Equal(t, "O-1: 25 credits more pace for claude/claude/main, this epoch: the audit.", granted.Cause)
+	require.Equal(t, "O-1: 25 credits more pace for claude/claude/main, this cycle: the audit.", granted.Cause)
 	b.audit(t)
 }
 
@@ -102,7 +102,7 @@ func TestAnOverrideHoldsForItsEpochsAndNoLongerThanItsExpiry(t *testing.T) {
 	page, err := b.Overrides(t.Context(), true, 0, 10)
 	require.NoError(t, err)
 	require.Equal(t, "it has expired", page.Overrides[0].EndedWhy)
-	require.Equal(t, "its epochs are over", page.Overrides[1].EndedWhy)
+	require.Equal(t, "its cycles are over", page.Overrides[1].EndedWhy)
 	live, err := b.Overrides(t.Context(), false, 0, 10)
 	require.NoError(t, err)
 	require.Empty(t, live.Overrides)

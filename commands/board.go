@@ -176,7 +176,7 @@ func (s *session) keys(ctx context.Context, p register.Proposal) register.BoardK
 }
 
 type proposalArgument struct {
-	Proposal string `arg:"" placeholder:"P-7" kind:"proposal" help:"The proposal."`
+	Proposal string `arg:"" placeholder:"P-7" kind:"proposal" help:"The proposal, such as P-7."`
 }
 
 func (g *proposalArgument) request(r *reader) request {

@@ -44,7 +44,7 @@ func boardWithdrawCommand() *command {
 }
 
 type proposalChange struct {
-	Proposal string `arg:"" placeholder:"P-7" kind:"proposal" help:"The proposal."`
+	Proposal string `arg:"" placeholder:"P-7" kind:"proposal" help:"The proposal, such as P-7."`
 
 	change func(string) register.Mutation
 }

@@ -88,7 +88,7 @@ func boardExportCommand() *command {
 }
 
 type exportGrammar struct {
-	Proposal string `arg:"" placeholder:"P-7" kind:"proposal" help:"The proposal."`
+	Proposal string `arg:"" placeholder:"P-7" kind:"proposal" help:"The proposal, such as P-7."`
 	Seat     string `arg:"" optional:"" help:"Only the review of this seat, such as cto."`
 }
 

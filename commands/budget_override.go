@@ -169,7 +169,7 @@ func budgetRevokeCommand() *command {
 }
 
 type budgetRevokeGrammar struct {
-	Override string `arg:"" placeholder:"O-3" help:"The override, as budget overrides lists it."`
+	Override string `arg:"" placeholder:"O-3" help:"The override, such as O-3; budget overrides lists them."`
 	Reason   string `placeholder:"TEXT" help:"Why, for whoever reads it later."`
 }
 

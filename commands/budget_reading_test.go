@@ -79,7 +79,7 @@ func TestAReadingIsTypedAsAProviderShowsIt(t *testing.T) {
 		require.Equal(t, register.RecordReading(want), *understood(t, line).Mutation, line)
 	}
 	for line, problem := range map[string]string{
-		"budget reading --provider claude":                           "--used is missing.",
+		"budget reading --provider claude":                           "--used is missing: what is used of the whole window, such as 42% or 120.",
 		"budget reading --provider claude --used lots":               `--used: "lots" is not an amount, write digits with at most 6 decimals after a point and if you like k, M or G, such as 40k, 2M or 12.50.`,
 		"budget reading --provider claude --used 5 --unit coins":     `--unit: "coins" is not a unit; units are messages, tokens, dollars, credits, compute-minutes and percent.`,
 		"budget reading --provider claude --used 42% --unit credits": "--used 42% is a percentage, and --unit says credits. Give what is used in credits, or leave --unit out.",

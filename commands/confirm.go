@@ -179,7 +179,7 @@ func confirmCommand() *command {
 var questionID = regexp.MustCompile(`^#?(?:[Cc]-?)?([1-9][0-9]{0,17})$`)
 
 type questionArgument struct {
-	Question string `arg:"" placeholder:"C7" help:"The number of the question."`
+	Question string `arg:"" placeholder:"C7" help:"The number of the question, such as C7."`
 }
 
 func (g *questionArgument) request(r *reader) request {

@@ -105,7 +105,7 @@ func showCommand() *command {
 
 // dispatchArgument is the grammar of a command that reads one dispatch.
 type dispatchArgument struct {
-	Dispatch string `arg:"" placeholder:"D-12" kind:"dispatch" help:"The dispatch."`
+	Dispatch string `arg:"" placeholder:"D-12" kind:"dispatch" help:"The dispatch, such as D-12."`
 }
 
 func (g *dispatchArgument) request(r *reader) request {
@@ -215,7 +215,7 @@ func cancelCommand() *command {
 }
 
 type cancelGrammar struct {
-	Dispatch string `arg:"" placeholder:"D-12" kind:"dispatch" help:"The dispatch."`
+	Dispatch string `arg:"" placeholder:"D-12" kind:"dispatch" help:"The dispatch, such as D-12."`
 	Reason   string `arg:"" optional:"" kind:"text" placeholder:"reason" help:"Why, for whoever reads it later."`
 	sure
 }

@@ -135,27 +135,44 @@ func (m model) check(in input) error {
 	return m.surplus(in)
 }
 
-// missing names every required flag and argument that was not given.
+// missing names every required flag and argument that was not given, and what a single one of them is to say.
 func (m model) missing(in input, given []string) error {
-	var lacking []string
+	var lacking, meaning []string
 	for i, argument := range m.node.Positional {
 		if argument.Required && i >= len(in.arguments) {
-			lacking = append(lacking, "the "+strings.ToLower(argument.Name))
+			lacking, meaning = append(lacking, "the "+called(argument)), append(meaning, argument.Help)
 		}
 	}
 	for _, flag := range m.node.Flags {
 		if flag.Required && !slices.Contains(given, flag.Name) {
-			lacking = append(lacking, "--"+flag.Name)
+			lacking, meaning = append(lacking, "--"+flag.Name), append(meaning, flag.Help)
 		}
 	}
-	if len(lacking) == 0 {
+	switch len(lacking) {
+	case 0:
 		return nil
+	case 1:
+		return problem(sentence(lacking[0] + " is missing" + wanted(lacking[0], meaning[0])))
 	}
-	verb := "is"
-	if len(lacking) > 1 {
-		verb = "are"
+	return problem(sentence(listing(lacking, "and") + " are missing"))
+}
+
+// called is what an argument is called in a sentence.
+func called(argument *kong.Positional) string {
+	name := strings.ReplaceAll(strings.ToLower(argument.Name), "-", " ")
+	return strings.ReplaceAll(name, "matrix id", "Matrix ID")
+}
+
+// wanted continues "the role is missing" by what the role's help says of it.
+func wanted(name, help string) string {
+	help, _, _ = strings.Cut(strings.TrimSuffix(help, "."), ". ")
+	if example, only := strings.CutPrefix(help, sentence(name)[:len(name)]+", such as "); only {
+		return "; write one such as " + example
 	}
-	return problem(sentence(listing(lacking, "and") + " " + verb + " missing"))
+	if len(help) > 1 && strings.ToLower(help[1:2]) == help[1:2] {
+		help = strings.ToLower(help[:1]) + help[1:]
+	}
+	return ": " + help
 }
 
 func (m model) surplus(in input) error {

@@ -129,8 +129,8 @@ func (g *identityArgument) request(r *reader) request {
 }
 
 type linkGrammar struct {
-	Identity  string   `arg:"" placeholder:"NAME" help:"The identity's name."`
-	MatrixID  string   `arg:"" placeholder:"@USER:SERVER" help:"The Matrix ID."`
+	Identity  string   `arg:"" placeholder:"NAME" help:"The identity's name, such as ada."`
+	MatrixID  string   `arg:"" placeholder:"@USER:SERVER" help:"The Matrix ID, such as @ada:example.org."`
 	Role      []string `placeholder:"ROLE" field:"grant" help:"A role to give at once; several are separated by commas."`
 	LookAlike bool     `help:"Allow a Matrix ID that could be taken for someone else's."`
 }
@@ -143,7 +143,7 @@ func (g *linkGrammar) request(r *reader) request {
 }
 
 type unlinkGrammar struct {
-	Identity string `arg:"" placeholder:"NAME" help:"The identity's name."`
+	Identity string `arg:"" placeholder:"NAME" help:"The identity's name, such as ada."`
 }
 
 func (g *unlinkGrammar) request(r *reader) request {
@@ -151,7 +151,7 @@ func (g *unlinkGrammar) request(r *reader) request {
 }
 
 type grantGrammar struct {
-	Identity string   `arg:"" placeholder:"NAME" help:"The identity's name."`
+	Identity string   `arg:"" placeholder:"NAME" help:"The identity's name, such as ada."`
 	Roles    []string `arg:"" placeholder:"ROLE…" help:"viewer, operator, board, admin or worker."`
 }
 
@@ -160,7 +160,7 @@ func (g *grantGrammar) request(r *reader) request {
 }
 
 type revokeGrammar struct {
-	Identity string   `arg:"" placeholder:"NAME" help:"The identity's name."`
+	Identity string   `arg:"" placeholder:"NAME" help:"The identity's name, such as ada."`
 	Roles    []string `arg:"" placeholder:"ROLE…" help:"viewer, operator, board, admin or worker."`
 }
 

@@ -57,7 +57,7 @@ var (
 )
 
 type offerArgument struct {
-	Offer string `arg:"" placeholder:"K7" help:"The number the reply named."`
+	Offer string `arg:"" placeholder:"K7" help:"The number the reply named, such as K7."`
 }
 
 func (g *offerArgument) request(r *reader) request {
@@ -65,7 +65,7 @@ func (g *offerArgument) request(r *reader) request {
 }
 
 type asideArgument struct {
-	Event string `arg:"" optional:"" placeholder:"E12" help:"The event, as the list names it."`
+	Event string `arg:"" optional:"" placeholder:"E12" help:"The event, as the list names it, such as E12."`
 }
 
 func (g *asideArgument) request(r *reader) request {

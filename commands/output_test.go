@@ -44,6 +44,6 @@ func TestTheOutputOfARunIsTheWholeOfItOrASentenceThatSaysWhyThereIsNone(t *testi
 	b.answered(t, "vera", "output D-4", MoodRefused, "D-4 (cancelled) has no output.")
 	b.answered(t, "vera", "output D-99", MoodRefused, "There is no dispatch D-99.")
 
-	require.Equal(t, "The dispatch is missing.", misunderstood(t, "output").Problem)
+	require.Equal(t, "The dispatch is missing; write one such as D-12.", misunderstood(t, "output").Problem)
 	require.Equal(t, `"P-7" is not the ID of a dispatch, such as D-12.`, misunderstood(t, "output P-7").Problem)
 }

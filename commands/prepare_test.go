@@ -70,7 +70,8 @@ func TestBadInputIsAnsweredWithWhatWasReadWhatIsAcceptedAndAnExample(t *testing.
 		set + "--limit 4 --reset-at +5h":    {`--limit is given twice.`, "", setUsage, setExample},
 		"budget status claude codex":        {`"codex" is one word too many.`, "", "budget status [SCOPE]", "budget status claude"},
 		"dispatch":                          {`The role and the brief are missing.`, "", dispatchUsage, ""},
-		"dispatch coder":                    {`The brief is missing.`, "", dispatchUsage, ""},
+		"identity link ada":                 {`The Matrix ID is missing; write one such as @ada:example.org.`, "", "", ""},
+		"dispatch coder":                    {`The brief is missing: what is to be done.`, "", dispatchUsage, ""},
 		`dispatch coder "" --estimate 4`:    {`The brief is empty.`, "", dispatchUsage, ""},
 		`dispatch code/r "Fix it"`:          {`The role: "code/r" is not a name; accepted are letters, digits, dots, dashes and underscores, at most 64, such as coder.`, "", dispatchUsage, ""},
 		`dispatch coder "Fix it`:            {`A quote is opened before "Fix" and never closed.`, "", dispatchUsage, ""},
@@ -83,7 +84,7 @@ func TestBadInputIsAnsweredWithWhatWasReadWhatIsAcceptedAndAnExample(t *testing.
 		`dispatch coder "x" --estimate ten`: {
 			`--estimate: "ten" is not an estimate; write an amount with or without its unit (messages, tokens, dollars, credits, compute-minutes or percent), such as 10, 10credits or 40ktokens.`, "", dispatchUsage, "",
 		},
-		"show":                 {`The dispatch is missing.`, "", "show D-12", "show D-12"},
+		"show":                 {`The dispatch is missing; write one such as D-12.`, "", "show D-12", "show D-12"},
 		"show P-7":             {`"P-7" is not the ID of a dispatch, such as D-12.`, "", "show D-12", "show D-12"},
 		"vote P-7 aprove":      {`The verdict: "aprove" is not one of approve, reject, conditional, abstain and withdraw. Did you mean approve?`, "", "", ""},
 		"vote P-7 conditional": {`A conditional vote needs its condition as a reason, such as conditional "after the freeze".`, "", "", ""},

@@ -47,7 +47,7 @@ func TestHelpKnowsEveryCommand(t *testing.T) {
 	require.Contains(t, Help([]string{"board"}, nil), "**board seats**")
 	require.NotContains(t, Help([]string{"board"}, nil), "**budget set**")
 	reads(t, Help([]string{"show"}, nil),
-		"show · One dispatch: its brief, state, spend and result.", "Usage: !mosaic show D-12", "Example: !mosaic show D-12", "", "- D-12 The dispatch.")
+		"show · One dispatch: its brief, state, spend and result.", "Usage: !mosaic show D-12", "Example: !mosaic show D-12", "", "- D-12 The dispatch, such as D-12.")
 }
 
 func TestThisFolderKnowsNeitherStoreNorMatrix(t *testing.T) {

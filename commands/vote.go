@@ -27,7 +27,7 @@ func voteCommand() *command {
 }
 
 type voteGrammar struct {
-	Proposal string `arg:"" placeholder:"P-7" kind:"proposal" help:"The proposal."`
+	Proposal string `arg:"" placeholder:"P-7" kind:"proposal" help:"The proposal, such as P-7."`
 	Verdict  string `arg:"" placeholder:"approve|reject|conditional|abstain|withdraw" choices:"approve,reject,conditional,abstain,withdraw" help:"approve, reject, conditional or abstain; withdraw takes your vote back."`
 	Reason   string `arg:"" optional:"" kind:"text" placeholder:"why" help:"Why."`
 	Seat     string `placeholder:"SEAT" help:"Which of your seats votes, if you hold more than one."`

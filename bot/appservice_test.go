@@ -142,6 +142,54 @@ func TestWhatTheHomeserverLetGoOfWhileItCouldNotReachTheBotIsAskedFor(t *testing
 	require.Len(t, b.fleet.listDispatches(t), 2)
 }
 
+func TestAnApplicationServiceOnARestoredDatabaseRepeatsNothingAndUsesNoKeyTwice(t *testing.T) {
+	t.Parallel()
+	b := setupService(t)
+	running := b.process(t)
+	b.talk(t)
+	b.bindFleetRoom(t)
+	b.answered(t, b.say(t, "!mosaic dispatch coder \"before the backup\""), "D-1")
+	b.quiet(t)
+	terminate(t, running)
+	back := b.backUp(t)
+
+	running = b.process(t)
+	asked := b.say(t, "!mosaic dispatch coder \"after the backup\"")
+	b.answered(t, asked, "D-2")
+	b.signed(t, asked, "✅")
+	b.quiet(t)
+	terminate(t, running)
+	old := b.device(t)
+
+	back(t)
+	running = b.process(t)
+	warned, err := b.ada.WaitFor(soon(t), b.fromBot(), client.Contains("it was restored"))
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, warned.Trust, id.TrustStateCrossSignedTOFU, "the new device must show as verified")
+	require.NotEqual(t, old, b.device(t), "the old device is retired")
+	b.answered(t, b.say(t, "!mosaic dispatch coder \"after the restore\""), "D-2")
+	b.quiet(t)
+	require.Len(t, b.replies(asked), 1, "what was answered is not answered again")
+	require.Equal(t, []string{"✅"}, b.signs(asked))
+	require.Len(t, b.fleet.listDispatches(t), 2, "nor carried out again")
+	b.requireNoIndexTwice(t)
+
+	said, device := b.saidByBot(), b.device(t)
+	terminate(t, running)
+	b.process(t)
+	again := b.say(t, "!mosaic status")
+	b.answered(t, again, "")
+	b.signed(t, again, "✅")
+	b.quiet(t)
+	require.Equal(t, device, b.device(t), "it begins anew once")
+	require.Equal(t, said+2, b.saidByBot(), "and warns once")
+}
+
+func TestWhatWasVotedWhileAnApplicationServiceWasStoppedCountsAfterTheDeadline(t *testing.T) {
+	t.Parallel()
+	setupBoard(t, func(b *bench) { asService(t, b) }).requireVotesWhileStoppedCount(t)
+}
+
 func TestABotThatStandsByRefusesWhatIsPushed(t *testing.T) {
 	t.Parallel()
 	b := setupService(t)

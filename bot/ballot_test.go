@@ -154,7 +154,11 @@ func TestOnASignedProposalOnlyWhatAVerifiedSessionWroteCounts(t *testing.T) {
 
 func TestWhatWasVotedWhileTheBotWasStoppedCountsAfterTheDeadline(t *testing.T) {
 	t.Parallel()
-	b := setupBoard(t)
+	setupBoard(t).requireVotesWhileStoppedCount(t)
+}
+
+func (b *board) requireVotesWhileStoppedCount(t *testing.T) {
+	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	p, message := b.opens(t, register.ProposalRequest{Title: "Paint it red", ClosesAt: deadline})
 	_, err := b.ben.WaitFor(soon(t), client.Is(message))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -49,7 +50,7 @@ func (b *Bot) compareWithWorld(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := b.ask(ctx, b.account.SyncToken, 0)
+	answer, err := b.ask(ctx, b.account.SyncToken, unlike())
 	if err != nil {
 		return err
 	}
@@ -69,6 +70,10 @@ func (b *Bot) compareWithWorld(ctx context.Context) error {
 	}
 	return b.beginAnew(ctx)
 }
+
+// unlike is a short wait for news that no earlier request had. Synapse gives the answer to a sync again for two minutes, to whoever asks
+// from the same token in the same manner, and one given before the database was restored tells nothing of what came after it.
+func unlike() time.Duration { return time.Duration(1+rand.IntN(400)) * time.Millisecond }
 
 // unknownOwn counts the bot's own events in an answer that the outbox does not know. What is older than the outbox's memory,
 // or than this login, says nothing.

@@ -170,6 +170,10 @@ func (b *Bot) createRoom(ctx context.Context, purpose register.RoomPurpose, topi
 			request.RoomAliasName = name
 		}
 		created, err := b.client.CreateRoom(ctx, request)
+		if errors.Is(err, mautrix.MExclusive) { // an application service whose registration reserves no aliases
+			request.RoomAliasName, binding.Alias = "", ""
+			created, err = b.client.CreateRoom(ctx, request)
+		}
 		if err != nil {
 			return fmt.Errorf("creating the room %s: %w", name, err)
 		}

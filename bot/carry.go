@@ -232,10 +232,14 @@ func (b *Bot) answer(ctx context.Context, h *heard, root id.EventID, answer comm
 		if err != nil {
 			return err
 		}
-		row, err := b.outbox.add(ctx, outgoing{
+		said := outgoing{
 			Txn: txnID("reply", h.ID.String()), Room: h.Room, Rank: reply, Type: event.EventMessage.Type,
 			Content: inThread(words(markdown, nil), root, h.ID),
-		})
+		}
+		if d, ok := answer.Data.(register.Dispatch); ok && d.ID != "" {
+			promise(&said, d)
+		}
+		row, err := b.outbox.add(ctx, said)
 		if err != nil {
 			return err
 		}

@@ -147,10 +147,16 @@ func (b *Bot) dispatchStep(e register.Event, at place, said commands.Notice, rin
 		if err != nil {
 			return "", fmt.Errorf("reading what was said of a dispatch: %w", err)
 		}
+		told, err := b.barelyMoved(ctx, e, at)
+		if err != nil {
+			return "", err
+		}
 		content := words(b.clip(said.Markdown), ring)
 		message := outgoing{Txn: causedBy(e, at.room, "notice"), Room: at.room, Rank: rankOf(ring), Type: event.EventMessage.Type, Content: content, Agent: worker(e)}
 		message.Topic = dispatchRef(e.Dispatch.ID)
 		switch {
+		case told != nil:
+			message.Rank, message.About, message.Content, message.Topic = edit, told.ID, replacing(content), ""
 		case e.Type == register.EventTypeDispatchProgress && running != nil:
 			message.Rank, message.About, message.Content, message.Topic = edit, running.ID, replacing(content), ""
 		case at.root != "":
@@ -161,6 +167,9 @@ func (b *Bot) dispatchStep(e register.Event, at place, said commands.Notice, rin
 		if e.Type == register.EventTypeDispatchRunning || e.Type == register.EventTypeDispatchProgress && running == nil {
 			message.Ref = dispatchRef(e.Dispatch.ID)
 			message.About = 0
+		}
+		if told == nil && e.Type == register.EventTypeDispatchQueued {
+			promise(&message, e.Dispatch)
 		}
 		row, err := b.outbox.add(ctx, message)
 		if err != nil {

@@ -412,6 +412,17 @@ func (o *outbox) latest(ctx context.Context, room id.RoomID, ref string) (*outgo
 	return found, err
 }
 
+// toldSince says whether a room was told anything of a topic after a row.
+func (o *outbox) toldSince(ctx context.Context, room id.RoomID, topic string, row int64) (bool, error) {
+	var told bool
+	err := o.database.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM outbox WHERE topic = $1 AND room_id = $2 AND id > $3 AND state <> 'dropped')`,
+		topic, room, row).Scan(&told)
+	if err != nil {
+		return false, fmt.Errorf("reading what was told since: %w", err)
+	}
+	return told, nil
+}
+
 // withdraw takes back a message: one not begun is dropped, any other is redacted once it is there.
 func (o *outbox) withdraw(ctx context.Context, message *outgoing) error {
 	result, err := o.database.Exec(ctx, `UPDATE outbox SET state = 'dropped', reason = 'withdrawn' WHERE id = $1 AND state = 'queued'`, message.ID)

@@ -60,7 +60,7 @@ func (s *sender) speakerOf(ctx context.Context, message *outgoing, clear bool) (
 		return "", nil
 	}
 	err := s.bot.bringIn(ctx, user, message.Agent, message.Room)
-	if errors.Is(err, mautrix.MForbidden) {
+	if barred(err) {
 		zerolog.Ctx(ctx).Warn().Err(err).Stringer("user_id", user).Msg("An agent may not be in a room; the bot speaks for it")
 		return "", nil
 	}
@@ -88,7 +88,7 @@ func (b *Bot) bringIn(ctx context.Context, user id.UserID, name string, room id.
 		b.agents.made[user] = true
 	}
 	_, err = client.JoinRoomByID(ctx, room)
-	if errors.Is(err, mautrix.MForbidden) {
+	if barred(err) {
 		if _, err := b.client.InviteUser(ctx, room, &mautrix.ReqInviteUser{UserID: user}); err != nil {
 			return fmt.Errorf("inviting %s: %w", user, err)
 		}
@@ -102,6 +102,12 @@ func (b *Bot) bringIn(ctx context.Context, user id.UserID, name string, room id.
 	}
 	b.agents.joined[user][room] = true
 	return nil
+}
+
+// barred says that a homeserver does not let a user into a room. Of one that is banned Synapse says so with a code of its own.
+func barred(err error) bool {
+	var failure mautrix.HTTPError
+	return errors.Is(err, mautrix.MForbidden) || errors.As(err, &failure) && failure.RespError != nil && failure.RespError.ErrCode == "M_BAD_STATE"
 }
 
 // clientOf acts as a user of the application service.
@@ -118,8 +124,8 @@ func (b *Bot) clientOf(user id.UserID) (*mautrix.Client, error) {
 }
 
 // named puts the agent's name before words that the bot says for it.
-func (b *Bot) named(message *outgoing) map[string]any {
-	if b.options.Registration == nil || message.Agent == "" {
+func named(message *outgoing) map[string]any {
+	if message.Agent == "" {
 		return message.Content
 	}
 	content := withName(message.Content, message.Agent)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/client"
@@ -27,6 +28,14 @@ func (b *bench) glass(t *testing.T) {
 		})
 		return err == nil && seen.ThreadRoot == asked
 	}, patience, tick)
+}
+
+// completes has coder-1 end what it runs.
+func (b *bench) completes(t *testing.T, claim register.Claim) {
+	t.Helper()
+	b.fleet.send(t, b.fleet.worker, register.CompleteDispatch(claim.Dispatch.ID, register.CompleteRequest{
+		Claim: claim.ID, Outcome: register.CompleteRequestOutcomeDone, Unmetered: "a test", Result: register.Result{Summary: "all green"},
+	}), nil)
 }
 
 func TestInARoomInClearAnAgentTellsOfItsWorkAsAUserOfItsOwn(t *testing.T) {
@@ -67,6 +76,70 @@ func TestInARoomInClearAnAgentTellsOfItsWorkAsAUserOfItsOwn(t *testing.T) {
 	require.Zero(t, b.count(t, `SELECT count(*) FROM journal WHERE sender = $1 AND type <> 'emptied'`, agent), "the bot never listens to its agents")
 }
 
+func TestWhereAnAgentMayNotBeTheBotSpeaksForItAndNamesIt(t *testing.T) {
+	t.Parallel()
+	b := setupService(t)
+	b.start(t)
+	b.glass(t)
+	agent := id.NewUserID(b.options.Registration.prefix()+"coder-1", "localhost")
+	asked := b.say(t, `!mosaic dispatch coder "put out while it runs"`)
+	b.answered(t, asked, "D-1")
+	claim := b.running(t)
+	said, err := b.ada.WaitFor(soon(t), client.From(agent), client.InThread(asked), client.Contains("D-1 running"))
+	require.NoError(t, err)
+	_, err = b.ada.Matrix.BanUser(t.Context(), b.room, &mautrix.ReqBanUser{UserID: agent})
+	require.NoError(t, err)
+	b.fleet.send(t, b.fleet.worker, register.HeartbeatDispatch(claim.Dispatch.ID, register.HeartbeatRequest{Claim: claim.ID, Progress: "half way"}), nil)
+	require.Eventually(t, func() bool {
+		return b.count(t, `SELECT count(*) FROM outbox WHERE rank = 4 AND state = 'dropped' AND agent = 'coder-1'`) == 1
+	}, patience, tick, "its words cannot be changed by anyone else")
+	b.completes(t, claim)
+	done := b.answered(t, asked, "all green")
+	require.True(t, strings.HasPrefix(done.Body, "coder-1: "), done.Body)
+	require.Equal(t, []id.UserID{b.ada.UserID}, done.Mentions)
+
+	again := b.say(t, `!mosaic dispatch coder "banned from the start"`)
+	b.answered(t, again, "D-2")
+	b.fleet.run(t)
+	running := b.answered(t, again, "D-2 running")
+	require.True(t, strings.HasPrefix(running.Body, "coder-1: "), running.Body)
+	b.answered(t, again, "all green")
+	b.quiet(t)
+	for _, seen := range b.ada.Seen() {
+		require.False(t, seen.EditOf == said.EventID && seen.Sender != agent)
+	}
+	require.Zero(t, b.count(t, `SELECT count(*) FROM outbox WHERE state = 'failed'`))
+}
+
+func TestInARoomThatIsEncryptedWhileAnAgentRunsTheBotSpeaksOnForItSealed(t *testing.T) {
+	t.Parallel()
+	b := setupService(t)
+	b.start(t)
+	b.glass(t)
+	agent := id.NewUserID(b.options.Registration.prefix()+"coder-1", "localhost")
+	asked := b.say(t, `!mosaic dispatch coder "sealed on the way"`)
+	b.answered(t, asked, "D-1")
+	claim := b.running(t)
+	said, err := b.ada.WaitFor(soon(t), client.From(agent), client.InThread(asked), client.Contains("D-1 running"))
+	require.NoError(t, err)
+	_, err = b.ada.Matrix.SendStateEvent(t.Context(), b.room, event.StateEncryption, "", &event.EncryptionEventContent{Algorithm: id.AlgorithmMegolmV1})
+	require.NoError(t, err)
+	b.fleet.send(t, b.fleet.worker, register.HeartbeatDispatch(claim.Dispatch.ID, register.HeartbeatRequest{Claim: claim.ID, Progress: "a secret half"}), nil)
+	require.Eventually(t, func() bool {
+		return b.count(t, `SELECT count(*) FROM outbox WHERE reason = $1 AND state = 'dropped'`, errOtherSpeaker.Error()) == 1
+	}, patience, tick, "what the agent said in clear stays as it is")
+	b.completes(t, claim)
+	done := b.answered(t, asked, "all green")
+	require.True(t, done.WasEncrypted)
+	require.True(t, strings.HasPrefix(done.Body, "coder-1: "), done.Body)
+	b.quiet(t)
+	for _, seen := range b.ada.Seen() {
+		require.NotEqual(t, said.EventID, seen.EditOf)
+		require.NotContains(t, seen.Body, "a secret half")
+	}
+	require.Zero(t, b.count(t, `SELECT count(*) FROM outbox WHERE state = 'failed'`))
+}
+
 func TestInAnEncryptedRoomTheBotSpeaksForAnAgentAndNamesIt(t *testing.T) {
 	t.Parallel()
 	b := setupService(t)
@@ -82,16 +155,34 @@ func TestInAnEncryptedRoomTheBotSpeaksForAnAgentAndNamesIt(t *testing.T) {
 	require.Zero(t, members, "an agent's user never comes into an encrypted room")
 }
 
+func TestOfARunTheBotTellsInTheAgentsName(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.start(t)
+	b.talk(t)
+	asked := b.say(t, `!mosaic dispatch coder "say who you are"`)
+	require.True(t, strings.HasPrefix(b.answered(t, asked, "D-1").Body, "D-1"), "what the fleet decides it tells itself")
+	claim := b.running(t)
+	running := b.answered(t, asked, "running")
+	require.True(t, strings.HasPrefix(running.Body, "coder-1: D-1 running"), running.Body)
+	b.fleet.send(t, b.fleet.worker, register.HeartbeatDispatch(claim.Dispatch.ID, register.HeartbeatRequest{Claim: claim.ID, Progress: "half way"}), nil)
+	edited, err := b.ada.WaitFor(soon(t), client.Edits(running.EventID), client.Contains("half way"))
+	require.NoError(t, err)
+	require.True(t, strings.HasPrefix(strings.TrimPrefix(edited.Body, "* "), "coder-1: D-1 running"), edited.Body)
+	b.completes(t, claim)
+	done := b.answered(t, asked, "all green")
+	require.True(t, strings.HasPrefix(done.Body, "coder-1: D-1 done"), done.Body)
+}
+
 func TestWhatABotSaysForAnAgentNamesItInEveryForm(t *testing.T) {
 	t.Parallel()
-	b := &Bot{options: Options{Registration: &Registration{}}}
-	named := b.named(&outgoing{Agent: "coder-1", Content: replacing(words("**D-1 running**\n\nhalf way", nil))})
-	require.True(t, strings.HasPrefix(named["body"].(string), "* coder-1: "), named["body"])
-	fresh := named["m.new_content"].(map[string]any)
+	changed := named(&outgoing{Agent: "coder-1", Content: replacing(words("**D-1 running**\n\nhalf way", nil))})
+	require.True(t, strings.HasPrefix(changed["body"].(string), "* coder-1: "), changed["body"])
+	fresh := changed["m.new_content"].(map[string]any)
 	require.True(t, strings.HasPrefix(fresh["body"].(string), "coder-1: "), fresh["body"])
 	require.Contains(t, fresh["formatted_body"], "<strong>coder-1</strong>: ")
 	plain := map[string]any{"msgtype": "m.text", "body": "hello"}
-	require.Equal(t, plain, b.named(&outgoing{Content: plain}), "the bot's own words stay as they are")
+	require.Equal(t, plain, named(&outgoing{Content: plain}), "the bot's own words stay as they are")
 	file := map[string]any{"msgtype": "m.file", "body": "D-1-result.txt"}
-	require.Equal(t, file, b.named(&outgoing{Agent: "coder-1", Content: file}), "a file keeps its name")
+	require.Equal(t, file, named(&outgoing{Agent: "coder-1", Content: file}), "a file keeps its name")
 }

@@ -170,11 +170,11 @@ func (s *sender) encode(ctx context.Context, message *outgoing) (json.RawMessage
 	if err := s.upload(ctx, message); err != nil {
 		return nil, event.Type{}, err
 	}
+	if speaker == "" {
+		message.Content = named(message)
+	}
 	if err := s.bot.hush(ctx, message); err != nil {
 		return nil, event.Type{}, err
-	}
-	if speaker == "" {
-		message.Content = s.bot.named(message)
 	}
 	if clear {
 		return s.inClear(ctx, message)
@@ -321,6 +321,9 @@ func (s *sender) undelivered(ctx context.Context, log zerolog.Logger, message *o
 		s.bot.agents.left(message.Speaker, message.Room)
 		s.report(log, s.bot.outbox.later(ctx, message, time.Second, failure.Error()))
 		return time.Second
+	case message.Speaker != "" && errors.Is(failure, mautrix.MForbidden): // nobody else may change what it said; its next words the bot says
+		s.report(log, s.bot.outbox.giveUp(ctx, message.ID, stateDropped, failure.Error()))
+		return 0
 	case errors.Is(failure, errNotUploaded):
 		s.report(log, s.bot.outbox.giveUp(ctx, message.ID, "failed", failure.Error()))
 		return 0

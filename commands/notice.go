@@ -74,12 +74,13 @@ func goneNotice(event register.Event) (Notice, bool) {
 		"What it runs goes on elsewhere once its claim ends, unless it comes back.", "Who is left: "+say("agents"))}, true
 }
 
+// underWay names no agent: its words are its own, or the bot says them in its name.
 func underWay(event register.Event, zone *time.Location) string {
 	d := event.Dispatch
 	if event.Type == register.EventTypeDispatchReady {
 		return paragraph("**"+d.ID+" "+decided(d, "")+"**, a worker for "+escape(d.Role)+" takes it next", because(d, zone))
 	}
-	return paragraph("**"+d.ID+" running**"+on(d)+by(d), progressLine(d), spent(d))
+	return paragraph("**"+d.ID+" running**"+on(d), progressLine(d), spent(d))
 }
 
 func waits(event register.Event, zone *time.Location) string {

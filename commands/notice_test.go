@@ -33,10 +33,10 @@ func TestADispatchIsToldFromStartToEnd(t *testing.T) {
 	running := asked(func(d *register.Dispatch) {
 		d.State, d.Model, d.Worker = register.DispatchStateRunning, "opus", "coder-1"
 	})
-	noticed(t, register.Event{Type: register.EventTypeDispatchRunning, Dispatch: running}, false, "D-5 running on opus by coder-1")
+	noticed(t, register.Event{Type: register.EventTypeDispatchRunning, Dispatch: running}, false, "D-5 running on opus")
 	running.Progress, running.Metered = "writing tests", []register.Amount{{Unit: register.UnitCredits, Micros: 3 * credit}}
 	noticed(t, register.Event{Type: register.EventTypeDispatchProgress, Dispatch: running}, false,
-		"D-5 running on opus by coder-1", "Progress: writing tests", "Spent so far: 3 credits")
+		"D-5 running on opus", "Progress: writing tests", "Spent so far: 3 credits")
 	noticed(t, register.Event{Type: register.EventTypeDispatchDone, Dispatch: asked(func(d *register.Dispatch) {
 		d.State, d.Model, d.StartedAt, d.FinishedAt = register.DispatchStateDone, "opus", monday, monday.Add(12*time.Minute)
 		d.Actuals = []register.Amount{{Unit: register.UnitCredits, Micros: 7 * credit}}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -22,8 +23,9 @@ func TestABadRequestIsAnsweredWithOneClearSentence(t *testing.T) {
 		field, detail, wants string
 	}{
 		{"POST", dispatches, `{"role": "coder"}`, 400, "brief", "brief is missing.", ""},
-		{"POST", dispatches, `{"role": "coder", "brief": ""}`, 400, "brief", "brief is too short; it must have at least 1 characters.", ""},
-		{"POST", dispatches, `{"role": "co der", "brief": "x"}`, 400, "role", `role is "co der"; it must match ^[A-Za-z0-9_.-]{1,64}$.`, ""},
+		{"POST", dispatches, `{"brief": "x"}`, 400, "role", "role is missing.", "coder-1"},
+		{"POST", dispatches, `{"role": "coder", "brief": ""}`, 400, "brief", "brief is empty.", ""},
+		{"POST", dispatches, `{"role": "co der", "brief": "x"}`, 400, "role", `role is "co der"; accepted are letters, digits, dots, dashes and underscores, at most 64.`, "coder-1"},
 		{"POST", dispatches, `{"role": "coder", "brief": "x", "brief_class": "urgent"}`, 400, "brief_class", `brief_class is "urgent"; it must be one of strategic, technical, hotfix.`, "strategic"},
 		{"POST", dispatches, `{"role": "coder", "brief": "x", "priority": 12}`, 400, "priority", "priority is 12; the most is 9.", "9"},
 		{"POST", dispatches, `{"role": "coder", "brief": "x", "estimate": [{"micros": -1}]}`, 400, "estimate.0.micros", "estimate.0.micros is -1; the least is 0.", "0"},
@@ -51,7 +53,7 @@ func TestABadRequestIsAnsweredWithOneClearSentence(t *testing.T) {
 		{"GET", dispatches + "?state=ready,lost", ``, 400, "state.1", `state.1 is "lost"; it must be one of queued, ready, running, done, failed, cancelled, refused.`, "queued"},
 		{"GET", dispatches + "?cursor=12", ``, 400, "cursor", "cursor is not one that the list of dispatches gave.", "/api/fleet/dispatches"},
 		{"GET", dispatches + "?before=D-12", ``, 400, "before", "before is no parameter of this address; there are cursor, limit and state.", "/api/fleet/dispatches?cursor="},
-		{"GET", dispatches + "/12", ``, 400, "dispatch", `dispatch is "12"; it must match ^[Dd]-[1-9][0-9]{0,17}$.`, ""},
+		{"GET", dispatches + "/12", ``, 400, "dispatch", `dispatch is "12"; accepted are D- and a number.`, "D-12"},
 		{"GET", dispatches + "/D-99", ``, 404, "", "There is no dispatch D-99.", ""},
 		{"GET", dispatches + "/D-999999999999999999", ``, 404, "", "There is no dispatch D-999999999999999999.", ""},
 		{"GET", "/api/fleet/proposals/P-9", ``, 404, "", "There is no proposal P-9.", ""},
@@ -113,6 +115,25 @@ func TestTheContractIsServed(t *testing.T) {
 	document, err := openapi3.NewLoader().LoadFromData(body)
 	require.NoError(t, err)
 	require.NotNil(t, document.Paths.Find("/api/fleet/dispatches"))
+}
+
+var patternInTheContract = regexp.MustCompile(`"pattern":\s*("(?:[^"\\]|\\.)*")`)
+
+func TestEveryPatternOfTheContractIsSaidInWordsWithAnExample(t *testing.T) {
+	t.Parallel()
+	document, err := openapi3.NewLoader().LoadFromData(register.Contract)
+	require.NoError(t, err)
+	raw, err := document.MarshalJSON()
+	require.NoError(t, err)
+	found := map[string]bool{}
+	for _, match := range patternInTheContract.FindAllSubmatch(raw, -1) {
+		var pattern string
+		require.NoError(t, json.Unmarshal(match[1], &pattern))
+		require.NotEmpty(t, patterns[pattern].words, pattern)
+		require.Regexp(t, pattern, patterns[pattern].example)
+		found[pattern] = true
+	}
+	require.Len(t, found, len(patterns))
 }
 
 func TestEveryCodeHasAStatusThatSaysWhetherToRetry(t *testing.T) {

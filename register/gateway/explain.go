@@ -23,8 +23,10 @@ func explain(err error) error {
 	if errors.As(err, &schema) {
 		p.Field = fieldOf(request, schema)
 		p.Detail, p.Example = breach(schema, p.Field)
-		if request != nil && request.Parameter != nil && p.Example == "" {
-			p.Example, _ = request.Parameter.Example.(string)
+		if request != nil && request.Parameter != nil && (p.Example == "" || schema.SchemaField == "pattern") {
+			if own, given := request.Parameter.Example.(string); given {
+				p.Example = own
+			}
 		}
 		return p
 	}
@@ -63,12 +65,19 @@ func breach(err *openapi3.SchemaError, field string) (detail, example string) {
 	schema := err.Schema
 	switch err.SchemaField {
 	case "required":
+		if property := schema.Properties[field[strings.LastIndex(field, ".")+1:]]; property != nil {
+			return fmt.Sprintf("%s is missing.", field), sample(property.Value)
+		}
 		return fmt.Sprintf("%s is missing.", field), ""
 	case "enum":
 		return fmt.Sprintf("%s is %s; it must be one of %s.", field, read(err.Value), list(schema.Enum)), fmt.Sprint(schema.Enum[0])
 	case "pattern":
-		return fmt.Sprintf("%s is %s; it must match %s.", field, read(err.Value), schema.Pattern), ""
+		as := patterns[schema.Pattern]
+		return fmt.Sprintf("%s is %s; accepted are %s.", field, read(err.Value), as.words), as.example
 	case "minLength":
+		if schema.MinLength == 1 {
+			return fmt.Sprintf("%s is empty.", field), sample(schema)
+		}
 		return fmt.Sprintf("%s is too short; it must have at least %d characters.", field, schema.MinLength), ""
 	case "maxLength":
 		return fmt.Sprintf("%s is too long; it may have at most %d characters.", field, *schema.MaxLength), ""
@@ -81,7 +90,7 @@ func breach(err *openapi3.SchemaError, field string) (detail, example string) {
 	case "format":
 		switch schema.Format {
 		case "date-time":
-			return fmt.Sprintf("%s is %s; it must be an instant with its offset.", field, read(err.Value)), "2026-11-30T09:00:00Z"
+			return fmt.Sprintf("%s is %s; it must be an instant with its offset.", field, read(err.Value)), anInstant
 		case "int64":
 			return fmt.Sprintf("%s does not fit in 64 bits.", field), ""
 		}

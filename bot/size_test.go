@@ -26,9 +26,12 @@ const (
 // Only the size is made up: /sync is answered with a thousand rooms as a homeserver that knows the bot's filter would. What
 // the bot does in real rooms, the other tests show.
 func TestAThousandRoomsAreTakenInWithinFiveSecondsAndAHundredMebibytes(t *testing.T) {
+	if os.Getenv("MOSAIC_TEST_APPSERVICES") != "" {
+		t.Skip("what Synapse answers is not in it; `make test` runs this")
+	}
 	// Not beside other tests, and again if something else keeps the machine busy: it measures time.
 	var first, later time.Duration
-	for range 3 {
+	for range 6 {
 		if first, later = manyRoomsStart(t); first < readyIn && later < readyIn {
 			return
 		}

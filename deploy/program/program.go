@@ -29,6 +29,7 @@ type program struct {
 	Work       workCommand       `cmd:"" help:"Claim dispatches of a role and run a command on each brief."`
 	Collect    collectCommand    `cmd:"" help:"Report what agents' own tools log of their use and their windows."`
 	Appservice appserviceCommand `cmd:"" help:"Write the registration file that makes the bot an application service of Synapse."`
+	Login      loginCommand      `cmd:"" help:"Log the bot in at a homeserver with OAuth 2.0, by a code that is confirmed in a browser."`
 	Doctor     doctorCommand     `cmd:"" help:"Look at every part the bot needs; each line is OK or says how it is mended."`
 	Exec       execCommand       `cmd:"" help:"Carry out one command on this terminal, as in a room."`
 	Token      tokenCommand      `cmd:"" help:"Issue, list, rotate and revoke bearer tokens; a new one is shown once and stored hashed."`

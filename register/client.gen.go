@@ -2662,7 +2662,7 @@ type TokenList struct {
 	Tokens []Token `json:"tokens"`
 }
 
-// TokenRatio How much of a window of percent tokens take, as its readings have shown; absent until they have. What is booked by it is an estimate, and unsettled until the next reading.
+// TokenRatio How much of a window of percent tokens take, as its readings have shown; absent until tokens were booked between three pairs of believed readings in a row, which differ by 5 percent or more in all. What is booked by it is an estimate, and unsettled until the next reading.
 type TokenRatio struct {
 	// PointsMicros By how much the readings moved.
 	PointsMicros int64 `json:"points_micros"`
@@ -2846,7 +2846,7 @@ type Window struct {
 	// Provider `all` for a window that meters every provider.
 	Provider string `json:"provider"`
 
-	// Ratio How much of a window of percent tokens take, as its readings have shown; absent until they have. What is booked by it is an estimate, and unsettled until the next reading.
+	// Ratio How much of a window of percent tokens take, as its readings have shown; absent until tokens were booked between three pairs of believed readings in a row, which differ by 5 percent or more in all. What is booked by it is an estimate, and unsettled until the next reading.
 	Ratio TokenRatio `json:"ratio,omitempty,omitzero"`
 
 	// Recurrence `once`, `provider` (as the provider reports it), `rolling 5h` (it opens at its first admission), or a civil time such as `every week on mon at 09:00 in Europe/Berlin`.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 )
 
@@ -143,6 +144,13 @@ var faults = []fault{
 		}),
 		[]string{"one run holds, meters and spends several units"},
 		"one by one, and it shows",
+	},
+	{
+		"it shows nothing of what readings teach", alter(func(_ *http.Request, a *httptest.ResponseRecorder) []byte {
+			return regexp.MustCompile(`,"ratio":\{[^}]*\}`).ReplaceAll(a.Body.Bytes(), nil)
+		}),
+		[]string{"what tokens take of a window of percent is shown once three pairs of readings tell"},
+		"the ratio is {PointsMicros:0 Readings:0 TokensMicros:0}",
 	},
 	{
 		"it takes a session of any size", changing(func(r *http.Request) {

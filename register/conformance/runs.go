@@ -13,6 +13,7 @@ func runs() []promise {
 	return []promise{
 		{"runs", "a running one is extended past the pace, never past the cap, on all windows or on none", extendToTheCap},
 		{"runs", "one run holds, meters and spends several units", spendSeveral},
+		{"runs", "what tokens take of a window of percent is shown once three pairs of readings tell", learnShare},
 		{"runs", "a session that does not fit its context is 422 context_cap", rejectContext},
 	}
 }
@@ -186,6 +187,73 @@ func spendSeveral(ctx context.Context, t *trial) error {
 		}
 	}
 	return nil
+}
+
+// learnShare reads the window of percent before and after each of three runs of a token.
+func learnShare(ctx context.Context, t *trial) error {
+	giveBack, err := t.borrow(ctx)
+	if err != nil {
+		return err
+	}
+	defer giveBack()
+	_, tiers, err := t.ladder(ctx)
+	if err != nil {
+		return err
+	}
+	role, fresh := t.role("ratio"), false
+	for i, micros := range []int64{0, 1_600_000, 3_300_000, 5_000_000} { // within what the pace leaves of 100 percent at once
+		reading := register.ReadingRequest{Provider: tiers[0].Provider, Subscription: provider, Window: "share", UsedMicros: micros}
+		if err := t.change(ctx, operator, register.RecordReading(reading), nil); err != nil {
+			return err
+		}
+		window, err := t.borrowed(ctx, tiers[0].Provider, "share")
+		if err != nil {
+			return err
+		}
+		switch ratio := window.Ratio; {
+		case i == 0:
+			fresh = ratio == register.TokenRatio{} // an earlier run has taught the same
+		case i < 3 && fresh && ratio != register.TokenRatio{}:
+			return seen("after %d pairs of readings and %d micros of percent the ratio is %+v already", i, micros, ratio)
+		case i == 3 && (ratio.Readings < 3 || ratio.PointsMicros*3 != ratio.TokensMicros*5):
+			return seen("after 3 tokens between readings that differ by 5 percent the ratio is %+v", ratio)
+		}
+		if i < 3 {
+			if err := t.spend(ctx, role, amountsOf(1, 0)[:1]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// spend has a run of a token end with what it spent.
+func (t *trial) spend(ctx context.Context, role string, spent []register.Amount) error {
+	made, err := t.dispatch(ctx, t.several(role, 1, 0))
+	if err != nil {
+		return err
+	}
+	defer t.drop(ctx, made.ID)
+	claim, err := t.claim(ctx, role, role+"-1", 60)
+	if err != nil || claim == nil {
+		return seen("%s is %s (“%s”), and a claim for its role found nothing (%v)", made.ID, made.State, made.Reason, err)
+	}
+	end := register.CompleteRequest{Claim: claim.ID, Outcome: register.CompleteRequestOutcomeDone, Actuals: spent}
+	return t.report(ctx, register.CompleteDispatch(made.ID, end), nil)
+}
+
+// borrowed is a window that this run has borrowed, as it is listed.
+func (t *trial) borrowed(ctx context.Context, from, name string) (register.Window, error) {
+	var status register.BudgetStatus
+	if err := t.read(ctx, viewer, "/api/fleet/budgets?provider="+url.QueryEscape(from), &status); err != nil {
+		return register.Window{}, err
+	}
+	for _, w := range status.Windows {
+		if w.Subscription == provider && w.Window == name {
+			return w, nil
+		}
+	}
+	return register.Window{}, seen("provider=%s lists %+v, without the window %s", from, status.Windows, name)
 }
 
 func rejectContext(ctx context.Context, t *trial) error {

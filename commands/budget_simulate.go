@@ -35,7 +35,7 @@ func budgetSimulateCommand() *command {
 
 type budgetSimulateGrammar struct {
 	windowsGrammar
-	Slack  string `placeholder:"PERCENT" help:"How far use may run ahead of the even spread, in percent of a window; 5 unless set otherwise."`
+	Slack  string `placeholder:"PERCENT" help:"How far use may run ahead of the even spread, in percent of a window; it is 5, and an override lifts it for a time."`
 	Limits string `placeholder:"PERCENT" help:"Every limit at so many percent of what it is, such as 150."`
 	Route  string `placeholder:"ROUTE" help:"pace or drain."`
 	Work   string `placeholder:"WORK" help:"ledger for your newest dispatches, made-up for work of all sizes up to 1 % of the shortest window."`

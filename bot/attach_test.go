@@ -116,10 +116,7 @@ func TestAFileTheHomeserverWillNotTakeHoldsUpNothing(t *testing.T) {
 func TestAPauseIsSaidOnceInTheRoomItWasAskedForIn(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.options.CreateRooms = true
-	b.start(t)
-	b.room = b.bound(t, register.RoomPurposeFleet)
-	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, b.ada.UserID, id.UserID(b.options.UserID)))
+	b.inRoomFor(t, register.RoomPurposeFleet)
 	b.answered(t, b.say(t, "!mosaic pause \"the provider is down\""), "The fleet is paused")
 	b.answered(t, b.say(t, "!mosaic resume --yes"), "The fleet runs")
 	b.fleet.send(t, b.fleet.admin, register.SetPause(register.PauseRequest{Paused: true, Reason: "from elsewhere"}), nil)

@@ -50,10 +50,7 @@ func TestADispatchIsFollowedInTheThreadItWasAskedForIn(t *testing.T) {
 func TestADispatchFromElsewhereIsSpokenOfInTheFleetRoom(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.options.CreateRooms = true
-	b.start(t)
-	b.room = b.bound(t, register.RoomPurposeFleet)
-	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, b.ada.UserID))
+	b.inRoomFor(t, register.RoomPurposeFleet)
 	b.fleet.send(t, b.fleet.admin, register.CreateDispatch(register.DispatchRequest{
 		Role: "coder", Brief: "tidy up", Estimate: []register.EstimateAmount{{Micros: 1_000_000}}, Origin: register.Origin{Transport: register.OriginTransportTty},
 	}), nil)
@@ -65,10 +62,7 @@ func TestADispatchFromElsewhereIsSpokenOfInTheFleetRoom(t *testing.T) {
 func TestARefusalRingsTheOperatorsInTheBudgetRoom(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.options.CreateRooms = true
-	b.start(t)
-	b.room = b.bound(t, register.RoomPurposeBudget)
-	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, b.ada.UserID))
+	b.inRoomFor(t, register.RoomPurposeBudget)
 	var refused register.Dispatch
 	b.fleet.send(t, b.fleet.admin, register.CreateDispatch(register.DispatchRequest{
 		Role: "coder", Brief: "too much, too soon", Model: "haiku", Estimate: []register.EstimateAmount{{Micros: 450_000_000}}, Deadline: time.Now().Add(time.Minute),
@@ -129,10 +123,7 @@ func TestAWorkerThatIsMissingIsSaidInTheThreadOfWhatWaitsForIt(t *testing.T) {
 func TestAnAgentThatIsRetiredIsSaidSilentlyInTheFleetRoom(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.options.CreateRooms = true
-	b.start(t)
-	b.room = b.bound(t, register.RoomPurposeFleet)
-	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, b.ada.UserID))
+	b.inRoomFor(t, register.RoomPurposeFleet)
 	b.fleet.send(t, b.fleet.admin, register.RetireAgent("coder-1"), nil)
 	said, err := b.ada.WaitFor(soon(t), b.fromBot(), client.In(b.room), client.Contains("coder-1 is retired"))
 	require.NoError(t, err)
@@ -143,10 +134,7 @@ func TestAnAgentThatIsRetiredIsSaidSilentlyInTheFleetRoom(t *testing.T) {
 func TestAPauseIsSaidSilentlyInTheFleetRoomAndNoDispatchRepeatsIt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.options.CreateRooms = true
-	b.start(t)
-	b.room = b.bound(t, register.RoomPurposeFleet)
-	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, b.ada.UserID))
+	b.inRoomFor(t, register.RoomPurposeFleet)
 	b.fleet.send(t, b.fleet.admin, register.SetPause(register.PauseRequest{Paused: true, Reason: "the provider is down"}), nil)
 	paused, err := b.ada.WaitFor(soon(t), b.fromBot(), client.In(b.room), client.Contains("The fleet is paused"))
 	require.NoError(t, err)

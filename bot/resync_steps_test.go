@@ -15,10 +15,7 @@ import (
 func TestAfterATooLongAbsenceTheNewestTextOfAWindowIsItsStep(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.options.CreateRooms = true
-	process := b.process(t)
-	b.room = b.bound(t, register.RoomPurposeBudget)
-	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, b.ada.UserID))
+	process := b.processInRoomFor(t, register.RoomPurposeBudget)
 	b.used(t, 270)
 	first := b.heardFromBot(t, "normal → downgrade", original)
 	b.quiet(t)
@@ -48,7 +45,7 @@ func TestAfterATooLongAbsenceTheNewestTextOfAWindowIsItsStep(t *testing.T) {
 func TestTheMessageOfAStepIsEditedHoweverOldItIs(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	running := b.inBudgetRoom(t)
+	running := b.inRoomFor(t, register.RoomPurposeBudget)
 	b.used(t, 270)
 	first := b.heardFromBot(t, "normal → downgrade", original)
 	b.quiet(t)

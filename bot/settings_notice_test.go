@@ -25,10 +25,7 @@ func (b *bench) spoken(text string) int {
 func TestWhatLiftsABudgetAndHowWorkIsRoutedIsToldExactlyOnceAndRingsNobody(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.options.CreateRooms = true
-	process := b.process(t)
-	b.room = b.bound(t, register.RoomPurposeBudget)
-	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, b.ada.UserID))
+	process := b.processInRoomFor(t, register.RoomPurposeBudget)
 
 	b.fleet.send(t, b.fleet.admin, register.GrantOverride(register.OverrideRequest{
 		Provider: "claude", Micros: 40_000_000, Lifts: register.LiftPace, ExpiresAt: time.Now().Add(30 * time.Minute), Reason: "The audit",
@@ -61,7 +58,7 @@ func TestWhatLiftsABudgetAndHowWorkIsRoutedIsToldExactlyOnceAndRingsNobody(t *te
 func TestAQuietBudgetRoomIsNotToldWhatLiftsIt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.inBudgetRoom(t)
+	b.inRoomFor(t, register.RoomPurposeBudget)
 	b.answered(t, b.say(t, "!mosaic room verbosity low"), "only refusals")
 	b.fleet.send(t, b.fleet.admin, register.SetPolicy(register.PolicyRequest{Route: register.RouteDrain}), nil)
 	b.used(t, 500)

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"os/exec"
 	"slices"
 	"testing"
 	"time"
@@ -17,14 +18,28 @@ import (
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
-// inBudgetRoom runs the bot with a room for the budget that ada is in.
-func (b *bench) inBudgetRoom(t *testing.T) *Bot {
+// inRoomFor starts the bot and waits until ada is in the room it makes for a purpose.
+func (b *bench) inRoomFor(t *testing.T, purpose register.RoomPurpose) *Bot {
 	t.Helper()
 	b.options.CreateRooms = true
 	running := b.start(t)
-	b.room = b.bound(t, register.RoomPurposeBudget)
-	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, b.ada.UserID))
+	b.enters(t, purpose)
 	return running
+}
+
+// processInRoomFor is inRoomFor with the bot in a process of its own.
+func (b *bench) processInRoomFor(t *testing.T, purpose register.RoomPurpose) *exec.Cmd {
+	t.Helper()
+	b.options.CreateRooms = true
+	running := b.process(t)
+	b.enters(t, purpose)
+	return running
+}
+
+func (b *bench) enters(t *testing.T, purpose register.RoomPurpose) {
+	t.Helper()
+	b.room = b.bound(t, purpose)
+	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, b.ada.UserID))
 }
 
 // used says by hand what claude's window has used.
@@ -62,7 +77,7 @@ func original(seen client.Seen) bool { return seen.EditOf == "" && seen.Reaction
 func TestTheNewestTextOfAWindowIsAlwaysItsStep(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.inBudgetRoom(t)
+	b.inRoomFor(t, register.RoomPurposeBudget)
 	b.used(t, 270)
 	first := b.heardFromBot(t, "normal → downgrade", original)
 	require.Equal(t, event.MsgNotice, first.MsgType)
@@ -90,10 +105,7 @@ func TestTheNewestTextOfAWindowIsAlwaysItsStep(t *testing.T) {
 func TestARefusalRingsAgainThroughARestartUntilSomebodySaysAck(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.options.CreateRooms = true
-	process := b.process(t)
-	b.room = b.bound(t, register.RoomPurposeBudget)
-	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, b.ada.UserID))
+	process := b.processInRoomFor(t, register.RoomPurposeBudget)
 	b.used(t, 500)
 	first := b.heardFromBot(t, "normal → refuse", original)
 	require.NoError(t, process.Process.Kill())
@@ -119,7 +131,7 @@ func TestARefusalRingsAgainThroughARestartUntilSomebodySaysAck(t *testing.T) {
 func TestEyesOnARingAcknowledgeItAndAStrangersDoNot(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.inBudgetRoom(t)
+	b.inRoomFor(t, register.RoomPurposeBudget)
 	stranger := localtest.Person(t, "Stranger")
 	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, b.ada.UserID))
 	b.used(t, 500)
@@ -152,7 +164,7 @@ func TestAnAckWhereNothingRangIsNoCommand(t *testing.T) {
 func TestAQuietRoomHearsRefusalsOnlyAndATalkativeOneEveryAdmission(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.inBudgetRoom(t)
+	b.inRoomFor(t, register.RoomPurposeBudget)
 	b.answered(t, b.say(t, "!mosaic room verbosity low"), "only refusals")
 	b.used(t, 270)
 	b.used(t, 500)
@@ -209,7 +221,7 @@ func TestByDefaultPushRulesOnlyARefusalSoundsAndExactlyForTheOperators(t *testin
 	b := setup(t)
 	vera := localtest.Person(t, "Vera")
 	b.fleet.identify(t, "vera", vera.UserID.String(), register.FleetRoleViewer)
-	b.inBudgetRoom(t)
+	b.inRoomFor(t, register.RoomPurposeBudget)
 	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, vera.UserID))
 	b.used(t, 270)
 	b.heardFromBot(t, "normal → downgrade", original)

@@ -20,7 +20,7 @@ type rooms struct {
 }
 
 // patience bounds every wait of the tour; on a working machine each takes a second or two.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // enter waits until everyone has come into the rooms they were invited to.
 func (s *stage) enter(ctx context.Context) error {

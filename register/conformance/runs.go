@@ -234,9 +234,12 @@ func (t *trial) spend(ctx context.Context, role string, spent []register.Amount)
 		return err
 	}
 	defer t.drop(ctx, made.ID)
+	if made.State != register.DispatchStateReady {
+		return notTried("the pace leaves no room for one more of 100 tokens while 5 percent are read as used: " + made.Reason)
+	}
 	claim, err := t.claim(ctx, role, role+"-1", 60)
 	if err != nil || claim == nil {
-		return seen("%s is %s (“%s”), and a claim for its role found nothing (%v)", made.ID, made.State, made.Reason, err)
+		return seen("%s is ready, and a claim for its role found nothing (%v)", made.ID, err)
 	}
 	end := register.CompleteRequest{Claim: claim.ID, Outcome: register.CompleteRequestOutcomeDone, Actuals: spent}
 	return t.report(ctx, register.CompleteDispatch(made.ID, end), nil)

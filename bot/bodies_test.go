@@ -25,7 +25,7 @@ type body struct {
 }
 
 // The bodies are written by hand after what `from` names, none is a capture; where a client's source could not be read in its newest
-// version, they follow an older one or what the specification has clients send.
+// version, they follow an older one or what the specification has clients send. What Element's editor really makes is tried in deploy/foreign.
 func TestBodiesOfKnownClientsAreUnderstood(t *testing.T) {
 	t.Parallel()
 	raw, err := os.ReadFile(filepath.Join("testdata", "bodies.json"))

@@ -5,6 +5,7 @@
 // It leaves when standard input ends.
 import "./missing.mjs";
 import { keep, restore } from "./store.mjs";
+import { write } from "./editor.mjs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { format } from "node:util";
@@ -84,6 +85,14 @@ const doing = {
             content["m.relates_to"] = { rel_type: "m.thread", event_id: thread, is_falling_back: true, "m.in_reply_to": { event_id: thread } };
         }
         return send(room, "m.room.message", content);
+    },
+
+    /** Writes in Element's editor what a person at its keys would, and sends it as Element X does. */
+    async compose({ room, keys, mentions }) {
+        const { html, markdown } = await write(keys);
+        return send(room, "m.room.message", {
+            msgtype: "m.text", body: markdown, format: "org.matrix.custom.html", formatted_body: html, "m.mentions": mentions ? { user_ids: mentions } : {},
+        });
     },
 
     async edit({ room, event, text }) {

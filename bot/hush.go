@@ -28,7 +28,7 @@ func (b *Bot) hush(ctx context.Context, message *outgoing) error {
 	}
 	var names []string
 	for _, member := range members {
-		if member == b.client.UserID || mentionsIn(message.Content, member) {
+		if b.ours(member) || mentionsIn(message.Content, member) {
 			continue
 		}
 		known, err := b.keys.rooms.TryGetMember(ctx, message.Room, member)

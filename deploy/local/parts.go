@@ -1,12 +1,14 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 )
 
 // Parts are the two servers tests need, volatile and below one temporary folder that is removed when this process ends.
@@ -16,7 +18,8 @@ type Parts struct {
 	// Registrations, set before the homeserver starts, are files of application services, for Synapse.
 	Registrations []string
 
-	dir string
+	dir    string
+	memory string // the homeserver's, if it is not below dir
 
 	postgres   func() (*Postgres, error)
 	homeserver func() (Homeserver, error)
@@ -38,9 +41,33 @@ func NewParts(ctx context.Context, server string, progress *Progress) (*Parts, e
 	})
 	p.homeserver = sync.OnceValues(func() (Homeserver, error) {
 		options := HomeserverOptions{Volatile: true, RateLimits: p.RateLimits, Registrations: p.Registrations, Binaries: sharedBinaries(dir), Progress: progress}
-		return StartHomeserver(ctx, server, filepath.Join(dir, "homeserver"), options)
+		if p.memory, err = inMemory(); err != nil {
+			return nil, err
+		}
+		return StartHomeserver(ctx, server, filepath.Join(cmp.Or(p.memory, dir), "homeserver"), options)
 	})
 	return p, nil
+}
+
+// memoryNeeded is how much of the machine's memory must be free for files before a homeserver's are kept there.
+const memoryNeeded = 4 << 30
+
+// inMemory is a temporary folder in memory, or none where the machine has no room for one or TMPDIR says where temporary files belong. A
+// homeserver's SQLite waits for the disk several times with each event.
+func inMemory() (string, error) {
+	const memory = "/dev/shm"
+	var has syscall.Statfs_t
+	if os.Getenv("TMPDIR") != "" || syscall.Statfs(memory, &has) != nil || has.Bavail*uint64(has.Bsize) < memoryNeeded {
+		return "", nil
+	}
+	dir, err := os.MkdirTemp(memory, "mosaic-matrix-")
+	if err != nil {
+		return "", nil // it may be read only
+	}
+	if err := SweepAtExit(dir); err != nil {
+		return "", errors.Join(err, os.RemoveAll(dir))
+	}
+	return dir, nil
 }
 
 // sharedBinaries is the checkout's own folder for programs, so that the homeserver is built once for everybody.
@@ -80,4 +107,7 @@ func (p *Parts) Stop(started ...*Process) {
 	}
 	running.Wait()
 	_ = os.RemoveAll(p.dir)
+	if p.memory != "" {
+		_ = os.RemoveAll(p.memory)
+	}
 }

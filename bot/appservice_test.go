@@ -135,6 +135,13 @@ func TestWhatTheHomeserverLetGoOfWhileItCouldNotReachTheBotIsAskedFor(t *testing
 	require.NoError(t, b.ada.Invite(t.Context(), b.room, bob.UserID))
 	require.NoError(t, b.ada.WaitUntilJoined(soon(t), b.room, bob.UserID))
 	second := b.say(t, `!mosaic dispatch coder "second while away"`)
+	b.homeserver.set(func(w http.ResponseWriter, r *http.Request) bool { // ada's client, asked for a key, would give it
+		if !strings.Contains(r.URL.Path, "/sendToDevice/m.room_key_request/") {
+			return false
+		}
+		_, _ = w.Write([]byte(`{}`))
+		return true
+	})
 	b.process(t)
 	b.answered(t, first, "D-")
 	b.answered(t, second, "D-")

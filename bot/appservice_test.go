@@ -204,7 +204,7 @@ func TestABotThatStandsByRefusesWhatIsPushed(t *testing.T) {
 	b.talk(t)
 	other := &bench{db: b.db, fleet: b.fleet, homeserver: b.homeserver, gateway: b.gateway, options: b.options}
 	registration := *b.options.Registration
-	registration.URL = "http://" + freeAddress(t)
+	registration.URL = "http://" + localtest.FreeAddress(t)
 	file := filepath.Join(t.TempDir(), "registration.yaml")
 	require.NoError(t, registration.Write(file))
 	other.registrationFile = file

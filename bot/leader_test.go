@@ -12,6 +12,8 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 	"maunium.net/go/mautrix/id"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
 )
 
 // takeover is how soon a standby must be at work.
@@ -40,7 +42,7 @@ func takesOverFromKilled(t *testing.T) time.Duration {
 	active := b.process(t)
 	b.talk(t)
 	b.answered(t, b.say(t, "!mosaic status"), "")
-	b.options.Listen = freeAddress(t)
+	b.options.Listen = localtest.FreeAddress(t)
 	b.process(t)
 	require.Eventually(t, func() bool { return b.health() == http.StatusServiceUnavailable }, patience, tick, "a standby is alive and not ready")
 
@@ -68,7 +70,7 @@ func takesOverFromFrozen(t *testing.T) time.Duration {
 	ended := make(chan error, 1)
 	b.talk(t)
 	b.answered(t, b.say(t, "!mosaic status"), "")
-	b.options.Listen = freeAddress(t)
+	b.options.Listen = localtest.FreeAddress(t)
 	b.process(t)
 	require.Eventually(t, func() bool { return b.health() == http.StatusServiceUnavailable }, patience, tick)
 

@@ -10,6 +10,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/client"
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/register"
 )
 
@@ -52,7 +53,7 @@ func TestABotWhoseKeysCannotBeOpenedSaysSoAndCarriesOutNothing(t *testing.T) {
 	t.Parallel()
 	b, admins := lived(t)
 	right := b.options.PickleKey
-	b.options.PickleKey, b.options.Listen = "another", freeAddress(t)
+	b.options.PickleKey, b.options.Listen = "another", localtest.FreeAddress(t)
 	b.gateway.set(unavailable) // where to say it, the database tells
 	stop := b.startAnyhow(t)
 

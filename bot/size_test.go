@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
 )
 
 const (
@@ -43,7 +45,7 @@ func TestAThousandRoomsAreTakenInWithinFiveSecondsAndAHundredMebibytes(t *testin
 func manyRoomsStart(t *testing.T) (firstTook, laterTook time.Duration) {
 	t.Helper()
 	b := setup(t)
-	b.options.Listen = freeAddress(t)
+	b.options.Listen = localtest.FreeAddress(t)
 	first := manyRoomsAnswer(t, b.options.UserID, "many-1", 0)
 	again := manyRoomsAnswer(t, b.options.UserID, "many-2", 2)
 	var answering atomic.Int64 // how long the homeserver took for all else

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -96,7 +98,8 @@ func (n *night) killAimed(ctx context.Context, i int) error {
 			return nil
 		case <-n.gateways[i].process.Done():
 			if code := n.gateways[i].process.ExitCode(); code != 128+int(syscall.SIGKILL) {
-				return fmt.Errorf("gateway %d ended by itself with %d", i, code)
+				log, err := os.ReadFile(filepath.Join(n.folder, fmt.Sprintf("gateway-%d.log", i)))
+				return fmt.Errorf("gateway %d ended by itself with %d: …%s (%w)", i, code, log[max(0, len(log)-2000):], err)
 			}
 			n.aimed.Add(1)
 		}

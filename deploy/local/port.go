@@ -2,6 +2,7 @@ package local
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -29,14 +30,21 @@ func RememberedPort(file, host string) (int, error) {
 	return port, nil
 }
 
+// Ports that are handed out lie below those from which systems take the near ends of connections (from 32768 on Linux), so that whoever ends
+// and listens again at its port does not find a connection of somebody else there.
+const (
+	firstPort = 10000
+	lastPort  = 32767
+)
+
 // FreePort is a TCP port nobody listened on a moment ago.
 func FreePort(host string) (int, error) {
-	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return 0, fmt.Errorf("looking for a free port on %s: %w", host, err)
+	for range 100 {
+		if port := firstPort + rand.IntN(lastPort-firstPort+1); isFree(host, port) {
+			return port, nil
+		}
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("looking for a free port on %s: 100 of %d to %d are taken, or %s is no address of this machine", host, firstPort, lastPort, host)
 }
 
 func isFree(host string, port int) bool {

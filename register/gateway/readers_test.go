@@ -32,7 +32,7 @@ func BenchmarkIdleReaders(b *testing.B) {
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	said, err := build.CombinedOutput()
 	require.NoError(b, err, string(said))
-	address := freeAddress(b)
+	address := localtest.FreeAddress(b)
 	gateway := exec.CommandContext(context.Background(), program, "gateway", "--listen", address, "--rate", "0", "--log-level", "warn")
 	gateway.Env = append(os.Environ(), "MOSAIC_GATEWAY_DATABASE="+database, "MOSAIC_TENANT="+tenant)
 	require.NoError(b, gateway.Start())
@@ -64,14 +64,6 @@ func BenchmarkIdleReaders(b *testing.B) {
 		b.ReportMetric(float64(after-before)/idleReaders/1024, "KiB/reader")
 		require.Less(b, after-before, int64(idleMiB<<20), "%d idle readers", idleReaders)
 	}
-}
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // readIdly opens the log and waits for its first line.

@@ -8,9 +8,11 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -155,6 +157,14 @@ func Register(t testing.TB, name string) Account {
 func Person(t testing.TB, name string) *client.Client {
 	t.Helper()
 	return LogIn(t, Register(t, name))
+}
+
+// FreeAddress is where nobody listened a moment ago, for what is to listen there time and again.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	port, err := local.FreePort("127.0.0.1")
+	require.NoError(t, err)
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
 // LogIn opens a client, on a new device, for an account.

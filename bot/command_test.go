@@ -3,6 +3,7 @@ package bot
 import (
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -236,7 +237,7 @@ func TestTheHourglassShowsOnlyWhileACommandIsSlow(t *testing.T) {
 func TestTheSameSyncTwiceRunsACommandOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	var repeated int
+	var repeated atomic.Int64
 	b.homeserver.set(repeatSyncs(b.homeserver, &repeated))
 	b.start(t)
 	b.talk(t)
@@ -245,7 +246,7 @@ func TestTheSameSyncTwiceRunsACommandOnce(t *testing.T) {
 	b.answered(t, asked, "D-1")
 	b.answered(t, b.say(t, "!mosaic status"), "")
 	b.quiet(t)
-	require.Greater(t, repeated, 2)
+	require.Greater(t, repeated.Load(), int64(2))
 	require.Len(t, b.replies(asked), 1)
 	require.Len(t, b.fleet.listDispatches(t), 1)
 }

@@ -17,8 +17,12 @@ import (
 // verifyOwnDevice makes the bot's device show as verified: on the first run it generates cross-signing keys and writes the
 // recovery key to file, later it uses that file if the device is not signed yet. Clients leave out devices that are not.
 func (k *keys) verifyOwnDevice(ctx context.Context, file, password string) error {
-	k.RLock()
-	defer k.RUnlock()
+	k.Lock()
+	defer k.Unlock()
+	return errors.Join(k.verify(ctx, file, password), k.knowOwn(ctx))
+}
+
+func (k *keys) verify(ctx context.Context, file, password string) error {
 	if _, err := k.machine.FetchKeys(ctx, []id.UserID{k.client.UserID}, true); err != nil {
 		return fmt.Errorf("asking for the bot's own devices: %w", err)
 	}

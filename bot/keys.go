@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -68,6 +69,22 @@ func (k *keys) rebuild(ctx context.Context) error {
 		k.machine.Destroy()
 	}
 	k.machine = machine
+	return k.knowOwn(ctx)
+}
+
+// knowOwn has the machine read the bot's own public keys, if it has any. The machine would do so when it first needs them, and without a
+// lock, so that one who shares the lock would write what another reads. The caller holds the lock alone, or is alone.
+func (k *keys) knowOwn(ctx context.Context) error {
+	known, err := k.machine.CryptoStore.GetCrossSigningKeys(ctx, k.client.UserID)
+	if err != nil {
+		return fmt.Errorf("reading the bot's own cross-signing keys: %w", err)
+	}
+	if _, ok := known[id.XSUsageMaster]; !ok {
+		return nil // they are made, or asked for, before the bot begins
+	}
+	if _, err := k.machine.GetOwnCrossSigningPublicKeys(ctx); err != nil {
+		return fmt.Errorf("reading the bot's own cross-signing keys: %w", err)
+	}
 	return nil
 }
 
@@ -151,23 +168,34 @@ func (k *keys) publish(ctx context.Context, oneTimeKeys int) error {
 // refreshDevices asks anew for the devices of everyone whose list is marked as changed. When the trust of a device changed,
 // the outbound sessions of the rooms shared with it are renewed, so that the very next message is readable there.
 func (k *keys) refreshDevices(ctx context.Context) error {
+	changed, err := k.changedDevices(ctx)
+	if err != nil || len(changed) == 0 {
+		return err
+	}
+	if slices.Contains(changed, k.client.UserID) { // the machine forgets its own keys
+		k.Lock()
+		defer k.Unlock()
+		return errors.Join(k.fetchDevices(ctx, changed), k.knowOwn(ctx))
+	}
+	k.RLock()
+	defer k.RUnlock()
+	return k.fetchDevices(ctx, changed)
+}
+
+// changedDevices are the users whose devices are to be asked for anew.
+func (k *keys) changedDevices(ctx context.Context) ([]id.UserID, error) {
 	k.RLock()
 	defer k.RUnlock()
 	changed, err := k.machine.CryptoStore.GetOutdatedTrackedUsers(ctx)
 	if err != nil {
-		return fmt.Errorf("reading whose devices changed: %w", err)
+		return nil, fmt.Errorf("reading whose devices changed: %w", err)
 	}
-	if len(changed) == 0 {
-		return nil
-	}
-	return k.fetchDevices(ctx, changed)
+	return changed, nil
 }
 
 // outdated says whether a user's devices changed since they were last asked for.
 func (k *keys) outdated(ctx context.Context, user id.UserID) bool {
-	k.RLock()
-	defer k.RUnlock()
-	changed, err := k.machine.CryptoStore.GetOutdatedTrackedUsers(ctx)
+	changed, err := k.changedDevices(ctx)
 	return err == nil && slices.Contains(changed, user)
 }
 

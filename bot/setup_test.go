@@ -293,7 +293,7 @@ const (
 )
 
 // repeatSyncs has the homeserver answer each sync twice with the same bytes, as if the first answer's token had been lost.
-func repeatSyncs(p *proxy, repeated *int) func(w http.ResponseWriter, r *http.Request) bool {
+func repeatSyncs(p *proxy, repeated *atomic.Int64) func(w http.ResponseWriter, r *http.Request) bool {
 	var mutex sync.Mutex
 	answers := map[string]*httptest.ResponseRecorder{}
 	return func(w http.ResponseWriter, r *http.Request) bool {
@@ -319,7 +319,7 @@ func repeatSyncs(p *proxy, repeated *int) func(w http.ResponseWriter, r *http.Re
 			_ = json.NewEncoder(w).Encode(decoded)
 			return true
 		}
-		*repeated++
+		repeated.Add(1)
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(answer.Body.Bytes())
 		return true

@@ -77,7 +77,7 @@ func TestASimulationThatWouldTakeTooLongIsNotWaitedFor(t *testing.T) {
 	require.Equal(t, MoodRefused, reply.Mood)
 	reads(t, reply.Markdown, "That takes longer to play than a reply may. Nothing was changed.",
 		"Play it on a terminal, which may take its time: mosaic-matrix simulate --ledger gateway")
-	require.Less(t, simulatedWithin, 2*time.Second)
+	require.Less(t, simulatedBound, 2*time.Second)
 }
 
 func playedOn(t *testing.T, windows ...register.Window) budget.Fleet {

@@ -74,7 +74,7 @@ installed = command -v apt-get >/dev/null || { echo '$2; install $1' >&2; exit 1
 
 .PHONY: test-synapse
 test-synapse: build ## The tests that talk Matrix, on Synapse instead of Dendrite: without limits, then the bot under its stock limits
-	@$(TESTBED) -server synapse -- go test -timeout 30m $(TAGS) $(ARGS) $(or $(PACKAGES),./bot/... ./deploy/local/client/... ./deploy/e2e/...)
+	@$(TESTBED) -server synapse -- go test -p 1 -timeout 30m $(TAGS) $(ARGS) $(or $(PACKAGES),./bot/... ./deploy/local/client/... ./deploy/e2e/...)
 	@$(TESTBED) -server synapse -limits -- go test -count=1 -timeout 15m $(TAGS) -v -run UnderStockLimits ./bot
 
 .PHONY: soak

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -42,7 +44,8 @@ func TestTheThreadShowsThatADispatchIsRunning(t *testing.T) {
 	t.Parallel()
 	f := setup(t, false)
 	f.setBudget(500, time.Now().Add(-time.Hour))
-	f.work(`cat > /dev/null; echo "half way"; sleep 3; echo '{"outcome":"done","actuals":[{"unit":"credits","micros":1000000}]}' > "$MOSAIC_RESULT_FILE"`)
+	seen := filepath.Join(t.TempDir(), "seen")
+	f.work(`cat > /dev/null; echo "half way"; until [ -e ` + seen + ` ]; do sleep 0.1; done; echo '{"outcome":"done","actuals":[{"unit":"credits","micros":1000000}]}' > "$MOSAIC_RESULT_FILE"`)
 
 	command, _ := f.ask(f.fleet, `!mosaic dispatch coder "Take your time"`)
 	running, err := f.operator.WaitFor(t.Context(), client.From(f.bot), client.InThread(command), notice, client.Contains("unning"))
@@ -50,6 +53,7 @@ func TestTheThreadShowsThatADispatchIsRunning(t *testing.T) {
 	progress, err := f.operator.WaitFor(t.Context(), client.From(f.bot), client.Edits(running.EventID), client.Contains("half way"))
 	require.NoError(t, err, "progress is an edit of the one message")
 	require.Empty(t, progress.Mentions, "progress rings nobody")
+	require.NoError(t, os.WriteFile(seen, nil, 0o600))
 	f.reaches("D-1", register.DispatchStateDone)
 }
 

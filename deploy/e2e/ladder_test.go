@@ -68,8 +68,8 @@ func TestAQueuedDispatchStartsWhenItWasPromised(t *testing.T) {
 	f := setup(t, false)
 	f.work(quick)
 	f.ask(f.budget, "!mosaic budget set --provider claude --limit 500 --unit credits --reset-at +2h")
-	// Even spread frees a credit every 14.4 s: 25.2 credits on haiku are a fifth of a credit above b.
-	command, _ := f.ask(f.fleet, `!mosaic dispatch coder "Wait a little" --estimate 126`)
+	// Even spread frees a credit every 14.4 s: 26 credits on haiku are a credit above b, so that the reply is read before it starts.
+	command, _ := f.ask(f.fleet, `!mosaic dispatch coder "Wait a little" --estimate 130`)
 	queued := f.dispatches()[0]
 	require.Equal(t, register.DispatchStateQueued, queued.State)
 

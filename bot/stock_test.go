@@ -75,7 +75,7 @@ func TestUnderStockLimitsAFleetIsAnsweredAtOnceRungInTimeAndNothingIsLost(t *tes
 		perCommand[seen.ReactionTo]++
 	}
 	for _, event := range asked {
-		require.Equal(t, []string{"✅"}, b.signs(event))
+		require.Equal(t, []string{"✅"}, b.signed(t, event, "✅"))
 		require.LessOrEqual(t, perCommand[event], 2+2, "an answer and a sign; running unless its end was known before it was said, and the end")
 	}
 	requireOnce(t, b.ada.Seen(), id.UserID(b.options.UserID))

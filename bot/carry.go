@@ -236,7 +236,7 @@ func (b *Bot) answer(ctx context.Context, h *heard, root id.EventID, answer comm
 			Txn: txnID("reply", h.ID.String()), Room: h.Room, Rank: reply, Type: event.EventMessage.Type,
 			Content: inThread(words(markdown, nil), root, h.ID),
 		}
-		if d, ok := answer.Data.(register.Dispatch); ok && d.ID != "" {
+		if d, ok := answer.Data.(register.Dispatch); ok && d.Origin.Event == h.ID.String() { // whoever only looks at one keeps what they were shown
 			promise(&said, d)
 		}
 		row, err := b.outbox.add(ctx, said)

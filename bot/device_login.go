@@ -22,7 +22,7 @@ type DeviceLogin struct {
 	// Show tells the person what to open and confirm, and until when.
 	Show func(address, code string, life time.Duration)
 
-	wait func(ctx context.Context, d time.Duration) error // nil: by the clock
+	wait func(ctx context.Context, d time.Duration) // nil: by the clock
 }
 
 // Tokens are what a login leaves the bot to start with.
@@ -108,15 +108,15 @@ func (l *DeviceLogin) register(ctx context.Context, client *mautrix.Client) erro
 func (l *DeviceLogin) poll(ctx context.Context, client *mautrix.Client, code *oauth.DeviceCodeResponse) (*oauth.TokenResponse, error) {
 	wait := l.wait
 	if wait == nil {
-		wait = sleep
+		wait = pause
 	}
 	every := code.Interval.Duration
 	if every <= 0 {
 		every = pollEvery
 	}
 	for {
-		if err := wait(ctx, every); err != nil {
-			return nil, err
+		if wait(ctx, every); ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
 		got, err := client.OAuthPollDeviceCode(ctx, oauth.PollDeviceCodeParams{ClientID: l.ClientID, DeviceCode: code.DeviceCode})
 		switch {
@@ -133,14 +133,5 @@ func (l *DeviceLogin) poll(ctx context.Context, client *mautrix.Client, code *oa
 		default:
 			return nil, fmt.Errorf("asking whether the code was confirmed: %w", err)
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

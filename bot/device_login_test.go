@@ -79,7 +79,7 @@ func TestALoginByACodeGivesWhatTheBotRenewsItsLoginWith(t *testing.T) {
 	shown := ""
 	got, err := DeviceLogin{
 		Homeserver: server.URL, UserID: "@mosaic:example.org", Show: func(address, code string, life time.Duration) { shown = address + " " + code + " " + life.String() },
-		wait: func(_ context.Context, d time.Duration) error { waits = append(waits, d); return nil },
+		wait: func(_ context.Context, d time.Duration) { waits = append(waits, d) },
 	}.Run(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, Tokens{ClientID: "01BOT", Refresh: "refresh"}, got)
@@ -112,7 +112,7 @@ func TestALoginByACodeThatComesToNothingSaysWhy(t *testing.T) {
 		},
 	} {
 		l := login()
-		l.UserID, l.Show, l.wait = "@mosaic:example.org", func(string, string, time.Duration) {}, func(context.Context, time.Duration) error { return nil }
+		l.UserID, l.Show, l.wait = "@mosaic:example.org", func(string, string, time.Duration) {}, func(context.Context, time.Duration) {}
 		_, err := l.Run(t.Context())
 		require.ErrorContains(t, err, said)
 	}

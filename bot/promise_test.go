@@ -19,6 +19,10 @@ func TestAPromisedStartThatBarelyMovesEditsTheMessageThatToldItAndOneThatMovesFa
 	asked := b.say(t, "!mosaic dispatch coder \"later\" --model haiku --exact --estimate 300credits")
 	reply := b.answered(t, asked, "Promised start")
 	b.quiet(t)
+	for _, look := range []string{"!mosaic show D-1", "!mosaic budget explain D-1"} { // these are not what told it
+		b.answered(t, b.say(t, look), "D-1")
+	}
+	b.quiet(t)
 	d := b.fleet.listDispatches(t)[0]
 	first, seq := d.PromisedStart, int64(1_000_000)
 	at := first.Add(-10 * time.Minute)

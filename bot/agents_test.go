@@ -76,18 +76,25 @@ func TestInARoomInClearAnAgentTellsOfItsWorkAsAUserOfItsOwn(t *testing.T) {
 	require.Zero(t, b.count(t, `SELECT count(*) FROM journal WHERE sender = $1 AND type <> 'emptied'`, agent), "the bot never listens to its agents")
 }
 
-func TestWhereAnAgentMayNotBeTheBotSpeaksForItAndNamesIt(t *testing.T) {
-	t.Parallel()
-	b := setupService(t)
+// agentAtWork is an application service in a room in clear, where coder-1 runs what was asked and has said so itself.
+func agentAtWork(t *testing.T) (b *bench, asked id.EventID, claim register.Claim, said client.Seen) {
+	t.Helper()
+	b = setupService(t)
 	b.start(t)
 	b.glass(t)
-	agent := id.NewUserID(b.options.Registration.prefix()+"coder-1", "localhost")
-	asked := b.say(t, `!mosaic dispatch coder "put out while it runs"`)
+	asked = b.say(t, `!mosaic dispatch coder "something happens while it runs"`)
 	b.answered(t, asked, "D-1")
-	claim := b.running(t)
+	claim = b.running(t)
+	agent := id.NewUserID(b.options.Registration.prefix()+"coder-1", "localhost")
 	said, err := b.ada.WaitFor(soon(t), client.From(agent), client.InThread(asked), client.Contains("D-1 running"))
 	require.NoError(t, err)
-	_, err = b.ada.Matrix.BanUser(t.Context(), b.room, &mautrix.ReqBanUser{UserID: agent})
+	return b, asked, claim, said
+}
+
+func TestWhereAnAgentMayNotBeTheBotSpeaksForItAndNamesIt(t *testing.T) {
+	t.Parallel()
+	b, asked, claim, said := agentAtWork(t)
+	_, err := b.ada.Matrix.BanUser(t.Context(), b.room, &mautrix.ReqBanUser{UserID: said.Sender})
 	require.NoError(t, err)
 	b.fleet.send(t, b.fleet.worker, register.HeartbeatDispatch(claim.Dispatch.ID, register.HeartbeatRequest{Claim: claim.ID, Progress: "half way"}), nil)
 	require.Eventually(t, func() bool {
@@ -106,23 +113,15 @@ func TestWhereAnAgentMayNotBeTheBotSpeaksForItAndNamesIt(t *testing.T) {
 	b.answered(t, again, "all green")
 	b.quiet(t)
 	for _, seen := range b.ada.Seen() {
-		require.False(t, seen.EditOf == said.EventID && seen.Sender != agent)
+		require.False(t, seen.EditOf == said.EventID && seen.Sender != said.Sender)
 	}
 	require.Zero(t, b.count(t, `SELECT count(*) FROM outbox WHERE state = 'failed'`))
 }
 
 func TestInARoomThatIsEncryptedWhileAnAgentRunsTheBotSpeaksOnForItSealed(t *testing.T) {
 	t.Parallel()
-	b := setupService(t)
-	b.start(t)
-	b.glass(t)
-	agent := id.NewUserID(b.options.Registration.prefix()+"coder-1", "localhost")
-	asked := b.say(t, `!mosaic dispatch coder "sealed on the way"`)
-	b.answered(t, asked, "D-1")
-	claim := b.running(t)
-	said, err := b.ada.WaitFor(soon(t), client.From(agent), client.InThread(asked), client.Contains("D-1 running"))
-	require.NoError(t, err)
-	_, err = b.ada.Matrix.SendStateEvent(t.Context(), b.room, event.StateEncryption, "", &event.EncryptionEventContent{Algorithm: id.AlgorithmMegolmV1})
+	b, asked, claim, said := agentAtWork(t)
+	_, err := b.ada.Matrix.SendStateEvent(t.Context(), b.room, event.StateEncryption, "", &event.EncryptionEventContent{Algorithm: id.AlgorithmMegolmV1})
 	require.NoError(t, err)
 	b.fleet.send(t, b.fleet.worker, register.HeartbeatDispatch(claim.Dispatch.ID, register.HeartbeatRequest{Claim: claim.ID, Progress: "a secret half"}), nil)
 	require.Eventually(t, func() bool {

@@ -29,23 +29,24 @@ func (b *bench) resetIdentity(t *testing.T, running *Bot, person *client.Client)
 	return key
 }
 
-// meet puts ada, the bot and another person into the fleet's room.
-func (b *bench) meet(t *testing.T, person *client.Client) {
+// withBen is a bot at work in the fleet's room with ada and with Ben, an operator at a client whose keys are his own to reset.
+func withBen(t *testing.T) (b *bench, running *Bot, ben *client.Client) {
 	t.Helper()
-	room, err := b.ada.CreateRoom(t.Context(), client.Room{Name: "ops", Invite: []id.UserID{id.UserID(b.options.UserID), person.UserID}})
+	b = setup(t)
+	running = b.start(t)
+	ben = localtest.LogIn(t, localtest.Register(t, "Ben"))
+	b.fleet.identify(t, "ben", ben.UserID.String(), register.FleetRoleOperator)
+	room, err := b.ada.CreateRoom(t.Context(), client.Room{Name: "ops", Invite: []id.UserID{id.UserID(b.options.UserID), ben.UserID}})
 	require.NoError(t, err)
-	require.NoError(t, b.ada.WaitUntilJoined(soon(t), room, id.UserID(b.options.UserID), person.UserID))
+	require.NoError(t, b.ada.WaitUntilJoined(soon(t), room, id.UserID(b.options.UserID), ben.UserID))
 	b.room = room
 	b.fleet.send(t, b.fleet.admin, register.BindRoom(register.RoomBinding{Room: room.String(), Purposes: []register.RoomPurpose{register.RoomPurposeFleet}}), nil)
+	return b, running, ben
 }
 
 func TestWhoseKeysWereResetIsHeardOnceAnAdminAcceptsTheVeryNewKey(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	running := b.start(t)
-	ben := localtest.LogIn(t, localtest.Register(t, "Ben"))
-	b.fleet.identify(t, "ben", ben.UserID.String(), register.FleetRoleOperator)
-	b.meet(t, ben)
+	b, running, ben := withBen(t)
 	room := b.room
 	before, err := ben.Say(t.Context(), room, "!mosaic status")
 	require.NoError(t, err)
@@ -95,11 +96,7 @@ func TestWhoseKeysWereResetIsHeardOnceAnAdminAcceptsTheVeryNewKey(t *testing.T) 
 
 func TestAKeyAcceptedWhileTheRoomsKeysAreBeingSharedReadsTheVeryNextReply(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	running := b.start(t)
-	ben := localtest.LogIn(t, localtest.Register(t, "Ben"))
-	b.fleet.identify(t, "ben", ben.UserID.String(), register.FleetRoleOperator)
-	b.meet(t, ben)
+	b, running, ben := withBen(t)
 	b.answered(t, b.say(t, "!mosaic status"), "")
 	key := b.resetIdentity(t, running, ben)
 	refused, err := ben.Say(t.Context(), b.room, "!mosaic status")

@@ -30,9 +30,6 @@ type Database struct {
 	Bot       string
 }
 
-// rolesLock serialises work on roles, which belong to the whole cluster, between processes.
-const rolesLock = 0x6d6f73616963
-
 // PrepareDatabase makes the database called name with the two roles and their schemas, or completes one that is there;
 // it changes nothing that is right already. superuserURL connects to any database of the same cluster. Each role owns
 // one schema, finds its tables there by search_path, and has no right on the other's; PUBLIC has no right on the database.
@@ -80,26 +77,29 @@ func databaseURLs(superuserURL, name string, passwords Passwords) (Database, err
 	}, nil
 }
 
+// ensureRoles takes turns on the table of roles: they belong to the whole cluster, while an advisory lock belongs to one
+// database and would not keep out who comes from another.
 func ensureRoles(ctx context.Context, cluster *pgx.Conn, passwords Passwords) error {
-	if _, err := cluster.Exec(ctx, "SELECT pg_advisory_lock($1)", rolesLock); err != nil {
-		return fmt.Errorf("waiting for the roles: %w", err)
-	}
-	defer func() { _, _ = cluster.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", rolesLock) }()
-	for _, role := range [][2]string{{GatewayRole, passwords.Gateway}, {BotRole, passwords.Bot}} {
-		var known bool
-		if err := cluster.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role[0]).Scan(&known); err != nil {
-			return fmt.Errorf("looking for role %s: %w", role[0], err)
+	return pgx.BeginFunc(ctx, cluster, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "LOCK TABLE pg_catalog.pg_authid IN SHARE ROW EXCLUSIVE MODE"); err != nil {
+			return fmt.Errorf("waiting for the roles: %w", err)
 		}
-		verb := "CREATE"
-		if known {
-			verb = "ALTER"
+		for _, role := range [][2]string{{GatewayRole, passwords.Gateway}, {BotRole, passwords.Bot}} {
+			var known bool
+			if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role[0]).Scan(&known); err != nil {
+				return fmt.Errorf("looking for role %s: %w", role[0], err)
+			}
+			verb := "CREATE"
+			if known {
+				verb = "ALTER"
+			}
+			statement := fmt.Sprintf("%s ROLE %s LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD %s", verb, identifier(role[0]), literal(role[1]))
+			if _, err := tx.Exec(ctx, statement); err != nil {
+				return fmt.Errorf("preparing role %s: %w", role[0], err)
+			}
 		}
-		statement := fmt.Sprintf("%s ROLE %s LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD %s", verb, identifier(role[0]), literal(role[1]))
-		if _, err := cluster.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("preparing role %s: %w", role[0], err)
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func ensureDatabase(ctx context.Context, cluster *pgx.Conn, from, name string) error {
@@ -128,7 +128,8 @@ func ensureSchemas(ctx context.Context, db Database) error {
 	}
 	defer func() { _ = connection.Close(context.WithoutCancel(ctx)) }()
 	database := identifier(db.Name)
-	statements := []string{
+	statements := []string{ // one transaction; who prepares the same database at once waits at the first
+		"SELECT pg_advisory_xact_lock(hashtextextended('mosaic-prepare', 0))",
 		"REVOKE ALL ON DATABASE " + database + " FROM PUBLIC",
 		"REVOKE ALL ON SCHEMA public FROM PUBLIC",
 		"GRANT CONNECT ON DATABASE " + database + " TO " + GatewayRole + ", " + BotRole,
@@ -137,7 +138,7 @@ func ensureSchemas(ctx context.Context, db Database) error {
 		"ALTER ROLE " + GatewayRole + " IN DATABASE " + database + " SET search_path = fleet",
 		"ALTER ROLE " + BotRole + " IN DATABASE " + database + " SET search_path = bot",
 	}
-	if _, err := connection.Exec(ctx, strings.Join(statements, "; ")); err != nil {
+	if _, err := connection.Exec(ctx, "BEGIN; "+strings.Join(statements, "; ")+"; COMMIT"); err != nil {
 		return fmt.Errorf("preparing database %s: %w", db.Name, err)
 	}
 	return nil

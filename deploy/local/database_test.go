@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local"
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/localtest"
@@ -48,4 +49,31 @@ func TestPreparingADatabaseAgainKeepsItsData(t *testing.T) {
 	again, err := local.PrepareDatabase(t.Context(), postgres.URL("postgres"), "mosaic", passwords)
 	require.NoError(t, err)
 	require.Equal(t, 42, ask[int](t, again.Gateway, "SELECT answer FROM kept"))
+}
+
+// Roles belong to the cluster: whoever prepares another database of it, coming from whichever database, changes them too.
+func TestDatabasesOfOneClusterArePreparedAtOnce(t *testing.T) {
+	t.Parallel()
+	postgres := startPostgres(t, reachableFolder(t))
+	passwords := local.Passwords{Gateway: "one", Bot: "another"}
+	names := []string{"first", "second", "third", "fourth"}
+	atOnce := func(prepare func(name string) error) {
+		var preparing errgroup.Group
+		for _, name := range append(names, names...) { // each by two, as two processes would
+			preparing.Go(func() error { return prepare(name) })
+		}
+		require.NoError(t, preparing.Wait())
+	}
+	atOnce(func(name string) error {
+		_, err := local.PrepareDatabase(t.Context(), postgres.URL("postgres"), name, passwords)
+		return err
+	})
+	atOnce(func(name string) error {
+		for range 20 {
+			if _, err := local.PrepareDatabase(t.Context(), postgres.URL(name), name, passwords); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

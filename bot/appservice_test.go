@@ -152,15 +152,9 @@ func TestWhatTheHomeserverLetGoOfWhileItCouldNotReachTheBotIsAskedFor(t *testing
 func TestAnApplicationServiceOnARestoredDatabaseRepeatsNothingAndUsesNoKeyTwice(t *testing.T) {
 	t.Parallel()
 	b := setupService(t)
-	running := b.process(t)
-	b.talk(t)
-	b.bindFleetRoom(t)
-	b.answered(t, b.say(t, "!mosaic dispatch coder \"before the backup\""), "D-1")
-	b.quiet(t)
-	terminate(t, running)
-	back := b.backUp(t)
+	back := b.worksAndIsBackedUp(t)
 
-	running = b.process(t)
+	running := b.process(t)
 	asked := b.say(t, "!mosaic dispatch coder \"after the backup\"")
 	b.answered(t, asked, "D-2")
 	b.signed(t, asked, "✅")

@@ -134,10 +134,7 @@ func TestAForgedSenderCommandsNothingNeitherInAMessageNorInAnEdit(t *testing.T) 
 	b := setup(t)
 	b.start(t)
 	mallory := localtest.Person(t, "Mallory")
-	room, err := b.ada.CreateRoom(t.Context(), client.Room{Name: "open", Invite: []id.UserID{id.UserID(b.options.UserID), mallory.UserID}})
-	require.NoError(t, err)
-	require.NoError(t, b.ada.WaitUntilJoined(soon(t), room, id.UserID(b.options.UserID), mallory.UserID))
-	b.room = room
+	b.meets(t, mallory)
 	asked := b.say(t, `!mosaic dispatch coder "write a poem"`)
 	b.answered(t, asked, "D-1")
 	b.homeserver.set(rewriteSyncs(b.homeserver, func(body []byte) []byte {
@@ -153,10 +150,10 @@ func TestAForgedSenderCommandsNothingNeitherInAMessageNorInAnEdit(t *testing.T) 
 		return changed
 	}))
 	b.endPoll(t)
-	forged, err := mallory.Say(t.Context(), room, `!mosaic dispatch coder "mine gold"`)
+	forged, err := mallory.Say(t.Context(), b.room, `!mosaic dispatch coder "mine gold"`)
 	require.NoError(t, err)
 	b.signed(t, forged, "🔒")
-	edited, err := mallory.Edit(t.Context(), room, asked, `!mosaic dispatch coder "mine more gold"`)
+	edited, err := mallory.Edit(t.Context(), b.room, asked, `!mosaic dispatch coder "mine more gold"`)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		return b.count(t, `SELECT count(*) FROM journal WHERE event_id = $1 AND state IN ('done', 'dropped') AND sender = $2`, edited, b.ada.UserID) == 1

@@ -36,11 +36,8 @@ func withBen(t *testing.T) (b *bench, running *Bot, ben *client.Client) {
 	running = b.start(t)
 	ben = localtest.LogIn(t, localtest.Register(t, "Ben"))
 	b.fleet.identify(t, "ben", ben.UserID.String(), register.FleetRoleOperator)
-	room, err := b.ada.CreateRoom(t.Context(), client.Room{Name: "ops", Invite: []id.UserID{id.UserID(b.options.UserID), ben.UserID}})
-	require.NoError(t, err)
-	require.NoError(t, b.ada.WaitUntilJoined(soon(t), room, id.UserID(b.options.UserID), ben.UserID))
-	b.room = room
-	b.fleet.send(t, b.fleet.admin, register.BindRoom(register.RoomBinding{Room: room.String(), Purposes: []register.RoomPurpose{register.RoomPurposeFleet}}), nil)
+	b.meets(t, ben)
+	b.bindFleetRoom(t)
 	return b, running, ben
 }
 

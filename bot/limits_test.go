@@ -13,8 +13,7 @@ func TestTheDoctorTellsTheLimitsThatWereMetAndHowTheBotIsExempted(t *testing.T) 
 	t.Parallel()
 	p := examined(t)
 	p.isWell(t)
-	gate := newGate(0.5, 1) // less than any machine asks for
-	p.homeserver.set(gate.instead)
+	p.gated(0.5, 1) // less than any machine asks for
 	for range 3 {
 		p.answered(t, p.say(t, "!mosaic status"), "")
 	}

@@ -52,12 +52,9 @@ func TestTwoBotsThatEchoEverythingCannotMakeItTalkTwice(t *testing.T) {
 	b := setup(t)
 	b.start(t)
 	first, second := localtest.Person(t, "Echo"), localtest.Person(t, "Echo")
-	room, err := b.ada.CreateRoom(t.Context(), client.Room{Name: "loud", Invite: []id.UserID{id.UserID(b.options.UserID), first.UserID, second.UserID}})
-	require.NoError(t, err)
-	require.NoError(t, b.ada.WaitUntilJoined(soon(t), room, id.UserID(b.options.UserID), first.UserID, second.UserID))
-	b.room = room
+	b.meets(t, first, second)
 	const most = 60
-	one, two := echo(t.Context(), first, room, most), echo(t.Context(), second, room, most)
+	one, two := echo(t.Context(), first, b.room, most), echo(t.Context(), second, b.room, most)
 	asked := b.say(t, "!mosaic dispatch coder \"write a poem\"")
 	b.answered(t, asked, "D-1")
 	require.GreaterOrEqual(t, <-one+<-two, 2*most, "they echoed each other without end")
@@ -67,7 +64,7 @@ func TestTwoBotsThatEchoEverythingCannotMakeItTalkTwice(t *testing.T) {
 	require.Len(t, b.fleet.listDispatches(t), 1)
 	mine := 0
 	for _, seen := range b.ada.Seen() {
-		if seen.Sender == id.UserID(b.options.UserID) && seen.Room == room && seen.Type == event.EventMessage.Type {
+		if seen.Sender == id.UserID(b.options.UserID) && seen.Room == b.room && seen.Type == event.EventMessage.Type {
 			mine++
 		}
 	}

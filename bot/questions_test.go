@@ -42,10 +42,7 @@ func (b *bench) talkOfThree(t *testing.T) *client.Client {
 func (b *bench) talkWith(t *testing.T, ben *client.Client) {
 	t.Helper()
 	b.fleet.identify(t, "ben", ben.UserID.String(), register.FleetRoleOperator)
-	room, err := b.ada.CreateRoom(t.Context(), client.Room{Name: "ops", Invite: []id.UserID{id.UserID(b.options.UserID), ben.UserID}})
-	require.NoError(t, err)
-	require.NoError(t, b.ada.WaitUntilJoined(soon(t), room, id.UserID(b.options.UserID), ben.UserID))
-	b.room = room
+	b.meets(t, ben)
 }
 
 func TestRunningWorkIsCancelledOnlyAfterItsAskerConfirmsAndOnce(t *testing.T) {
@@ -156,16 +153,13 @@ func TestAStopSignOfSomeoneWhoMayNotCancelStopsNothing(t *testing.T) {
 	vera := localtest.Person(t, "Vera")
 	b.fleet.identify(t, "vera", vera.UserID.String(), register.FleetRoleViewer)
 	mallory := localtest.Person(t, "Mallory")
-	room, err := b.ada.CreateRoom(t.Context(), client.Room{Name: "ops", Invite: []id.UserID{id.UserID(b.options.UserID), vera.UserID, mallory.UserID}})
-	require.NoError(t, err)
-	require.NoError(t, b.ada.WaitUntilJoined(soon(t), room, id.UserID(b.options.UserID), vera.UserID, mallory.UserID))
-	b.room = room
+	b.meets(t, vera, mallory)
 	asked := b.say(t, `!mosaic dispatch coder "stays"`)
 	b.answered(t, asked, "D-1")
-	_, err = vera.React(t.Context(), room, asked, "🛑")
+	_, err := vera.React(t.Context(), b.room, asked, "🛑")
 	require.NoError(t, err)
 	b.answered(t, asked, "vera may not cancel work")
-	_, err = mallory.React(t.Context(), room, asked, "🛑")
+	_, err = mallory.React(t.Context(), b.room, asked, "🛑")
 	require.NoError(t, err)
 	b.answered(t, asked, "do not know you")
 	b.answered(t, b.say(t, "!mosaic status"), "")

@@ -22,15 +22,9 @@ import (
 func TestARestoredDatabaseRepeatsNothingAndUsesNoKeyTwice(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	running := b.process(t)
-	b.talk(t)
-	b.bindFleetRoom(t)
-	b.answered(t, b.say(t, "!mosaic dispatch coder \"before the backup\""), "D-1")
-	b.quiet(t)
-	terminate(t, running)
-	back := b.backUp(t)
+	back := b.worksAndIsBackedUp(t)
 
-	running = b.process(t)
+	running := b.process(t)
 	var lost []id.EventID
 	for _, brief := range []string{"one", "two"} {
 		asked := b.say(t, "!mosaic dispatch coder \""+brief+" after the backup\"")
@@ -137,6 +131,18 @@ func TestADoubtedCommandIsLookedUpInItsRoom(t *testing.T) {
 func (b *bench) bindFleetRoom(t *testing.T) {
 	t.Helper()
 	b.fleet.send(t, b.fleet.admin, register.BindRoom(register.RoomBinding{Room: b.room.String(), Purposes: []register.RoomPurpose{register.RoomPurposeFleet}}), nil)
+}
+
+// worksAndIsBackedUp lets the bot do something, stops it, and makes a backup that restore goes back to.
+func (b *bench) worksAndIsBackedUp(t *testing.T) (restore func(t *testing.T)) {
+	t.Helper()
+	running := b.process(t)
+	b.talk(t)
+	b.bindFleetRoom(t)
+	b.answered(t, b.say(t, "!mosaic dispatch coder \"before the backup\""), "D-1")
+	b.quiet(t)
+	terminate(t, running)
+	return b.backUp(t)
 }
 
 // backUp copies the database as it is and returns what puts the copy in its place, under a gateway started anew.

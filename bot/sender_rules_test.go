@@ -76,15 +76,12 @@ func TestALookAlikeIsShownNothingAndTheFleetIsTold(t *testing.T) {
 	b := setup(t)
 	b.start(t)
 	mallory := localtest.Person(t, "Mallory")
-	room, err := b.ada.CreateRoom(t.Context(), client.Room{Name: "open", Invite: []id.UserID{id.UserID(b.options.UserID), mallory.UserID}})
-	require.NoError(t, err)
-	require.NoError(t, b.ada.WaitUntilJoined(soon(t), room, id.UserID(b.options.UserID), mallory.UserID))
-	b.room = room
-	b.fleet.send(t, b.fleet.admin, register.BindRoom(register.RoomBinding{Room: room.String(), Purposes: []register.RoomPurpose{register.RoomPurposeFleet}}), nil)
+	b.meets(t, mallory)
+	b.bindFleetRoom(t)
 	// To the register mallory is nobody, but her ID looks like that of someone it knows.
 	b.fleet.identify(t, "mal", strings.Replace(mallory.UserID.String(), "o", "0", 1), register.FleetRoleOperator)
 
-	strange, err := mallory.Say(t.Context(), room, `!mosaic dispatch coder "mine gold"`)
+	strange, err := mallory.Say(t.Context(), b.room, `!mosaic dispatch coder "mine gold"`)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		return b.count(t, `SELECT count(*) FROM journal WHERE event_id = $1 AND state = 'dropped' AND reason LIKE '%looks like%'`, strange) == 1

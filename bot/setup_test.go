@@ -175,6 +175,19 @@ func (b *bench) talk(t *testing.T) {
 	require.NoError(t, b.ada.WaitUntilJoined(soon(t), room, id.UserID(b.options.UserID)))
 }
 
+// meets makes the room one of ada, the bot and these people.
+func (b *bench) meets(t *testing.T, people ...*client.Client) {
+	t.Helper()
+	present := []id.UserID{id.UserID(b.options.UserID)}
+	for _, person := range people {
+		present = append(present, person.UserID)
+	}
+	room, err := b.ada.CreateRoom(t.Context(), client.Room{Name: "ops", Invite: present})
+	require.NoError(t, err)
+	require.NoError(t, b.ada.WaitUntilJoined(soon(t), room, present...))
+	b.room = room
+}
+
 // third makes a room one of three, so that it is no direct chat.
 func (b *bench) third(t *testing.T) id.UserID {
 	t.Helper()

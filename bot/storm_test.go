@@ -75,15 +75,17 @@ func (g *gate) order() []string {
 	return slices.Clone(g.taken)
 }
 
-func newGate(perSecond, burst float64) *gate {
-	return &gate{bucket: limiter{perSecond: perSecond, burst: burst, at: time.Now()}}
+// gated limits what the homeserver takes.
+func (b *bench) gated(perSecond, burst float64) *gate {
+	gate := &gate{bucket: limiter{perSecond: perSecond, burst: burst, at: time.Now()}}
+	b.homeserver.set(gate.instead)
+	return gate
 }
 
 func TestWhenNotAllCanBeSaidWakeUpsComeFirstThenRepliesNoticesAndEdits(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	gate := newGate(1000, 1000)
-	b.homeserver.set(gate.instead)
+	gate := b.gated(1000, 1000)
 	running := b.start(t)
 	b.talk(t)
 	b.answered(t, b.say(t, "!mosaic status"), "")
@@ -125,8 +127,7 @@ func TestWhenNotAllCanBeSaidWakeUpsComeFirstThenRepliesNoticesAndEdits(t *testin
 func TestThatARunBeganIsNotSaidUnderLimitsOnceItsEndIsKnown(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	gate := newGate(1000, 1000)
-	b.homeserver.set(gate.instead)
+	gate := b.gated(1000, 1000)
 	running := b.start(t)
 	b.talk(t)
 	asked := b.say(t, "!mosaic dispatch coder \"work\"")
@@ -148,8 +149,7 @@ func TestThatARunBeganIsNotSaidUnderLimitsOnceItsEndIsKnown(t *testing.T) {
 func TestInAStormOfRateLimitsNothingIsLostOrSaidTwiceAndThreadsKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	gate := newGate(1, 1) // less than any machine asks for
-	b.homeserver.set(gate.instead)
+	gate := b.gated(1, 1) // less than any machine asks for
 	b.start(t)
 	b.talk(t)
 	const many = 6
@@ -185,8 +185,7 @@ func TestInAStormOfRateLimitsNothingIsLostOrSaidTwiceAndThreadsKeepTheirOrder(t 
 func TestAnAnswerThatLimitsHoldUpIsShownToBeComing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	gate := newGate(1000, 1000)
-	b.homeserver.set(gate.instead)
+	gate := b.gated(1000, 1000)
 	b.start(t)
 	b.talk(t)
 	b.answered(t, b.say(t, "!mosaic status"), "")
@@ -205,8 +204,7 @@ func TestAnAnswerThatLimitsHoldUpIsShownToBeComing(t *testing.T) {
 func TestABacklogUnderLimitsSurvivesAKilledProcess(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	gate := newGate(1000, 1000)
-	b.homeserver.set(gate.instead)
+	gate := b.gated(1000, 1000)
 	killed := b.process(t)
 	b.talk(t)
 	b.answered(t, b.say(t, "!mosaic status"), "")

@@ -29,7 +29,7 @@ func ackCommand() *command {
 }
 
 type ackGrammar struct {
-	Rings []string `arg:"" optional:"" placeholder:"R-4" help:"What rings, as its message names it; without, all that does."`
+	Rings []string `arg:"" optional:"" placeholder:"R-4" kind:"ring" help:"What rings, as its message names it; without, all that does."`
 }
 
 var ringID = regexp.MustCompile(`^#?(?:[Rr]-?)?([1-9][0-9]{0,17})$`)

@@ -20,6 +20,7 @@ const (
 	kindDispatch = "dispatch" // names a dispatch
 	kindProposal = "proposal" // names a proposal
 	kindProvider = "provider" // names a provider whose windows there are
+	kindRing     = "ring"     // names what rings
 )
 
 // grammar is the flags and arguments of one command: a struct with kong's tags.

@@ -26,7 +26,7 @@ func retryCommand() *command {
 }
 
 type retryGrammar struct {
-	Dispatch string `arg:"" placeholder:"D-12" help:"The dispatch, such as D-12."`
+	Dispatch string `arg:"" placeholder:"D-12" kind:"dispatch" help:"The dispatch, such as D-12."`
 	Reason   string `arg:"" optional:"" kind:"text" placeholder:"reason" help:"Why, for whoever reads it later."`
 	Deadline string `placeholder:"T" kind:"time" help:"The latest start, instead of the one that was asked for."`
 	FinishBy string `placeholder:"T" kind:"time" help:"When it has to be over, instead of what was asked for."`

@@ -42,6 +42,7 @@ var look = map[string]struct{ all, one string }{
 	kindDispatch: {"list", "show %s"},
 	kindProposal: {"board list", "board show %s"},
 	kindProvider: {"budget status", "budget status %s"},
+	kindRing:     {"ack", "ack %s"},
 }
 
 // way is the command line a refusal ends with, without prefix: the operator's own with what was wrong replaced, or one that helps.
@@ -96,8 +97,10 @@ func (w *way) lines() []string {
 	if w.failure.Code == register.ProblemCodeInvalid {
 		return append(lines, "help "+w.command.name)
 	}
-	head, _, _ := strings.Cut(w.command.name, " ")
-	return append(lines, groupDefaults[head])
+	if head, _, member := strings.Cut(w.command.name, " "); member {
+		lines = append(lines, groupDefaults[head], head)
+	}
+	return lines
 }
 
 // around are the commands that get past one wrong flag or argument.

@@ -244,21 +244,28 @@ Example: !mosaic dispatch coder "Rewrite everything" --context 150k`,
 		register.Problem{Code: "not_retryable", Detail: "D-3 is running; only what failed, was cancelled or refused can be retried.", NextStep: "Cancel it first, or wait until it has ended."},
 		`Not done. D-3 is running; only what failed, was cancelled or refused can be retried.
 Cancel it first, or wait until it has ended.
-Example: !mosaic status`,
+Example: !mosaic show D-3`,
 	},
 	{
 		"retry D-3", 409,
 		register.Problem{Code: "already_retried", Detail: "D-3 was retried already, as D-7.", NextStep: "Retry D-7 if that did not do either."},
 		`Not done. D-3 was retried already, as D-7.
 Retry D-7 if that did not do either.
-Example: !mosaic status`,
+Example: !mosaic show D-3`,
 	},
 	{
 		"agents retire coder-1", 409,
 		register.Problem{Code: "agent_retired", Field: "name", Detail: "coder-1 was retired at 2026-11-23 09:00:00 UTC and gets no more work.", NextStep: "Start the worker under another number."},
 		`Not done. coder-1 was retired at Mon 23 Nov 10:00 CET and gets no more work.
 Start the worker under another number.
-Example: !mosaic status`,
+Example: !mosaic agents`,
+	},
+	{
+		"ack R-9", 404,
+		register.Problem{Code: "not_found", Detail: "There is no ring R-9.", NextStep: "List the rings to see those there are, or acknowledge all of them by naming none."},
+		`Not done. There is no ring R-9.
+List the rings to see those there are, or acknowledge all of them by naming none.
+Example: !mosaic ack`,
 	},
 	{
 		`budget override claude 40 --lifts limit --reason "the audit"`, 409,

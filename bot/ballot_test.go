@@ -1,8 +1,6 @@
 package bot
 
 import (
-	"context"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,25 +22,6 @@ func (b *board) opens(t *testing.T, request register.ProposalRequest) (register.
 	message, err := b.ada.WaitFor(soon(t), b.fromBot(), client.In(b.room), client.Contains(opened.ID+": "+request.Title))
 	require.NoError(t, err)
 	return opened, message.EventID
-}
-
-// startUntil is start with a way to end the bot before the test does.
-func (b *bench) startUntil(t *testing.T) (*Bot, func()) {
-	t.Helper()
-	options := b.options
-	options.API = register.NewAPI(b.gateway.url, b.fleet.bot)
-	options.Log = testLog("bot")
-	ctx, cancel := context.WithCancel(context.Background())
-	running, err := New(ctx, options)
-	require.NoError(t, err)
-	ended := make(chan error, 1)
-	go func() { ended <- running.Run(ctx) }()
-	halt := sync.OnceFunc(func() {
-		cancel()
-		require.NoError(t, <-ended)
-	})
-	t.Cleanup(halt)
-	return running, halt
 }
 
 func (b *board) becomes(t *testing.T, proposal string, what func(register.Proposal) bool) register.Proposal {

@@ -3,8 +3,6 @@ package bot
 import (
 	"encoding/json"
 	"net/http"
-	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -92,22 +90,19 @@ func (l *lateToDevice) handle(p *proxy) func(w http.ResponseWriter, r *http.Requ
 	})
 }
 
-// changeSync has each sync answered with a changed response.
+// changeSync has each sync that waits answered with a changed response.
 func changeSync(p *proxy, change func(response map[string]any)) func(w http.ResponseWriter, r *http.Request) bool {
-	return func(w http.ResponseWriter, r *http.Request) bool {
-		if !strings.HasSuffix(r.URL.Path, "/sync") || r.URL.Query().Get("timeout") == "0" {
-			return false
-		}
-		answer := httptest.NewRecorder()
-		p.forward.ServeHTTP(answer, r)
+	rewritten := rewriteSyncs(p, func(body []byte) []byte {
 		var response map[string]any
-		if json.Unmarshal(answer.Body.Bytes(), &response) == nil {
-			change(response)
+		if json.Unmarshal(body, &response) != nil {
+			return body
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(answer.Code)
-		_ = json.NewEncoder(w).Encode(response)
-		return true
+		change(response)
+		changed, _ := json.Marshal(response)
+		return changed
+	})
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		return r.URL.Query().Get("timeout") != "0" && rewritten(w, r)
 	}
 }
 

@@ -128,6 +128,13 @@ func setup(t *testing.T) *bench {
 // start runs the bot in this process until the test ends.
 func (b *bench) start(t *testing.T) *Bot {
 	t.Helper()
+	running, _ := b.startUntil(t)
+	return running
+}
+
+// startUntil is start with a way to end the bot before the test does.
+func (b *bench) startUntil(t *testing.T) (running *Bot, halt func()) {
+	t.Helper()
 	options := b.options
 	options.API = register.NewAPI(b.gateway.url, b.fleet.bot)
 	options.Log = testLog("bot")
@@ -136,11 +143,12 @@ func (b *bench) start(t *testing.T) *Bot {
 	require.NoError(t, err)
 	ended := make(chan error, 1)
 	go func() { ended <- running.Run(ctx) }()
-	t.Cleanup(func() {
+	halt = sync.OnceFunc(func() {
 		cancel()
 		require.NoError(t, <-ended)
 	})
-	return running
+	t.Cleanup(halt)
+	return running, halt
 }
 
 // process runs the bot in a process of its own, killed when the test ends.

@@ -68,21 +68,12 @@ func goBuildTool(ctx context.Context, module, program string) error {
 		return errors.New("no `go` on PATH to build the homeserver with; install Go 1.26 or newer, or name a homeserver that runs")
 	}
 	log := program + ".log"
-	process, err := StartProcess(ProcessOptions{
+	err = runProcess(ctx, "building the homeserver", ProcessOptions{
 		Name: "go build", Path: goCommand, Args: []string{"build", "-trimpath", "-ldflags", "-s -w", "-o", program + ".new", "tool"},
 		Env: append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="), Dir: module, LogFile: log, Family: true,
 	})
 	if err != nil {
 		return err
-	}
-	select {
-	case <-process.Done():
-	case <-ctx.Done():
-		process.Stop()
-		return ctx.Err()
-	}
-	if process.Err() != nil {
-		return fmt.Errorf("building the homeserver (%w)%s", process.Err(), process.lastLines())
 	}
 	_ = os.Remove(log)
 	return os.Rename(program+".new", program)

@@ -97,6 +97,24 @@ func StartProcess(options ProcessOptions) (*Process, error) {
 	return p, nil
 }
 
+// runProcess runs a program to its end; doing says in an error what it was for.
+func runProcess(ctx context.Context, doing string, options ProcessOptions) error {
+	process, err := StartProcess(options)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-process.Done():
+	case <-ctx.Done():
+		process.Stop()
+		return ctx.Err()
+	}
+	if process.Err() != nil {
+		return fmt.Errorf("%s (%w)%s", doing, process.Err(), process.lastLines())
+	}
+	return nil
+}
+
 func (p *Process) connectOutput() error {
 	if p.options.LogFile == "" {
 		p.command.Stdout, p.command.Stderr = p.options.Stdout, p.options.Stderr

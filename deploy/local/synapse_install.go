@@ -67,21 +67,8 @@ func fillEnvironment(ctx context.Context, environment string) error {
 	if err := os.WriteFile(requirements, synapseRequirements, 0o644); err != nil {
 		return fmt.Errorf("writing Synapse's requirements: %w", err)
 	}
-	process, err := StartProcess(ProcessOptions{
+	return runProcess(ctx, "installing Synapse", ProcessOptions{
 		Name: "pip", Path: filepath.Join(environment, "bin", "python"), LogFile: filepath.Join(environment, "pip.log"), Family: true,
 		Args: []string{"-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--only-binary", ":all:", "--requirement", requirements},
 	})
-	if err != nil {
-		return err
-	}
-	select {
-	case <-process.Done():
-	case <-ctx.Done():
-		process.Stop()
-		return ctx.Err()
-	}
-	if process.Err() != nil {
-		return fmt.Errorf("installing Synapse (%w)%s", process.Err(), process.lastLines())
-	}
-	return nil
 }

@@ -45,11 +45,17 @@ func (s *Store) due(ctx context.Context, what string, count func(*transaction) (
 	return found > 0, err
 }
 
-// expireClaims takes the windows' locks only when a claim has expired.
-func (s *Store) expireClaims(ctx context.Context) error {
-	due, err := s.due(ctx, "expired claims", func(t *transaction) (int64, error) {
-		return t.CountExpired(ctx, query.CountExpiredParams{TenantID: t.Tenant, Now: t.now})
-	})
+// dueWork are dispatches whose time is over, and what becomes of each.
+type dueWork struct {
+	what  string
+	count func(t *transaction) (int64, error)
+	lock  func(t *transaction) ([]query.Dispatch, error)
+	each  func(t *transaction, b *book, row *query.Dispatch) error
+}
+
+// sweepWork takes the windows' locks only when there is something to do.
+func (s *Store) sweepWork(ctx context.Context, work dueWork) error {
+	due, err := s.due(ctx, work.what, work.count)
 	if err != nil || !due {
 		return err
 	}
@@ -58,16 +64,29 @@ func (s *Store) expireClaims(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		rows, err := t.LockExpired(ctx, query.LockExpiredParams{TenantID: t.Tenant, Now: t.now})
+		rows, err := work.lock(t)
 		if err != nil {
-			return fmt.Errorf("locking expired claims: %w", err)
+			return fmt.Errorf("locking %s: %w", work.what, err)
 		}
 		for i := range rows {
-			if err := t.expire(ctx, b, &rows[i]); err != nil {
+			if err := work.each(t, b, &rows[i]); err != nil {
 				return err
 			}
 		}
 		return t.closeBook(ctx, b)
+	})
+}
+
+func (s *Store) expireClaims(ctx context.Context) error {
+	return s.sweepWork(ctx, dueWork{
+		what: "expired claims",
+		count: func(t *transaction) (int64, error) {
+			return t.CountExpired(ctx, query.CountExpiredParams{TenantID: t.Tenant, Now: t.now})
+		},
+		lock: func(t *transaction) ([]query.Dispatch, error) {
+			return t.LockExpired(ctx, query.LockExpiredParams{TenantID: t.Tenant, Now: t.now})
+		},
+		each: func(t *transaction, b *book, row *query.Dispatch) error { return t.expire(ctx, b, row) },
 	})
 }
 

@@ -15,27 +15,15 @@ func (s *Store) returnUnclaimed(ctx context.Context) error {
 	if s.options.UnclaimedAfter <= 0 {
 		return nil
 	}
-	due, err := s.due(ctx, "unclaimed work", func(t *transaction) (int64, error) {
-		return t.CountUnclaimed(ctx, query.CountUnclaimedParams{TenantID: t.Tenant, Since: t.now.Add(-t.UnclaimedAfter)})
-	})
-	if err != nil || !due {
-		return err
-	}
-	return s.within(ctx, func(t *transaction) error {
-		b, err := t.openBook(ctx)
-		if err != nil {
-			return err
-		}
-		rows, err := t.LockUnclaimed(ctx, query.LockUnclaimedParams{TenantID: t.Tenant, Since: b.now.Add(-t.UnclaimedAfter)})
-		if err != nil {
-			return fmt.Errorf("locking unclaimed work: %w", err)
-		}
-		for i := range rows {
-			if err := t.giveBack(ctx, b, &rows[i]); err != nil {
-				return err
-			}
-		}
-		return t.closeBook(ctx, b)
+	return s.sweepWork(ctx, dueWork{
+		what: "unclaimed work",
+		count: func(t *transaction) (int64, error) {
+			return t.CountUnclaimed(ctx, query.CountUnclaimedParams{TenantID: t.Tenant, Since: t.now.Add(-t.UnclaimedAfter)})
+		},
+		lock: func(t *transaction) ([]query.Dispatch, error) {
+			return t.LockUnclaimed(ctx, query.LockUnclaimedParams{TenantID: t.Tenant, Since: t.now.Add(-t.UnclaimedAfter)})
+		},
+		each: func(t *transaction, b *book, row *query.Dispatch) error { return t.giveBack(ctx, b, row) },
 	})
 }
 

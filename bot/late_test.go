@@ -127,6 +127,7 @@ func TestACommandTakenBackWhileTheBotWasAwayIsDropped(t *testing.T) {
 	asked := b.say(t, "!mosaic dispatch coder \"oops\"")
 	_, err := b.ada.Redact(t.Context(), b.room, asked, "")
 	require.NoError(t, err)
+	b.showsRemoved(t, asked)
 	b.start(t)
 	b.answered(t, b.say(t, "!mosaic status"), "")
 	require.Empty(t, b.fleet.listDispatches(t))

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,8 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
 	"git.mosaicstack.dev/mosaicstack/mosaic-matrix/deploy/local/client"
@@ -207,6 +210,16 @@ func (b *bench) say(t *testing.T, text string) id.EventID {
 	event, err := b.ada.Say(t.Context(), b.room, text)
 	require.NoError(t, err)
 	return event
+}
+
+// showsRemoved waits until the homeserver's timeline shows an event as removed. Dendrite shows the redaction before it takes the content
+// away; a bot that syncs in between reads what was removed.
+func (b *bench) showsRemoved(t *testing.T, removed id.EventID) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		page, err := b.ada.Matrix.Messages(t.Context(), b.room, "", "", mautrix.DirectionBackward, nil, 200)
+		return err == nil && slices.ContainsFunc(page.Chunk, func(evt *event.Event) bool { return evt.ID == removed && evt.Unsigned.RedactedBecause != nil })
+	}, patience, tick)
 }
 
 // replies are what the bot said in the thread of an event, edits aside.

@@ -42,7 +42,7 @@ var look = map[string]struct{ all, one string }{
 	kindDispatch: {"list", "show %s"},
 	kindProposal: {"board list", "board show %s"},
 	kindProvider: {"budget status", "budget status %s"},
-	kindRing:     {"ack", "ack %s"},
+	kindRing:     {"budget status", "ack %s"},
 }
 
 // way is the command line a refusal ends with, without prefix: the operator's own with what was wrong replaced, or one that helps.

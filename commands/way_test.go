@@ -262,10 +262,10 @@ Example: !mosaic agents`,
 	},
 	{
 		"ack R-9", 404,
-		register.Problem{Code: "not_found", Detail: "There is no ring R-9.", NextStep: "List the rings to see those there are, or acknowledge all of them by naming none."},
+		register.Problem{Code: "not_found", Detail: "There is no ring R-9.", NextStep: "The message that rang names it; naming none acknowledges all that ring."},
 		`Not done. There is no ring R-9.
-List the rings to see those there are, or acknowledge all of them by naming none.
-Example: !mosaic ack`,
+The message that rang names it; naming none acknowledges all that ring.
+Example: !mosaic budget status`,
 	},
 	{
 		`budget override claude 40 --lifts limit --reason "the audit"`, 409,

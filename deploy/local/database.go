@@ -128,7 +128,7 @@ func ensureSchemas(ctx context.Context, db Database) error {
 	}
 	defer func() { _ = connection.Close(context.WithoutCancel(ctx)) }()
 	database := identifier(db.Name)
-	statements := []string{ // one transaction; who prepares the same database at once waits at the first
+	statements := []string{ // sent as one, they are one transaction; who prepares the same database at once waits at the first
 		"SELECT pg_advisory_xact_lock(hashtextextended('mosaic-prepare', 0))",
 		"REVOKE ALL ON DATABASE " + database + " FROM PUBLIC",
 		"REVOKE ALL ON SCHEMA public FROM PUBLIC",
@@ -138,7 +138,7 @@ func ensureSchemas(ctx context.Context, db Database) error {
 		"ALTER ROLE " + GatewayRole + " IN DATABASE " + database + " SET search_path = fleet",
 		"ALTER ROLE " + BotRole + " IN DATABASE " + database + " SET search_path = bot",
 	}
-	if _, err := connection.Exec(ctx, "BEGIN; "+strings.Join(statements, "; ")+"; COMMIT"); err != nil {
+	if _, err := connection.Exec(ctx, strings.Join(statements, "; ")); err != nil {
 		return fmt.Errorf("preparing database %s: %w", db.Name, err)
 	}
 	return nil

@@ -116,7 +116,7 @@ func missing(ids []RingID, rows []query.Ring) error {
 	}
 	for _, id := range ids {
 		if !found[id] {
-			return notFound("ring "+id.String(), "List the rings to see those there are, or acknowledge all of them by naming none.")
+			return notFound("ring "+id.String(), "The message that rang names it; naming none acknowledges all that ring.")
 		}
 	}
 	return nil
